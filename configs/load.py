@@ -1,0 +1,134 @@
+"""How a run's config is put together: a YAML file, then --set, then the flags. All errors name the key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from configs.schema import RunConfig
+
+FOLDER = Path(__file__).resolve().parent
+
+C = TypeVar("C", bound=RunConfig)
+
+
+class ConfigError(Exception):
+    """A config that cannot be read or is not valid. The message is for the person who wrote it."""
+
+
+def default_file(method: str) -> Path:
+    """Where a method's default config stands."""
+    return FOLDER / f"{method}.yaml"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: when the file is missing, no YAML, or no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold settings as `name: value`; it holds {content!r:.80}.")
+    return content
+
+
+def set_values(raw: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Apply `section.key=value` strings to `raw`; values are read as YAML.
+
+    Raises:
+        ConfigError: when a string has no "=", or its path leads through a value.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(f"--set takes section.key=value; received {assignment!r}.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {path}: {text!r} is no valid YAML value.") from error
+        set_value(raw, path.strip(), value)
+
+
+def set_value(raw: dict[str, Any], path: str, value: Any) -> None:
+    """Put `value` at a dotted path, making sections on the way."""
+    *sections, key = path.split(".")
+    place = raw
+    for section in sections:
+        inner = place.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {path}: {section} is a value, {inner!r}, not a section.")
+        place = inner
+    place[key] = value
+
+
+def validate(schema: type[C], raw: Mapping[str, Any], source: str) -> C:
+    """`raw` as a config of `schema`.
+
+    Raises:
+        ConfigError: naming every key that is unknown or has a wrong value, and `source`.
+    """
+    try:
+        return schema.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(schema, detail) for detail in error.errors(include_url=False)]
+        raise ConfigError(f"the config from {source} is not valid:\n" + "\n".join(lines)) from error
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved config, every setting written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two configs, one "section.key: old → new" each."""
+    found: list[str] = []
+    for key in dict.fromkeys([*before, *after]):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key}: {old!r} → {new!r}")
+    return found
+
+
+def _explain(schema: type[BaseModel], detail: Any) -> str:
+    """One line on one invalid key."""
+    path = [str(part) for part in detail["loc"]]
+    name = ".".join(path) or "the whole"
+    if detail["type"] != "extra_forbidden":
+        return f"  {name}: received {detail['input']!r:.80}. {detail['msg']}."
+    allowed = _keys_at(schema, path[:-1])
+    near = difflib.get_close_matches(path[-1], allowed, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"  {name}: no such setting.{hint} Allowed: {', '.join(allowed)}."
+
+
+def _keys_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """The settings that the section at `path` knows. A union's section is named by its own `name`."""
+    here: list[type[BaseModel]] = [schema]
+    for part in path:
+        deeper = [
+            candidate
+            for model in here
+            if part in model.model_fields
+            for candidate in _models_in(model.model_fields[part].annotation)
+        ]
+        here = deeper or here
+    return sorted({key for model in here for key in model.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -1,0 +1,1 @@
+"""Images in, as uint8 tensors; batches out, by index; augmentation on the device."""

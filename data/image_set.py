@@ -1,0 +1,90 @@
+"""The one form that images take in this project: uint8 tensors in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+
+class DataError(Exception):
+    """Images that cannot be found, read or used. The message is for the person who named them."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one split of one data set, with labels where there are any.
+
+    Training receives `images` alone; `labels` are for scoring.
+
+    Attributes:
+        name: what the user called it: a source's name or a path.
+        split: "train", "test" or "all".
+        images: (n, c, h, w), uint8, 0 to 255.
+        labels: (n,), int64, 0 to len(class_names) - 1, or None.
+        class_names: the name of every class, in the labels' order; empty without labels.
+        origin: where the images were found, for people: a folder, a file or a package.
+    """
+
+    name: str
+    split: str
+    images: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"] | None = None
+    class_names: tuple[str, ...] = ()
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise DataError(
+                f"{self.name}: images must be uint8 of shape (n, c, h, w); "
+                f"received {self.images.dtype} of shape {tuple(self.images.shape)}."
+            )
+        if len(self.images) == 0:
+            raise DataError(f"{self.name} ({self.split}) holds no images.")
+        if self.labels is None:
+            return
+        if self.labels.shape != self.images.shape[:1]:
+            raise DataError(f"{self.name}: {len(self.images)} images but {self.labels.numel()} labels.")
+        if self.labels.min() < 0 or self.labels.max() >= len(self.class_names):
+            raise DataError(
+                f"{self.name}: labels run from {int(self.labels.min())} to {int(self.labels.max())}, "
+                f"but there are {len(self.class_names)} class names."
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the images' shape and bytes. Labels are left out: they change no training."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        digest.update(self.images.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def subset(self, index: Int64[Tensor, " m"]) -> ImageSet:
+        """The images at `index`, (m,), in that order."""
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, images=self.images[index], labels=labels)
+
+
+def concatenate(first: ImageSet, second: ImageSet, split: str = "all") -> ImageSet:
+    """Both sets in one, `first` before `second`. Labels are kept when both have them."""
+    if first.images.shape[1:] != second.images.shape[1:]:
+        raise DataError(
+            f"cannot join images of shape {tuple(first.images.shape[1:])} and {tuple(second.images.shape[1:])}."
+        )
+    labels = None
+    if first.labels is not None and second.labels is not None:
+        if first.class_names != second.class_names:
+            raise DataError(
+                f"cannot join sets of different classes: {', '.join(first.class_names)} "
+                f"and {', '.join(second.class_names)}."
+            )
+        labels = torch.cat([first.labels, second.labels])
+    names = first.class_names if labels is not None else ()
+    origin = first.origin if first.origin == second.origin else f"{first.origin} and {second.origin}"
+    return ImageSet(first.name, split, torch.cat([first.images, second.images]), labels, names, origin)

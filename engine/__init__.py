@@ -1,0 +1,1 @@
+"""What runs a method: the loop, its randomness, its processes, and the checkpoint."""

@@ -1,0 +1,289 @@
+"""The loop: runs the phases of any method, and knows none.
+
+It owns the order of batches, the optimiser, the unsupervised stopping rule, the stop on NaN, the warning of dying
+clusters, timings, the moments of saving, and resume to the step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.optim import Optimizer
+
+from configs.schema import RunConfig
+from engine.checkpoint import LoopState
+from engine.errors import Interrupted, TrainingError, UsageError
+from engine.health import cluster_warning
+from engine.interrupt import StopWish
+from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
+from engine.phase_store import PhaseStore, phase_keys
+from engine.processes import Processes
+from engine.progress import Display
+from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
+from methods.base import Batch, FitPhase, GradientPhase, Method, Phase
+from monitoring.observer import Observer
+
+SCALARS_EVERY = 10
+"""Steps between two points of a loss curve."""
+
+
+@dataclass
+class Loop:
+    """One run of one method.
+
+    Attributes:
+        method: what is run.
+        images: the training images. There are no labels here.
+        fingerprint: of the images.
+        config: of the run.
+        processes: device, precision and processes.
+        save: writes a checkpoint of the state and of the optimiser under way; called on the first process alone.
+        display: what the user sees.
+        observers: told of every step; on the first process alone.
+        store: finished phases of earlier runs, or None.
+        state: where to begin.
+    """
+
+    method: Method
+    images: UInt8[Tensor, "n c h w"]
+    fingerprint: str
+    config: RunConfig
+    processes: Processes
+    save: Callable[[LoopState, Optimizer | None], None]
+    display: Display
+    observers: Sequence[Observer] = ()
+    store: PhaseStore | None = None
+    state: LoopState = field(default_factory=LoopState)
+
+    def run(self, phases: Sequence[Phase], optimiser_state: dict[str, Any] | None = None) -> None:
+        """Run `phases` from where the state says, to the end.
+
+        Args:
+            phases: the method's phases.
+            optimiser_state: of the gradient phase that the state is in the middle of.
+
+        Raises:
+            TrainingError: a loss became NaN or infinite.
+            Interrupted: the user asked to stop, and the state is saved.
+            CheckpointError: the state could not be saved.
+        """
+        self.method.to(self.processes.device)
+        keys = phase_keys(phases, self.config, self.fingerprint, self.processes.count)
+        self._saved_at = self._clock = time.perf_counter()
+        self._warning: str | None = None
+        with StopWish() as self._stop:
+            for position in range(self.state.phase, len(phases)):
+                phase, last = phases[position], position == len(phases) - 1
+                self._run_phase(phase, keys[position], last, optimiser_state)
+                optimiser_state = None
+                self._stop_if_wished(None)
+        self.display.stop()
+
+    def _run_phase(self, phase: Phase, key: str, last: bool, optimiser_state: dict[str, Any] | None) -> None:
+        state = self.state
+        begins = state.epoch == state.batch == 0 and not state.refreshed
+        if begins:
+            # Every phase has its own random stream: it ends alike whether those before it ran here or were shared.
+            seed_all(derive_seed(self.config.seed, phase.name))
+        stored = self.store.get(key) if self.store and begins and not last else None
+        if stored is not None:
+            self._take_over(phase, stored)
+        elif isinstance(phase, FitPhase):
+            self._fit(phase)
+        else:
+            self._train(phase, optimiser_state)
+        self._tick(phase)
+        if stored is None and self.store and not last and self.processes.is_first:
+            rows = [row for row in state.history if row["phase"] == phase.name]
+            self.store.put(key, phase.module.state_dict(), state.seconds[phase.name], rows)
+        state.phase += 1
+        state.epoch = state.batch = 0
+        state.refreshed, state.previous, state.changed = False, None, None
+        self._write(None)
+        for observer in self.observers:
+            observer.phase_finished(phase.name, state.global_step, self.method)
+        self._clock = time.perf_counter()
+
+    def _take_over(self, phase: Phase, stored: dict[str, Any]) -> None:
+        """Use the outcome of the same phase in an earlier run, with its history and its time."""
+        phase.module.load_state_dict(stored["state"])
+        self._clock = time.perf_counter()
+        self.state.seconds[phase.name] = stored["seconds"]
+        self.state.shared.append(phase.name)
+        self.state.history += stored["history"]
+        self.state.global_step = stored["history"][-1]["step"]
+        self.display.finish(
+            f"{phase.name}: taken from an earlier run with the same settings ({stored['seconds']:.0f} s there)"
+        )
+
+    def _fit(self, phase: FitPhase) -> None:
+        self.display.start(phase.name, None)
+        begin = time.perf_counter()
+        phase.fit()
+        seconds = time.perf_counter() - begin
+        self.state.history.append({"phase": phase.name, "step": self.state.global_step, "seconds": seconds})
+        self.display.finish(f"{phase.name}: done in {seconds:.1f} s")
+
+    def _train(self, phase: GradientPhase, optimiser_state: dict[str, Any] | None) -> None:
+        state, fabric = self.state, self.processes.fabric
+        batch_size = self._batch_size(phase)
+        steps = len(self.images) // batch_size
+        objective = fabric.setup_module(phase.module)
+        optimiser = build_optimiser(objective.parameters(), phase.optimiser)
+        if optimiser_state is not None:
+            optimiser.load_state_dict(optimiser_state)
+        wrapped = fabric.setup_optimizers(optimiser)
+        self.display.start(phase.name, phase.epochs * steps, state.epoch * steps + state.batch)
+        while state.epoch < phase.epochs:
+            objective.train()
+            order = epoch_order(len(self.images), self.config.seed, phase.name, state.epoch)
+            self._epoch_clock = time.perf_counter(), state.batch
+            while state.batch < steps:
+                step = state.epoch * steps + state.batch
+                if self._refresh_is_due(phase, step) and self._refresh(phase, step):
+                    self._end_epoch(phase, batch_size)
+                    return
+                set_learning_rate(optimiser, learning_rate(phase.optimiser, step, phase.epochs * steps))
+                self._step(phase, objective, wrapped, order, batch_size, step)
+                state.batch += 1
+                state.global_step += 1
+                state.refreshed = False
+                self._stop_if_wished(optimiser, phase)
+            self._end_epoch(phase, batch_size)
+            if time.perf_counter() - self._saved_at >= self.config.runtime.checkpoint_seconds:
+                self._tick(phase)
+                self._write(optimiser)
+
+    def _step(
+        self, phase: GradientPhase, objective: Any, optimiser: Any, order: Tensor, batch_size: int, step: int
+    ) -> None:
+        """One step of the optimiser on this process's rows of the batch to come."""
+        state, device = self.state, self.processes.device
+        rows = self.processes.rows(batch_size)
+        index = order[state.batch * batch_size :][rows]
+        noise = BatchNoise(derive_seed(self.config.seed, phase.name, "noise", step), batch_size, rows, device)
+        batch = Batch(self.images[index].to(device), index.to(device), noise)
+        losses: dict[str, Tensor] = objective(batch)
+        values = self._means(losses)
+        broken = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingError(
+                f"stopped in phase {phase.name}, step {step} (epoch {state.epoch + 1}): {', '.join(broken)}. "
+                "The weights before this step are finite. A smaller learning rate "
+                f"(--set {phase.name}.optimiser.learning_rate=…, now {phase.optimiser.learning_rate:g}) or "
+                "precision 32-true usually mends it."
+            )
+        optimiser.zero_grad()
+        self.processes.fabric.backward(losses["loss"])
+        optimiser.step()
+        for name, value in values.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value
+        if step % SCALARS_EVERY == 0:
+            self._report_step(phase, step, values, batch_size, optimiser.param_groups[0]["lr"])
+
+    def _means(self, losses: dict[str, Float[Tensor, ""]]) -> dict[str, float]:
+        """The losses over the global batch, as numbers."""
+        stacked = torch.stack([value.detach().double() for value in losses.values()])
+        means = self.processes.total(stacked) / self.processes.count
+        return dict(zip(losses, means.tolist(), strict=True))
+
+    def _report_step(
+        self, phase: GradientPhase, step: int, values: dict[str, float], batch_size: int, rate: float
+    ) -> None:
+        begin, first_batch = self._epoch_clock
+        seconds = max(time.perf_counter() - begin, 1e-9)
+        speed = (self.state.batch + 1 - first_batch) * batch_size / seconds
+        self.display.advance(step + 1, values["loss"], speed)
+        scalars = {**values, "learning_rate": rate, "images_per_second": speed}
+        for observer in self.observers:
+            named = {f"{phase.name}/{name}": value for name, value in scalars.items()}
+            observer.scalars(self.state.global_step, named)
+
+    def _refresh_is_due(self, phase: GradientPhase, step: int) -> bool:
+        return phase.refresh is not None and not self.state.refreshed and step % phase.refresh_interval == 0
+
+    def _refresh(self, phase: GradientPhase, step: int) -> bool:
+        """Refresh the assignments of all images; whether so few changed that the phase is at its end."""
+        assert phase.refresh is not None
+        state = self.state
+        phase.module.eval()
+        labels = phase.refresh()
+        phase.module.train()
+        previous, state.previous, state.refreshed = state.previous, labels, True
+        sizes = torch.bincount(labels, minlength=phase.clusters)
+        self._warn(phase, cluster_warning(sizes))
+        for observer in self.observers:
+            observer.refreshed(phase.name, state.global_step, labels, phase.clusters)
+        if previous is None:
+            return False
+        state.changed = float((labels != previous).double().mean())
+        for observer in self.observers:
+            observer.scalars(state.global_step, {f"{phase.name}/changed": state.changed})
+        if state.changed >= phase.tol:
+            return False
+        self.display.notice(
+            f"{phase.name}: stopped at step {step}, {state.changed:.3%} of the assignments changed "
+            f"(tol {phase.tol:.3%})"
+        )
+        return True
+
+    def _warn(self, phase: Phase, warning: str | None) -> None:
+        """Report dying clusters, once for every new state of theirs."""
+        if warning is not None and warning != self._warning:
+            self.display.notice(f"{phase.name}, step {self.state.global_step}: {warning}")
+            self.state.history.append({"phase": phase.name, "step": self.state.global_step, "notice": warning})
+        self._warning = warning
+
+    def _end_epoch(self, phase: GradientPhase, batch_size: int) -> None:
+        """Close the epoch under way, whole or cut short by the stopping rule."""
+        phase.module.eval()
+        state = self.state
+        if state.batch == 0:
+            return
+        begin, first_batch = self._epoch_clock
+        speed = (state.batch - first_batch) * batch_size / max(time.perf_counter() - begin, 1e-9)
+        means = {name: total / state.batch for name, total in state.sums.items()}
+        changed = {} if state.changed is None else {"changed": state.changed}
+        row = {**means, **changed, "images_per_second": speed}
+        where = {"phase": phase.name, "epoch": state.epoch, "step": state.global_step}
+        state.history.append({**where, **row})
+        self.display.epoch(phase.name, state.epoch, phase.epochs, row)
+        state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
+        for observer in self.observers:
+            observer.epoch_finished(phase.name, state.epoch, state.global_step, self.method)
+
+    def _batch_size(self, phase: GradientPhase) -> int:
+        """The global batch, at most all images, in equal parts for the processes."""
+        count = self.processes.count
+        if phase.batch_size % count:
+            raise UsageError(
+                f"{phase.name}.batch_size is {phase.batch_size}, which {count} processes cannot share equally."
+            )
+        return min(phase.batch_size, len(self.images) // count * count)
+
+    def _stop_if_wished(self, optimiser: Optimizer | None, phase: Phase | None = None) -> None:
+        wished = torch.tensor(float(self._stop.wished))
+        if self.processes.total(wished) > 0:
+            if phase is not None:
+                self._tick(phase)
+            self._write(optimiser)
+            self.display.stop()
+            raise Interrupted
+
+    def _tick(self, phase: Phase) -> None:
+        """Book the time since the last call on `phase`."""
+        now = time.perf_counter()
+        self.state.seconds[phase.name] = self.state.seconds.get(phase.name, 0.0) + now - self._clock
+        self._clock = now
+
+    def _write(self, optimiser: Optimizer | None) -> None:
+        if self.processes.is_first:
+            self.save(self.state, optimiser)
+        self._saved_at = time.perf_counter()

@@ -1,0 +1,126 @@
+"""Device, precision and processes: one object around Fabric, the only place that knows them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeVar, cast
+
+import torch
+from jaxtyping import Float, UInt8
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from configs.schema import RuntimeSettings
+from engine.errors import UsageError
+from models.batched import map_batches
+
+T = TypeVar("T")
+
+
+class Processes:
+    """The processes of a run and what they share; `methods.base.Compute` for phases."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.fabric = fabric
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one process that writes files and speaks to the user."""
+        return self.fabric.global_rank == 0
+
+    @property
+    def count(self) -> int:
+        return int(self.fabric.world_size)
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.fabric.device
+        return device
+
+    def first_goes_ahead(self) -> AbstractContextManager[None]:
+        """Within it the first process of each machine works alone, then the others: for downloads."""
+        manager: AbstractContextManager[None] = self.fabric.rank_zero_first(local=True)
+        return manager
+
+    def rows(self, n: int) -> slice:
+        """This process's rows of n: consecutive, in the order of the processes."""
+        chunk = -(-n // self.count)
+        start = min(self.fabric.global_rank * chunk, n)
+        return slice(start, min(start + chunk, n))
+
+    def map(self, function: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+        """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
+        # A process without rows still takes part with one, so that it knows the result's shape.
+        own = self.shard(images)
+        result = map_batches(function, own if len(own) else images[:1], self.device)
+        return self.gather(result[: len(own)], len(images))
+
+    def shard(self, rows: Tensor) -> Tensor:
+        """This process's share of `rows`, (n, ...), as `gather` puts it back."""
+        return rows[self.rows(len(rows))]
+
+    def gather(self, shard: Tensor, rows: int) -> Tensor:
+        """All processes' shards in order, (rows, ...), on the CPU."""
+        if self.count == 1:
+            return shard
+        chunk = -(-rows // self.count)
+        padded = shard.new_zeros(chunk, *shard.shape[1:])
+        padded[: len(shard)] = shard
+        gathered = cast(Tensor, self.fabric.all_gather(padded.to(self.device)))  # (processes, chunk, ...)
+        return gathered.flatten(0, 1)[:rows].cpu()
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of `value` over all processes."""
+        if self.count == 1:
+            return value
+        total = cast(Tensor, self.fabric.all_reduce(value.to(self.device), reduce_op="sum"))
+        return total.to(value.device)
+
+    def once(self, function: Callable[[], T]) -> T:
+        """`function()` computed by the first process and handed to all."""
+        if self.count == 1:
+            return function()
+        return cast(T, self.fabric.broadcast(function() if self.is_first else None, src=0))
+
+
+def launch(settings: RuntimeSettings) -> Processes:
+    """Start the processes that `settings` ask for, on their devices; under torchrun, join those it started.
+
+    Raises:
+        UsageError: when this machine has no such device, or not so many, or the device not that precision.
+    """
+    _check_device(settings.device)
+    several = settings.devices * settings.nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    try:
+        fabric = Fabric(
+            accelerator=settings.device,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy="ddp" if several else "auto",
+            precision=settings.precision,
+        )
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"device {settings.device}, {settings.devices} process(es), precision {settings.precision}: {error}"
+        ) from error
+    if several and fabric.device.type == "cpu":
+        # The processes of one machine share its cores.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.devices))
+    fabric.launch()
+    return Processes(fabric)
+
+
+def process_number() -> int:
+    """The rank of this process as its launcher told it; 0 for the only one, before and after `launch`."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+def _check_device(device: str) -> None:
+    available: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
+    if device in available and not available[device]():
+        raise UsageError(f"--device {device}: torch finds none on this machine. Use --device auto or cpu.")

@@ -1,0 +1,36 @@
+"""All that the evaluator knows of a run: what it predicts for one set of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from data.image_set import ImageSet
+from methods.base import Assignments
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A method's answer for one image set. It never says which method gave it.
+
+    Attributes:
+        images: the images, with labels where the data set has them.
+        embedding: (n, d), float32, the space in which the method clustered.
+        assignments: labels (n,) and, where the method has them, probabilities (n, k).
+        clusters: k, the number of clusters that the method was asked for.
+        space: the embedding's name for tables: "latent (10-d)", "pixels".
+        centroids: (k, d) in the embedding's space, or None.
+        reconstructions: (n, c, h, w), uint8, or None where the method does not reconstruct.
+        decoded_centroids: (k, c, h, w), uint8, or None.
+    """
+
+    images: ImageSet
+    embedding: Float[Tensor, "n d"]
+    assignments: Assignments
+    clusters: int
+    space: str
+    centroids: Float[Tensor, "k d"] | None = None
+    reconstructions: UInt8[Tensor, "n c h w"] | None = None
+    decoded_centroids: UInt8[Tensor, "k c h w"] | None = None

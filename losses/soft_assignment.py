@@ -1,0 +1,52 @@
+"""Soft assignment q and target distribution p of deep embedded clustering.
+
+Source: Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis", ICML 2016, eqs. 1 and 3.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def soft_assignment(
+    z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], alpha: float = 1.0
+) -> Float[Tensor, "n k"]:
+    """Similarity of every latent to every centroid by Student's t kernel; rows sum to 1.
+
+        q_ij = (1 + |z_i - mu_j|^2 / alpha)^(-(alpha + 1) / 2) / sum over j' of the same     (DEC, eq. 1)
+
+    Args:
+        z: latents.
+        centroids: mu, one row a cluster.
+        alpha: degrees of freedom of the kernel, above 0; the paper uses 1.
+    """
+    # The difference is taken before squaring: |z|^2 - 2 z.mu + |mu|^2 cancels badly in float32.
+    squared = (z.unsqueeze(1) - centroids.unsqueeze(0)).square().sum(dim=2)  # (n, k)
+    # In logarithms, so that a far-off latent has a proper row instead of 0 / 0.
+    log_kernel = -(alpha + 1) / 2 * torch.log1p(squared / alpha)
+    return torch.softmax(log_kernel, dim=1)
+
+
+def cluster_frequencies(q: Float[Tensor, "n k"]) -> Float[Tensor, " k"]:
+    """Soft cluster sizes f_j = sum_i q_ij, in float64 (DEC, eq. 3)."""
+    return q.sum(dim=0, dtype=torch.float64)
+
+
+def target_distribution(
+    q: Float[Tensor, "n k"], frequencies: Float[Tensor, " k"] | None = None
+) -> Float[Tensor, "n k"]:
+    """The target p that sharpens q and evens out cluster sizes; rows sum to 1.
+
+        p_ij = (q_ij^2 / f_j) / sum over j' of the same,   f_j = sum_i q_ij     (DEC, eq. 3)
+
+    Args:
+        q: soft assignment; of the whole training set, or of a part of it when `frequencies` is given.
+        frequencies: f over the whole training set. The default sums the rows of `q`, which is right only
+            when `q` holds the whole training set: a batch's own frequencies are not DEC.
+    """
+    f = cluster_frequencies(q) if frequencies is None else frequencies
+    # An empty cluster has q = 0 throughout; the floor makes its weight 0 instead of 0 / 0.
+    weight = q.double().square() / f.double().clamp_min(torch.finfo(torch.float64).tiny)
+    return (weight / weight.sum(dim=1, keepdim=True)).to(q.dtype)

@@ -1,0 +1,1 @@
+"""Methods: one file each, and `METHODS`, where a name finds its file."""

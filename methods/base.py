@@ -1,0 +1,183 @@
+"""The contract between methods and everything else: phases in, assignments out.
+
+A method is a short sequence of phases. A `FitPhase` computes something once (centroids from KMeans);
+a `GradientPhase` is trained by the loop, step by step. Neither knows a device, a process, a file or a
+logger, and none of them ever sees a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+
+from configs.schema import OptimiserSettings
+from data.noise import Noise
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """A clustering of n images.
+
+    Attributes:
+        labels: (n,), int64, the cluster of every image, 0 to k - 1.
+        probabilities: (n, k), rows sum to 1, or None where the method has none.
+    """
+
+    labels: Int64[Tensor, " n"]
+    probabilities: Float[Tensor, "n k"] | None = None
+
+
+class Batch(NamedTuple):
+    """What a training step is given: this process's rows of the global batch.
+
+    Attributes:
+        images: (b, c, h, w), uint8, on the training device.
+        indices: (b,), int64, the images' positions in the training set, on the training device.
+        noise: random numbers for these rows.
+    """
+
+    images: UInt8[Tensor, "b c h w"]
+    indices: Int64[Tensor, " b"]
+    noise: Noise
+
+
+class Objective(nn.Module):
+    """What a gradient phase trains: `forward(batch)` returns the losses, and "loss" is minimised.
+
+    Its parameters with `requires_grad` are what the optimiser sees. Under several processes the returned
+    values are means over this process's rows.
+    """
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        raise NotImplementedError
+
+
+class Compute(Protocol):
+    """What a phase may ask of the machine without knowing it: passes over all images, sums, one result."""
+
+    def map(self, function: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+        """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
+        ...
+
+    def shard(self, rows: Tensor) -> Tensor:
+        """This process's share of `rows`, (n, ...), as `gather` puts it back."""
+        ...
+
+    def gather(self, shard: Tensor, rows: int) -> Tensor:
+        """All processes' shards in order, (rows, ...)."""
+        ...
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of `value` over all processes."""
+        ...
+
+    def once(self, function: Callable[[], T]) -> T:
+        """`function()` computed by one process and handed to all."""
+        ...
+
+
+@dataclass(frozen=True)
+class FitPhase:
+    """Something computed once, without gradient steps.
+
+    Attributes:
+        name: "initialise", "represent", …
+        settings: all that its outcome depends on, besides data, seed and the phases before it.
+        module: the part of the method that holds the outcome.
+        fit: does the work and puts the outcome into `module`.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    module: nn.Module
+    fit: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class GradientPhase:
+    """Something trained by the loop.
+
+    Attributes:
+        name: "pretrain", "cluster", …
+        settings: all that its outcome depends on, besides data, seed and the phases before it.
+        module: the losses and the parameters to train.
+        optimiser: optimiser, learning rate and its schedule.
+        epochs: passes over the training set at most.
+        batch_size: images a step, over all processes.
+        refresh: called before step 0 and every `refresh_interval` steps; returns the new assignment of every
+            training image, (n,). The loop counts how many changed.
+        clusters: k, for the sizes that the loop reports after a refresh.
+        tol: the phase ends when a refresh changes less than this share of the assignments.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    module: Objective
+    optimiser: OptimiserSettings
+    epochs: int
+    batch_size: int
+    refresh: Callable[[], Int64[Tensor, " n"]] | None = None
+    refresh_interval: int = 1
+    clusters: int = 0
+    tol: float = 0.0
+
+
+Phase = FitPhase | GradientPhase
+
+
+class Method(Protocol):
+    """A way to cluster images. n samples, d latent dimensions, k clusters."""
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """The phases in the order in which they run."""
+        ...
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The space in which the method clusters, on the CPU. Independent of how images are batched."""
+        ...
+
+    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+        """The method's own answer, on the CPU. Independent of how images are batched."""
+        ...
+
+    @property
+    def space(self) -> str:
+        """The name of the space that `embed` returns, for tables: "latent (10-d)"."""
+        ...
+
+    def to(self, device: torch.device) -> Any:
+        """Move what computes to `device`."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any: ...
+
+
+@runtime_checkable
+class Generative(Protocol):
+    """A method that can show what it thinks: reconstructions and decoded centroids."""
+
+    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+        """Every image as the decoder gives it back, on the CPU."""
+        ...
+
+    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"]:
+        """What the decoder makes of every centroid, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class CentroidMethod(Protocol):
+    """A method whose clusters have centroids in the space that `embed` returns."""
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The centroids, on the CPU."""
+        ...

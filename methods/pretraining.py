@@ -1,0 +1,51 @@
+"""Pretraining of an autoencoder, a phase that many methods share."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from configs.schema import PretrainSettings
+from data.augmentation import Augmentation
+from losses.reconstruction import reconstruction_mse
+from methods.base import Batch, GradientPhase, Objective
+from models.autoencoder import Autoencoder
+from models.normalise import Normalise, unit_pixels
+from models.settings import AutoencoderSettings
+
+
+class ReconstructionObjective(Objective):
+    """Mean squared error between the decoder's output and the image, from a clean or a corrupted input.
+
+    With masking noise it is the denoising autoencoder of Vincent et al., JMLR 2010, section 3.3.
+    """
+
+    def __init__(self, normalise: Normalise, autoencoder: Autoencoder, settings: PretrainSettings) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.autoencoder = autoencoder
+        self.augmentation = Augmentation(settings.augmentation)
+        self.noise = settings.noise
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        pixels = self.augmentation(unit_pixels(batch.images), batch.noise)
+        x = self.normalise.standardise(pixels)
+        corrupted = x
+        if self.noise > 0:
+            kept = batch.noise.uniform(*x.shape[1:]) >= self.noise
+            corrupted = x * kept  # the mean of normalised pixels is 0
+        return {"loss": reconstruction_mse(self.autoencoder.decode(self.autoencoder.encode(corrupted)), x)}
+
+
+def pretraining(
+    normalise: Normalise, autoencoder: Autoencoder, settings: PretrainSettings, network: AutoencoderSettings
+) -> GradientPhase:
+    """The phase that trains `autoencoder` on reconstruction; `network` is what it was built from."""
+    return GradientPhase(
+        name="pretrain",
+        settings={"pretrain": settings.model_dump(mode="json"), "model": network.model_dump(mode="json")},
+        module=ReconstructionObjective(normalise, autoencoder, settings),
+        optimiser=settings.optimiser,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+    )

@@ -1,0 +1,33 @@
+"""The clustering head of DEC: centroids in the latent space, and soft assignments to them."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from losses.soft_assignment import soft_assignment
+
+
+class ClusteringHead(nn.Module):
+    """Trainable centroids with Student-t soft assignment (Xie et al., ICML 2016, eq. 1).
+
+    Args:
+        clusters: k.
+        latent: d.
+        alpha: degrees of freedom of the kernel.
+    """
+
+    def __init__(self, clusters: int, latent: int, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.centroids = nn.Parameter(torch.zeros(clusters, latent))
+
+    def place(self, centroids: Float[Tensor, "k d"]) -> None:
+        """Put the centroids where an initialisation found them."""
+        with torch.no_grad():
+            self.centroids.copy_(centroids)
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Soft assignment q of every latent, rows sum to 1."""
+        return soft_assignment(z, self.centroids, self.alpha)
