@@ -1,0 +1,77 @@
+"""What a row of results holds and how its values are named and shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Value = float | int | str | None
+Row = Mapping[str, Value]
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value of a row as a table shows it.
+
+    Attributes:
+        key: in the row.
+        heading: over the column, plain text.
+        better: "up" or "down" for metrics, "" where neither is better.
+        decimals: of a float.
+    """
+
+    key: str
+    heading: str
+    better: str = ""
+    decimals: int = 3
+
+    def show(self, row: Row) -> str:
+        """The row's value as text; `MISSING` where it has none."""
+        found = value(row, self.key)
+        if found is None:
+            return MISSING
+        return f"{found:.{self.decimals}f}" if isinstance(found, float) else str(found)
+
+    def is_number(self, rows: Sequence[Row]) -> bool:
+        """Whether the column is to be aligned to the right."""
+        return not any(isinstance(value(row, self.key), str) for row in rows)
+
+
+# The main columns, for documents.
+MAIN = (
+    Column("method", "Method"),
+    Column("data", "Data"),
+    Column("split", "Split"),
+    Column("protocol", "Protocol"),
+    Column("seed", "Seed"),
+    Column("k", "k"),
+    Column("k_used", "k used"),
+    Column("acc", "ACC", "up"),
+    Column("nmi", "NMI", "up"),
+    Column("ari", "ARI", "up"),
+    Column("ami", "AMI", "up"),
+    Column("purity", "Purity", "up"),
+    Column("silhouette", "Silhouette", "up"),
+    Column("silhouette_space", "Space"),
+    Column("seconds", "Seconds", "down", decimals=1),
+    Column("threads", "Threads"),
+    Column("device", "Device"),
+)
+
+
+def value(row: Row, key: str) -> Value:
+    """The row's value, or None where it has none or where it is NaN or infinite."""
+    found = row.get(key)
+    return None if isinstance(found, float) and not math.isfinite(found) else found
+
+
+def all_keys(rows: Sequence[Row]) -> list[str]:
+    """The keys of all rows, every phase's `seconds_<phase>` directly behind `seconds`."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    phases = [key for key in keys if key.startswith("seconds_")]
+    ordered = [key for key in keys if key not in phases]
+    behind = ordered.index("seconds") + 1 if "seconds" in ordered else len(ordered)
+    return [*ordered[:behind], *phases, *ordered[behind:]]

@@ -1,0 +1,115 @@
+"""Rows of results, and the formats in which they are printed and written.
+
+A row belongs to one checkpoint and one split. A format is a function from rows to text in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from evaluation.errors import EvaluationError
+from evaluation.rows import Row, Value
+from evaluation.table_terminal import render_terminal
+from evaluation.table_text import render_csv, render_json, render_latex, render_markdown
+
+FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "table": render_terminal,
+    "markdown": render_markdown,
+    "csv": render_csv,
+    "json": render_json,
+    "latex": render_latex,
+}
+
+
+def make_row(
+    metrics: Mapping[str, Value],
+    *,
+    method: str,
+    data: str,
+    split: str,
+    fitted: bool,
+    seed: int,
+    seconds: Mapping[str, float],
+    threads: int,
+    device: str,
+    checkpoint: str,
+) -> Row:
+    """The row of one checkpoint and split.
+
+    Args:
+        metrics: what `evaluation.evaluate.evaluate` returned.
+        method: the method's name.
+        data: the data set's name or path.
+        split: "train", "test" or "all".
+        fitted: whether the method was fitted to these very images (transductive) or not (held out).
+        seed: the run's seed.
+        seconds: by phase, in the order in which they ran.
+        threads: of the processor, during the fit.
+        device: on which it was fitted.
+        checkpoint: the file's path.
+    """
+    return {
+        "method": method,
+        "data": data,
+        "split": split,
+        "protocol": "transductive" if fitted else "held out",
+        "seed": seed,
+        **metrics,
+        "seconds": float(sum(seconds.values())),
+        **{f"seconds_{phase}": duration for phase, duration in seconds.items()},
+        "threads": threads,
+        "device": device,
+        "checkpoint": checkpoint,
+    }
+
+
+def render(rows: Sequence[Row], format: str) -> str:
+    """`rows` as text, without a newline at the end. Not-a-number and infinity are shown as missing.
+
+    Raises:
+        EvaluationError: a format that is none of `FORMATS`, or no rows.
+    """
+    if format not in FORMATS:
+        raise EvaluationError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}.")
+    if not rows:
+        raise EvaluationError("there are no results to show; name at least one checkpoint.")
+    return FORMATS[format](rows)
+
+
+def write(rows: Sequence[Row], format: str, path: str | Path) -> None:
+    """Write `rows` to the file `path`, and its folder where there is none yet.
+
+    The file is complete or as it was before: the text goes to a file beside it, which then takes its name.
+
+    Raises:
+        EvaluationError: as `render`, or a place that cannot be written.
+    """
+    text = render(rows, format) + "\n"
+    target = Path(path).expanduser().resolve()  # a link stays, what it points to is replaced
+    if target.exists() and not target.is_file():
+        raise EvaluationError(f"cannot write the results to {path}: it is not a file. Name a file.")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise EvaluationError(
+            f"cannot write the results to {path}: {error.strerror or error}. "
+            "Name a file in a folder that you may write to, on a disk with room."
+        ) from error
+    finally:
+        _remove(temporary)
+
+
+def _remove(file: Path) -> None:
+    # What cannot be removed was not written either; the error above says why.
+    try:
+        file.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -1,0 +1,165 @@
+"""Three small tables for a terminal of 80 columns.
+
+What all rows share stands in a heading instead of in a column of its own. Every data set has tables of its
+own, since its figures compare with no other's.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.neighbours import NEIGHBOURS
+from evaluation.rows import MISSING, Column, Row, all_keys, value
+
+WIDTH = 80
+# Behind a split that the method was fitted to; the legend explains it.
+FITTED = "*"
+ARROWS = {"up": " ↑", "down": " ↓", "": ""}
+
+METHOD, SPLIT = Column("method", "Method"), Column("split", "Split")
+DATA, SEED, SPACE = Column("data", "Data"), Column("seed", "Seed"), Column("silhouette_space", "Space")
+THREADS, DEVICE = Column("threads", "Threads"), Column("device", "Device")
+AGREEMENT = (
+    Column("acc", "ACC"),
+    Column("nmi", "NMI"),
+    Column("ari", "ARI"),
+    Column("ami", "AMI"),
+    Column("purity", "Purity"),
+    Column("homogeneity", "Homog."),
+    Column("completeness", "Compl."),
+    Column("neighbour_purity", f"{NEIGHBOURS}-NN"),
+)
+INTERNAL = (
+    Column("silhouette", "Silhouette", "up"),
+    Column("davies_bouldin", "Davies-\nBouldin", "down"),
+    Column("calinski_harabasz", "Calinski-\nHarabasz", "up", decimals=1),
+)
+CLUSTERS = (
+    Column("n", "n"),
+    Column("k", "k"),
+    Column("k_used", "Used"),
+    Column("size_min", "Smallest"),
+    Column("size_max", "Largest"),
+    Column("seconds", "Seconds", decimals=1),
+)
+
+
+def render_terminal(rows: Sequence[Row]) -> str:
+    """`rows` in three tables of at most 80 columns and a legend; again for every data set."""
+    blocks = [
+        _block([row for row in rows if DATA.show(row) == data])
+        for data in dict.fromkeys(DATA.show(row) for row in rows)
+    ]
+    return "\n\n\n".join(blocks)
+
+
+def _block(rows: Sequence[Row]) -> str:
+    labelled = any(value(row, column.key) is not None for row in rows for column in AGREEMENT)
+    text = io.StringIO()
+    console = Console(file=text, width=WIDTH, color_system=None)
+    console.print(Text(_heading("Results", rows, DATA, SEED)))
+    if labelled:
+        _print(console, "Agreement with the labels (higher is better)", AGREEMENT, rows)
+    else:
+        console.print("\nNo agreement with labels: these images have none.")
+    title = _heading("Internal metrics", rows, SPACE)
+    _print(console, title, [*_differing(rows, SPACE), *INTERNAL], rows)
+    title = _heading("Clusters and time", rows, THREADS, DEVICE)
+    _print(console, title, [*CLUSTERS, *_differing(rows, THREADS, DEVICE)], rows)
+    for line in [*_phases(rows), "", *_legend(rows, labelled)]:
+        console.print(Text(line))
+    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())
+
+
+def _print(console: Console, title: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+    wide = _table(title, columns, rows, gap=1)
+    room = console.options.update(width=10 * WIDTH)
+    fits = Measurement.get(console, room, wide).maximum <= WIDTH
+    console.print()
+    console.print(wide if fits else _table(title, columns, rows, gap=0))
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], gap: int) -> Table:
+    table = Table(
+        title=Text(title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, gap, 0, 0),
+    )
+    shown = [METHOD, *_differing(rows, SEED), SPLIT, *columns]
+    for column in shown:
+        number = column.is_number(rows)
+        table.add_column(
+            Text(column.heading + ARROWS[column.better]),
+            justify="right" if number else "left",
+            vertical="bottom",
+            no_wrap=number or column is SPLIT,  # names give way where room is short, numbers never
+            overflow="ellipsis",
+        )
+    for row in rows:
+        table.add_row(*[Text(_cell(column, row)) for column in shown])
+    return table
+
+
+def _cell(column: Column, row: Row) -> str:
+    text = column.show(row)
+    return text + FITTED if column is SPLIT and _is_fitted(row) else text
+
+
+def _is_fitted(row: Row) -> bool:
+    return value(row, "protocol") == "transductive"
+
+
+def _differing(rows: Sequence[Row], *columns: Column) -> list[Column]:
+    """Those of `columns` in which the rows differ."""
+    return [column for column in columns if len({column.show(row) for row in rows}) > 1]
+
+
+def _heading(title: str, rows: Sequence[Row], *columns: Column) -> str:
+    """The title and what all rows share of `columns`: "Results, data: digits, seed: 0"."""
+    shared = [column for column in columns if not _differing(rows, column)]
+    return ", ".join([title, *(f"{column.heading.lower()}: {column.show(rows[0])}" for column in shared)])
+
+
+def _phases(rows: Sequence[Row]) -> list[str]:
+    """A line for every checkpoint: its seconds by phase."""
+    lines = {}
+    for row in rows:
+        times = [
+            Column(key, key.removeprefix("seconds_"), decimals=1)
+            for key in all_keys([row])
+            if key.startswith("seconds_") and value(row, key) is not None
+        ]
+        name = " ".join([METHOD.show(row), *(f"seed {SEED.show(row)}" for _ in _differing(rows, SEED))])
+        if times:
+            phases = ", ".join(f"{column.heading} {column.show(row)}" for column in times)
+            lines[value(row, "checkpoint"), name] = f"{name}: {phases}"
+    return ["", "Seconds by phase", *lines.values()] if lines else []
+
+
+def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
+    fitted = [_is_fitted(row) for row in rows]
+    lines = []
+    if any(fitted):
+        lines.append(f"{FITTED} transductive: scored on the images that the method was fitted to.")
+    if not all(fitted):
+        which = f"Without {FITTED}, held out" if any(fitted) else "Held out"
+        lines.append(f"{which}: scored on images that the fit never saw.")
+    if _differing(rows, SPACE):
+        lines.append("Internal metrics compare clusterings within one space only.")
+    if labelled:
+        lines.append(f"{NEIGHBOURS}-NN: share of the {NEIGHBOURS} nearest neighbours with the same class.")
+        lines.append("Labels were used for scoring only.")
+    needed = [*AGREEMENT, *INTERNAL] if labelled else INTERNAL
+    if any(value(row, column.key) is None for row in rows for column in needed):
+        lines.append(f"{MISSING} does not apply.")
+    return lines

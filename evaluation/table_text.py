@@ -1,0 +1,83 @@
+"""Tables for programs (JSON, CSV) and for documents (Markdown, LaTeX)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+from evaluation.rows import MAIN, Row, all_keys, value
+
+# In every JSON object, null where the row lacks them.
+PROMISED = (
+    *("method", "data", "split", "n", "k", "k_used", "acc", "nmi", "ari", "ami", "purity"),
+    *("silhouette", "silhouette_space", "seconds"),
+)
+
+MARKDOWN_ARROWS = {"up": " ↑", "down": " ↓", "": ""}
+MARKDOWN_ESCAPES = str.maketrans({**{mark: f"\\{mark}" for mark in "\\|*_`<["}, "\n": " ", "\r": " "})
+
+LATEX_ARROWS = {"up": r" $\uparrow$", "down": r" $\downarrow$", "": ""}
+LATEX_ESCAPES = str.maketrans(
+    {
+        **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "–": "--",
+        "\n": " ",
+        "\r": " ",
+    }
+)
+
+
+def render_json(rows: Sequence[Row]) -> str:
+    """One JSON object a row and line; a value that is missing, NaN or infinite is null."""
+    lines = []
+    for row in rows:
+        keys = dict.fromkeys([*row, *PROMISED])
+        lines.append(json.dumps({key: value(row, key) for key in keys}, allow_nan=False))
+    return "\n".join(lines)
+
+
+def render_csv(rows: Sequence[Row]) -> str:
+    """A header and one line a row with the columns of all rows; a missing value is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    keys = all_keys(rows)
+    writer.writerow(keys)
+    writer.writerows([value(row, key) for key in keys] for row in rows)
+    return text.getvalue().rstrip("\n")
+
+
+def render_markdown(rows: Sequence[Row]) -> str:
+    """The main columns as a GitHub table."""
+    headings = [column.heading + MARKDOWN_ARROWS[column.better] for column in MAIN]
+    rules = ["---:" if column.is_number(rows) else ":---" for column in MAIN]
+    body = [[column.show(row).translate(MARKDOWN_ESCAPES) for column in MAIN] for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [headings, rules, *body])
+
+
+def render_latex(rows: Sequence[Row]) -> str:
+    """The main columns as a `tabular` for the package booktabs."""
+    headings = [column.heading + LATEX_ARROWS[column.better] for column in MAIN]
+    alignment = "".join("r" if column.is_number(rows) else "l" for column in MAIN)
+    body = [[column.show(row).translate(LATEX_ESCAPES) for column in MAIN] for row in rows]
+    lines = [" & ".join(cells) + r" \\" for cells in [headings, *body]]
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
