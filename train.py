@@ -137,8 +137,8 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
     """The checkpoint to go on from, or None to begin.
 
     Raises:
-        UsageError: when a run is there and neither --resume nor --overwrite was given, or it is another run.
-        CheckpointError: when the checkpoint is damaged.
+        UsageError: when a run is there and neither --resume nor --overwrite was given, or it is another run,
+            or its checkpoint is damaged.
     """
     if overwrite or not path.exists():
         return None
@@ -147,7 +147,10 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
             f"{path} holds an earlier run. --resume goes on with it, --overwrite starts anew over it, "
             "--out DIR leaves it alone."
         )
-    checkpoint = read_checkpoint(path)
+    try:
+        checkpoint = read_checkpoint(path)
+    except CheckpointError as error:
+        raise UsageError(f"--resume: {error} --overwrite starts anew.") from error
     changed = differences(checkpoint.config, config.model_dump(mode="json"))
     if checkpoint.data["fingerprint"] != images.fingerprint:
         changed.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +145,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}.")
+    if not zipfile.is_zipfile(path):  # torch's format; older and foreign pickles are not even looked into
+        raise CheckpointError(f"{path} is damaged, or no checkpoint.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -151,7 +154,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
             f"{path} is not a checkpoint of this project, or is damaged: it holds more than tensors and plain "
             "values, and nothing in it was run."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError) as error:
         raise CheckpointError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is not a checkpoint of this project: it holds a {type(content).__name__}.")

@@ -95,14 +95,15 @@ class Loop:
         stored = self.store.get(key) if self.store and begins and not last else None
         if stored is not None:
             self._take_over(phase, stored)
-        elif isinstance(phase, FitPhase):
-            self._fit(phase)
         else:
-            self._train(phase, optimiser_state)
-        self._tick(phase)
-        if stored is None and self.store and not last and self.processes.is_first:
-            rows = [row for row in state.history if row["phase"] == phase.name]
-            self.store.put(key, phase.module.state_dict(), state.seconds[phase.name], rows)
+            if isinstance(phase, FitPhase):
+                self._fit(phase)
+            else:
+                self._train(phase, optimiser_state)
+            self._tick(phase)
+            if self.store and not last and self.processes.is_first:
+                rows = [row for row in state.history if row["phase"] == phase.name]
+                self.store.put(key, phase.module.state_dict(), state.seconds[phase.name], rows)
         state.phase += 1
         state.epoch = state.batch = 0
         state.refreshed, state.previous, state.changed = False, None, None
@@ -114,7 +115,6 @@ class Loop:
     def _take_over(self, phase: Phase, stored: dict[str, Any]) -> None:
         """Use the outcome of the same phase in an earlier run, with its history and its time."""
         phase.module.load_state_dict(stored["state"])
-        self._clock = time.perf_counter()
         self.state.seconds[phase.name] = stored["seconds"]
         self.state.shared.append(phase.name)
         self.state.history += stored["history"]

@@ -112,6 +112,20 @@ def launch(settings: RuntimeSettings) -> Processes:
     return Processes(fabric)
 
 
+def pick_device(name: str) -> torch.device:
+    """The device by that name, "auto" for the fastest of this machine.
+
+    Raises:
+        UsageError: when this machine has none.
+    """
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise UsageError(f"there is no device {name!r}: devices are auto, cpu, cuda and mps.")
+    _check_device(name)
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+
+
 def process_number() -> int:
     """The rank of this process as its launcher told it; 0 for the only one, before and after `launch`."""
     return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)

@@ -59,6 +59,7 @@ class Objective(nn.Module):
         raise NotImplementedError
 
 
+@runtime_checkable
 class Compute(Protocol):
     """What a phase may ask of the machine without knowing it: passes over all images, sums, one result."""
 
@@ -132,6 +133,7 @@ class GradientPhase:
 Phase = FitPhase | GradientPhase
 
 
+@runtime_checkable
 class Method(Protocol):
     """A way to cluster images. n samples, d latent dimensions, k clusters."""
 

@@ -8,7 +8,7 @@ Preservation", IJCAI 2017; and on the convolutional network DCEC (Guo et al., IC
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -58,7 +58,7 @@ class DECSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
 
     @model_validator(mode="after")
-    def _something_trains_the_encoder(self) -> Self:
+    def _something_trains_the_encoder(self) -> DECSettings:
         if self.detach and not self.reconstruction:
             raise ValueError("detach: true leaves nothing to train the encoder; set reconstruction: true as well")
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from einops.layers.torch import Rearrange
 from torch import nn
 
 from models.autoencoder import Autoencoder, ImageShape, ModelError, initialise_weights
@@ -28,7 +29,7 @@ def build_conv(settings: ConvSettings, shape: ImageShape) -> Autoencoder:
     for layer, source in zip(settings.layers, shapes[:-1], strict=True):
         conv = nn.Conv2d(source.channels, layer.channels, layer.kernel, layer.stride, layer.pad)
         encoder += [conv, nn.ReLU()]
-    encoder.append(nn.Flatten())  # (n, c', h', w') -> (n, c'h'w')
+    encoder.append(Rearrange("n c h w -> n (c h w)"))
     for source_width, width in pairwise(widths):
         encoder += [nn.Linear(source_width, width), nn.ReLU()]
     encoder.pop()  # z is linear
@@ -36,7 +37,7 @@ def build_conv(settings: ConvSettings, shape: ImageShape) -> Autoencoder:
     decoder: list[nn.Module] = []
     for source_width, width in pairwise(widths[::-1]):
         decoder += [nn.Linear(source_width, width), nn.ReLU()]
-    decoder.append(nn.Unflatten(1, tuple(last)))  # (n, c'h'w') -> (n, c', h', w')
+    decoder.append(Rearrange("n (c h w) -> n c h w", c=last.channels, h=last.height, w=last.width))
     for layer, target, source in zip(settings.layers[::-1], shapes[-2::-1], shapes[:0:-1], strict=True):
         decoder += [_transposed(layer, source, target), nn.ReLU()]
     decoder.pop()  # pixels are linear

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from einops.layers.torch import Rearrange
 from torch import nn
 
 from models.autoencoder import Autoencoder, ImageShape, initialise_weights
@@ -13,8 +14,9 @@ from models.settings import DenseSettings
 def build_dense(settings: DenseSettings, shape: ImageShape) -> Autoencoder:
     """The autoencoder for images of `shape`, which are flattened."""
     widths = (shape.pixels, *settings.hidden, settings.latent)
-    encoder = nn.Sequential(nn.Flatten(), *_linear_relu(widths))  # (n, c, h, w) -> (n, chw) -> (n, d)
-    decoder = nn.Sequential(*_linear_relu(widths[::-1]), nn.Unflatten(1, tuple(shape)))
+    encoder = nn.Sequential(Rearrange("n c h w -> n (c h w)"), *_linear_relu(widths))
+    unflatten = Rearrange("n (c h w) -> n c h w", c=shape.channels, h=shape.height, w=shape.width)
+    decoder = nn.Sequential(*_linear_relu(widths[::-1]), unflatten)
     for network in (encoder, decoder):
         initialise_weights(network)
     return Autoencoder(encoder, decoder)

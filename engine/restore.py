@@ -1,0 +1,34 @@
+"""A fitted method from a checkpoint."""
+
+from __future__ import annotations
+
+from configs.load import validate
+from configs.schema import RunConfig
+from engine.checkpoint import Checkpoint
+from engine.errors import CheckpointError
+from methods.base import Method
+from methods.registry import METHODS
+from models.autoencoder import ImageShape
+
+
+def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
+    """The config and the method, with the weights and arrays of the checkpoint.
+
+    Args:
+        checkpoint: of a run.
+        source: where it was read from, for messages.
+
+    Raises:
+        CheckpointError: when this version of the project does not know its method, or its weights do not fit.
+        ConfigError: when its config is not valid any more.
+    """
+    name = checkpoint.config.get("method")
+    if name not in METHODS:
+        raise CheckpointError(f"{source} was trained by {name!r}, which is none of: {', '.join(METHODS)}.")
+    config = validate(METHODS[name].config, checkpoint.config, source)
+    method = METHODS[name].build(config, ImageShape(*checkpoint.data["shape"]))
+    try:
+        method.load_state_dict(checkpoint.method)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"the weights in {source} do not fit its config: {error}") from error
+    return config, method

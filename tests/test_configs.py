@@ -1,0 +1,108 @@
+"""Configs: every shipped file is valid, every wrong key is named, and differences are found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configs.load import (
+    FOLDER,
+    ConfigError,
+    differences,
+    read_yaml,
+    set_values,
+    to_yaml,
+    validate,
+)
+from methods.dec import DECConfig
+from methods.registry import METHODS
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.rglob("*.yaml")), ids=lambda f: f.name)
+def test_shipped_configs_are_valid_and_say_their_command(file: Path) -> None:
+    raw = read_yaml(file)
+    config = validate(METHODS[raw["method"]].config, raw, str(file))
+    assert config.method == raw["method"]
+    header = file.read_text().split("\n\n")[0].split("method:")[0]
+    assert "python train.py" in header
+    assert "Expect" in header
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_default_config(name: str) -> None:
+    assert (FOLDER / f"{name}.yaml").is_file()
+
+
+def test_exponents_are_numbers_although_yaml_says_strings() -> None:
+    assert yaml.safe_load("1e-3") == "1e-3"
+    config = validate(DECConfig, {"pretrain": {"optimiser": {"learning_rate": "1e-3"}}}, "test")
+    assert config.pretrain.optimiser.learning_rate == 1e-3
+
+
+def test_resolved_config_reads_back_the_same() -> None:
+    config = DECConfig(seed=3)
+    assert validate(DECConfig, yaml.safe_load(to_yaml(config)), "test") == config
+
+
+def test_a_typo_is_refused_with_the_right_name() -> None:
+    with pytest.raises(ConfigError) as error:
+        validate(DECConfig, {"pretrain": {"epoch": 3}, "cluster": {"tol": "much"}}, "x.yaml")
+    message = str(error.value)
+    assert "x.yaml" in message
+    assert "pretrain.epoch: no such setting. Did you mean epochs?" in message
+    assert "cluster.tol: received 'much'" in message
+
+
+def test_a_typo_within_the_network_names_that_networks_settings() -> None:
+    with pytest.raises(ConfigError, match=r"model\.conv\.latnt: no such setting\. Did you mean latent\?"):
+        validate(DECConfig, {"model": {"name": "conv", "latnt": 3}}, "x.yaml")
+
+
+def test_set_reaches_into_sections_and_makes_them() -> None:
+    raw: dict[str, object] = {"pretrain": {"epochs": 1}}
+    set_values(raw, ["pretrain.epochs=20", "cluster.optimiser.learning_rate=1e-4", "data.name=digits"])
+    assert raw == {
+        "pretrain": {"epochs": 20},
+        "cluster": {"optimiser": {"learning_rate": "1e-4"}},
+        "data": {"name": "digits"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("pretrain.epochs", "section.key=value"),
+        ("=3", "section.key=value"),
+        ("seed.x=3", "seed is a value, 0, not a section"),
+        ("a=[1", "no valid YAML"),
+    ],
+)
+def test_a_broken_set_says_what_it_takes(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        set_values({"seed": 0}, [assignment])
+
+
+def test_files_that_are_no_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_yaml(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(ConfigError, match="name: value"):
+        read_yaml(tmp_path / "list.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    with pytest.raises(ConfigError, match="no valid YAML"):
+        read_yaml(tmp_path / "broken.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_yaml(tmp_path / "binary.yaml")
+
+
+def test_differences_name_the_path_and_both_values() -> None:
+    before = DECConfig().model_dump(mode="json")
+    after = DECConfig.model_validate({"seed": 1, "model": {"name": "dense", "latent": 10}}).model_dump(mode="json")
+    found = differences(before, after)
+    assert "seed: 0 → 1" in found
+    assert "model.name: 'conv' → 'dense'" in found
+    assert not any(line.startswith("pretrain") for line in found)
+    assert differences(before, before) == []

@@ -1,0 +1,130 @@
+"""DEC and, with the reconstruction kept, IDEC: the loss on a batch worked out by hand, and a set it must solve."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from configs.schema import KMeansSettings, OptimiserSettings, PretrainSettings
+from data.image_set import ImageSet
+from engine.loop import Loop
+from engine.processes import launch
+from engine.progress import Display
+from engine.randomness import BatchNoise, seed_all
+from evaluation.agreement import agreement
+from evaluation.contingency import contingency
+from losses.soft_assignment import target_distribution
+from methods.base import Batch
+from methods.dec import DEC, DECConfig, DECObjective, DECSettings
+from models.autoencoder import ImageShape
+from models.settings import DenseSettings
+
+ADAM = OptimiserSettings(learning_rate=1e-3)
+
+
+def bars(n: int = 400) -> ImageSet:
+    """Four classes of noisy images: a bar at the top, bottom, left or right."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 60, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(n) % 4
+    images[labels == 0, :, :3] += 180
+    images[labels == 1, :, 5:] += 180
+    images[labels == 2, :, :, :3] += 180
+    images[labels == 3, :, :, 5:] += 180
+    return ImageSet("bars", "train", images, labels, ("top", "bottom", "left", "right"))
+
+
+def config(**cluster: object) -> DECConfig:
+    return DECConfig.model_validate(
+        {
+            "clusters": 4,
+            "model": DenseSettings(hidden=(32,), latent=4),
+            "pretrain": PretrainSettings(epochs=10, batch_size=50, optimiser=ADAM),
+            "initialise": KMeansSettings(redos=5),
+            "cluster": {"max_epochs": 5, "batch_size": 50, "update_interval": 8, "optimiser": ADAM, **cluster},
+            "runtime": {"device": "cpu"},
+        }
+    )
+
+
+def run(method: DEC, images: ImageSet) -> Loop:
+    processes = launch(method.config.runtime)
+    display = Display(quiet=True)
+    loop = Loop(method, images.images, images.fingerprint, method.config, processes, lambda *_: None, display)
+    loop.run(method.phases(images.images, processes))
+    return loop
+
+
+@pytest.mark.parametrize("reconstruction", [False, True])
+def test_a_separable_set_is_found(reconstruction: bool) -> None:
+    images = bars()
+    seed_all(0)
+    method = DEC(config(reconstruction=reconstruction, gamma=0.1), ImageShape(1, 8, 8))
+    run(method, images)
+    assert images.labels is not None
+    assert agreement(contingency(images.labels, method.assign(images.images).labels))["acc"] > 0.99
+
+
+def test_the_loss_weighs_the_clustering_term_by_gamma() -> None:
+    images = bars(20)
+    settings = DECSettings(reconstruction=True, gamma=0.1)
+    method = DEC(config(**settings.model_dump()), ImageShape(1, 8, 8))
+    method.head.place(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))
+    q = method.assign(images.images).probabilities
+    assert q is not None
+    method.target.p = target_distribution(q)
+    objective = DECObjective(method.normalise, method.autoencoder, method.head, method.target, settings)
+    index = torch.arange(3, 9)
+    losses = objective(Batch(images.images[index], index, BatchNoise(0, 6, slice(0, 6), torch.device("cpu"))))
+
+    p = target_distribution(q)
+    kl = sum(float(p[i, j] * torch.log(p[i, j] / q[i, j])) for i in index.tolist() for j in range(4)) / 6
+    x = method.normalise(images.images[index])
+    mse = float((method.autoencoder.decode(method.autoencoder.encode(x)) - x).detach().square().mean())
+    assert losses["clustering"].item() == pytest.approx(kl, rel=1e-4)
+    assert losses["reconstruction"].item() == pytest.approx(mse, rel=1e-5)
+    assert losses["loss"].item() == pytest.approx(mse + 0.1 * kl, rel=1e-5)
+
+
+def test_detach_keeps_the_clustering_loss_from_the_encoder() -> None:
+    images = bars(20)
+    gradients = {}
+    for detach in (False, True):
+        seed_all(0)
+        method = DEC(config(reconstruction=True, detach=detach), ImageShape(1, 8, 8))
+        method.head.place(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))
+        q = method.assign(images.images).probabilities
+        assert q is not None
+        method.target.p = target_distribution(q)
+        objective = DECObjective(
+            method.normalise, method.autoencoder, method.head, method.target, method.config.cluster
+        )
+        index = torch.arange(20)
+        losses = objective(Batch(images.images, index, BatchNoise(0, 20, slice(0, 20), torch.device("cpu"))))
+        losses["clustering"].backward()
+        gradients[detach] = [p.grad for p in method.autoencoder.encoder.parameters()]
+        assert method.head.centroids.grad is not None
+    assert all(g is not None and bool(g.any()) for g in gradients[False])
+    assert all(g is None for g in gradients[True])
+
+
+def test_detach_without_reconstruction_is_refused() -> None:
+    with pytest.raises(ValidationError, match="nothing to train the encoder"):
+        DECSettings(detach=True)
+
+
+def test_without_reconstruction_the_decoder_is_not_trained() -> None:
+    images = bars(100)
+    method = DEC(config(), ImageShape(1, 8, 8))
+    phases = method.phases(images.images, launch(method.config.runtime))
+    trained = {id(p) for p in phases[-1].module.parameters()}
+    assert trained == {id(p) for p in [*method.autoencoder.encoder.parameters(), method.head.centroids]}
+
+
+def test_tol_ends_the_clustering() -> None:
+    seed_all(0)
+    method = DEC(config(tol=1.0, max_epochs=50), ImageShape(1, 8, 8))
+    loop = run(method, bars())
+    # The second refresh, at step 8, changes fewer than all assignments.
+    assert loop.state.history[-1]["step"] == 10 * 8 + 8

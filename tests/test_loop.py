@@ -1,0 +1,330 @@
+"""The loop with a toy method: order of events, stopping, NaN, dying clusters, sharing, interrupt and resume."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from configs.schema import OptimiserSettings, RunConfig, RuntimeSettings
+from engine.checkpoint import LoopState
+from engine.errors import Interrupted, TrainingError, UsageError
+from engine.health import cluster_warning
+from engine.loop import Loop
+from engine.optimisers import build_optimiser, learning_rate
+from engine.phase_store import PhaseStore, phase_keys
+from engine.processes import launch
+from engine.progress import Display
+from engine.randomness import epoch_order
+from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Method, Objective, Phase
+
+IMAGES = torch.randint(0, 256, (50, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+CONFIG = RunConfig(method="toy", clusters=3, runtime=RuntimeSettings(device="cpu", checkpoint_seconds=0))
+
+
+class ToyObjective(Objective):
+    """A weight that follows the images' mean, with dropout to draw from the global generator."""
+
+    def __init__(self, break_at: int | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4))
+        self.dropout = nn.Dropout(0.5)
+        self.break_at = break_at
+        self.steps = 0
+        self.seen: list[list[int]] = []
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        self.seen.append(batch.indices.tolist())
+        x = self.dropout(batch.images.flatten(1) / 255) + 0.1 * batch.noise.normal(4)
+        loss = (x - self.weight).square().mean()
+        broken = loss / 0 if self.steps == self.break_at else loss
+        self.steps += 1
+        return {"loss": loss, "toy": broken.detach()}
+
+
+class Toy(nn.Module):
+    """Phases: "pretrain" (gradient), "initialise" (fit), "cluster" (gradient with refreshes)."""
+
+    space = "toy"
+
+    def __init__(
+        self, refreshes: Sequence[Tensor] = (), break_at: int | None = None, tol: float = 0.0, batch_size: int = 8
+    ) -> None:
+        super().__init__()
+        self.first, self.second = ToyObjective(None), ToyObjective(break_at)
+        self.register_buffer("fitted", torch.zeros(1))
+        self.refreshes, self.tol, self.batch_size = list(refreshes), tol, batch_size
+        self.fits = 0
+
+    def phases(self, images: Tensor, compute: Compute) -> Sequence[Phase]:
+        def fit() -> None:
+            self.fits += 1
+            self.get_buffer("fitted").fill_(1.0)
+
+        def refresh() -> Tensor:
+            return self.refreshes.pop(0) if self.refreshes else torch.arange(len(images)) % 3
+
+        optimiser = OptimiserSettings(learning_rate=0.1)
+        return (
+            GradientPhase("pretrain", {"a": 1}, self.first, optimiser, epochs=2, batch_size=self.batch_size),
+            FitPhase("initialise", {"b": 1}, nn.BatchNorm1d(1), fit),
+            GradientPhase(
+                "cluster", {"c": 1}, self.second, optimiser, 3, self.batch_size, refresh, 4, clusters=3, tol=self.tol
+            ),
+        )
+
+    def embed(self, images: Tensor) -> Tensor:
+        return images.flatten(1).float()
+
+    def assign(self, images: Tensor) -> Assignments:
+        return Assignments(torch.arange(len(images)) % 3)
+
+
+class Recorder:
+    """An observer that writes everything down."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, ...]] = []
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        self.events.append(("scalars", step, dict(values)))
+
+    def refreshed(self, phase: str, step: int, assignments: Tensor, clusters: int) -> None:
+        self.events.append(("refreshed", step, assignments.tolist(), clusters))
+
+    def epoch_finished(self, phase: str, epoch: int, step: int, method: Method) -> None:
+        self.events.append(("epoch", phase, epoch, step))
+
+    def phase_finished(self, phase: str, step: int, method: Method) -> None:
+        self.events.append(("phase", phase, step))
+
+    def close(self) -> None:
+        self.events.append(("close",))
+
+
+def loop(method: Toy, **changes: Any) -> Loop:
+    values: dict[str, Any] = {
+        "method": method,
+        "images": IMAGES,
+        "fingerprint": "f",
+        "config": CONFIG,
+        "processes": launch(CONFIG.runtime),
+        "save": lambda *_: None,
+        "display": Display(quiet=True),
+    }
+    return Loop(**{**values, **changes})
+
+
+def run(method: Toy, **changes: Any) -> Loop:
+    made = loop(method, **changes)
+    made.run(method.phases(IMAGES, made.processes))
+    return made
+
+
+def test_every_epoch_sees_every_image_once_but_for_the_ragged_end() -> None:
+    method = Toy()
+    run(method)
+    assert [len(batch) for batch in method.first.seen] == [8] * 12  # 50 images: 6 batches of 8 an epoch
+    for epoch in range(2):
+        order = [i for batch in method.first.seen[6 * epoch : 6 * epoch + 6] for i in batch]
+        assert order == epoch_order(50, 0, "pretrain", epoch)[:48].tolist()
+        assert len(set(order)) == 48
+    assert method.first.seen[:6] != method.first.seen[6:]
+
+
+def test_a_batch_larger_than_the_data_is_the_data() -> None:
+    method = Toy(batch_size=64)
+    run(method)
+    assert [sorted(batch) for batch in method.first.seen] == [list(range(50))] * 2
+
+
+def test_observers_are_told_in_order() -> None:
+    recorder = Recorder()
+    made = run(Toy(), observers=[recorder])
+    kinds = [event for event in recorder.events if event[0] in ("epoch", "phase")]
+    assert kinds == [
+        ("epoch", "pretrain", 1, 6),
+        ("epoch", "pretrain", 2, 12),
+        ("phase", "pretrain", 12),
+        ("phase", "initialise", 12),
+        ("epoch", "cluster", 1, 18),
+        ("epoch", "cluster", 2, 24),
+        ("epoch", "cluster", 3, 30),
+        ("phase", "cluster", 30),
+    ]
+    steps = [event[1] for event in recorder.events if event[0] == "refreshed"]
+    assert steps == [12, 16, 20, 24, 28]
+    assert set(made.state.seconds) == {"pretrain", "initialise", "cluster"}
+
+
+def test_tol_counts_the_changed_share_and_stops_below_it() -> None:
+    base = torch.zeros(50, dtype=torch.int64)
+    base[:25] = 1
+    ten, one = base.clone(), base.clone()
+    ten[:5] = 2  # 10 %
+    one[:5], one[0] = 2, 0  # 2 % from `ten`
+    recorder = Recorder()
+    made = run(Toy([base, ten, one], tol=0.05), observers=[recorder])
+    changed = [v["cluster/changed"] for kind, _, v in _scalars(recorder) if "cluster/changed" in v]
+    assert changed == pytest.approx([0.1, 0.02])
+    assert made.state.global_step == 12 + 8
+    assert made.state.history[-1]["changed"] == pytest.approx(0.02)
+
+
+def test_the_first_refresh_never_stops() -> None:
+    same = torch.zeros(50, dtype=torch.int64)
+    made = run(Toy([same, same], tol=0.05))
+    assert made.state.global_step == 12 + 4
+
+
+def _scalars(recorder: Recorder) -> list[tuple[str, int, dict[str, float]]]:
+    return [event for event in recorder.events if event[0] == "scalars"]  # type: ignore[misc]
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name_and_step() -> None:
+    method = Toy(break_at=7)
+    before: list[Tensor] = []
+    method.second.register_forward_pre_hook(lambda *_: before.append(method.second.weight.detach().clone()))
+    with pytest.raises(TrainingError, match=r"phase cluster, step 7 \(epoch 2\): toy is inf.*learning_rate"):
+        run(method)
+    assert torch.equal(method.second.weight, before[-1])  # the broken step was not taken
+    assert bool(method.second.weight.isfinite().all())
+
+
+def test_dying_clusters_are_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
+    alive = torch.arange(50) % 3
+    dying = torch.zeros(50, dtype=torch.int64)
+    dying[0] = 1
+    made = run(Toy([alive, dying, dying, alive, dying]), display=Display())
+    notices = [row["notice"] for row in made.state.history if "notice" in row]
+    assert notices == ["collapsing: cluster 2 of 3 without images; cluster 0 holds 98% of the images"] * 2
+    assert capsys.readouterr().err.count("cluster 2 of 3 without images") == 2
+
+
+def test_cluster_warning_by_hand() -> None:
+    assert cluster_warning(torch.tensor([5, 5, 4])) is None
+    assert cluster_warning(torch.tensor([0, 5, 0, 5])) == "collapsing: clusters 0, 2 of 4 without images"
+    assert cluster_warning(torch.tensor([9, 1])) == "collapsing: cluster 0 holds 90% of the images"
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 6, 11, 12, 13, 16, 17, 23, 29])
+def test_interrupted_at_any_step_and_resumed_it_ends_with_the_same_bits(stop_at: int) -> None:
+    whole = Toy()
+    expected = run(whole)
+
+    saved: list[tuple[LoopState, dict[str, Any], dict[str, Any] | None, Tensor]] = []
+
+    def save(state: LoopState, optimiser: Any) -> None:
+        inner = None if optimiser is None else copy.deepcopy(optimiser.state_dict())
+        saved.append((copy.deepcopy(state), copy.deepcopy(method.state_dict()), inner, torch.get_rng_state()))
+
+    method = Toy()
+    calls = 0
+
+    def interrupt(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for objective in (method.first, method.second):
+        objective.register_forward_pre_hook(interrupt)
+    with pytest.raises(Interrupted):
+        run(method, save=save)
+    state, weights, optimiser, generator = saved[-1]
+    assert state.global_step == stop_at
+
+    resumed = Toy()
+    resumed.load_state_dict(weights)
+    torch.set_rng_state(generator)
+    made = loop(resumed, state=state)
+    made.run(resumed.phases(IMAGES, made.processes), optimiser)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    dropped = ("images_per_second", "seconds")
+    assert [{k: v for k, v in row.items() if k not in dropped} for row in made.state.history] == [
+        {k: v for k, v in row.items() if k not in dropped} for row in expected.state.history
+    ]
+
+
+def test_a_second_interrupt_stops_at_once() -> None:
+    method = Toy()
+
+    def twice(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    method.first.register_forward_pre_hook(twice)
+    with pytest.raises(KeyboardInterrupt):
+        run(method)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_finished_phases_are_shared_and_end_alike(tmp_path: Path) -> None:
+    first = Toy()
+    made = run(first, store=PhaseStore(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2  # pretrain and initialise; the last phase is the run's own
+    second = Toy()
+    again = run(second, store=PhaseStore(tmp_path))
+    assert second.first.seen == []
+    assert second.fits == 0
+    assert again.state.shared == ["pretrain", "initialise"]
+    assert again.state.seconds["pretrain"] == made.state.seconds["pretrain"]
+    assert again.state.global_step == made.state.global_step
+    assert torch.equal(first.second.weight, second.second.weight)
+    assert torch.equal(first.first.weight, second.first.weight)
+
+
+def test_a_damaged_shared_phase_is_computed_again(tmp_path: Path) -> None:
+    run(Toy(), store=PhaseStore(tmp_path))
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    method = Toy()
+    run(method, store=PhaseStore(tmp_path))
+    assert len(method.first.seen) == 12
+
+
+def test_a_phase_is_addressed_by_what_it_depends_on() -> None:
+    phases = Toy().phases(IMAGES, launch(CONFIG.runtime))
+    keys = phase_keys(phases, CONFIG, "f", 1)
+    assert len(set(keys)) == 3
+    assert phase_keys(phases, CONFIG, "g", 1)[0] != keys[0]
+    assert phase_keys(phases, CONFIG, "f", 2)[0] != keys[0]
+    assert phase_keys(phases, CONFIG.model_copy(update={"seed": 1}), "f", 1)[0] != keys[0]
+    later = (phases[0], FitPhase("initialise", {"b": 2}, nn.Identity(), lambda: None), phases[2])
+    changed = phase_keys(later, CONFIG, "f", 1)
+    assert [a == b for a, b in zip(keys, changed, strict=True)] == [True, False, False]
+
+
+def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+    made = loop(Toy(batch_size=7))
+    made.processes.fabric._strategy = type("Two", (), {"world_size": 2})()  # two processes, without starting them
+    with pytest.raises(UsageError, match=r"pretrain\.batch_size is 7, which 2 processes cannot share"):
+        made._batch_size(Toy(batch_size=7).phases(IMAGES, made.processes)[0])  # type: ignore[arg-type]
+
+
+def test_schedules_by_hand() -> None:
+    constant, cosine, cycle = (
+        OptimiserSettings(learning_rate=2.0, schedule=name)  # type: ignore[arg-type]
+        for name in ("constant", "cosine", "one-cycle")
+    )
+    assert [learning_rate(constant, step, 10) for step in (0, 9)] == [2.0, 2.0]
+    assert [learning_rate(cosine, step, 10) for step in (0, 5)] == pytest.approx([2.0, 1.0])
+    assert [learning_rate(cycle, step, 10) for step in (0, 1, 2, 6)] == pytest.approx([0.08, 1.04, 2.0, 1.0])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+def test_optimisers_get_their_settings(name: str, kind: str) -> None:
+    settings = OptimiserSettings(name=name, learning_rate=0.3, weight_decay=0.1)  # type: ignore[arg-type]
+    frozen = nn.Parameter(torch.zeros(1), requires_grad=False)
+    optimiser = build_optimiser([nn.Parameter(torch.zeros(2)), frozen], settings)
+    assert type(optimiser).__name__ == kind
+    (group,) = optimiser.param_groups
+    assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.3, 0.1, 1)

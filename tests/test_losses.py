@@ -1,0 +1,113 @@
+"""Losses against numbers worked out by hand, by float64 loops, and by finite differences."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from losses.clustering import clustering_kl
+from losses.reconstruction import reconstruction_mse
+from losses.soft_assignment import cluster_frequencies, soft_assignment, target_distribution
+
+
+def test_soft_assignment_by_hand() -> None:
+    # One point at 0; centroids at distance 1 and 3: kernels 1/(1+1) and 1/(1+9).
+    q = soft_assignment(torch.tensor([[0.0]]), torch.tensor([[1.0], [3.0]]))
+    assert q.tolist() == [pytest.approx([(1 / 2) / (1 / 2 + 1 / 10), (1 / 10) / (1 / 2 + 1 / 10)])]
+
+
+def test_soft_assignment_with_other_degrees_of_freedom_by_hand() -> None:
+    # alpha = 3: (1 + 4/3)^-2 and (1 + 0)^-2.
+    q = soft_assignment(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 0.0], [2.0, 0.0]]), alpha=3.0)
+    near, far = 1.0, (1 + 4 / 3) ** -2
+    assert q.tolist() == [pytest.approx([far / (near + far), near / (near + far)])]
+
+
+def test_soft_assignment_of_far_latents_is_no_zero_over_zero() -> None:
+    q = soft_assignment(torch.tensor([[1e18, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    assert q.sum().item() == pytest.approx(1)
+    assert bool(q.isfinite().all())
+
+
+def test_soft_assignment_keeps_digits_far_from_the_origin() -> None:
+    z, centroids = torch.randn(20, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    here = soft_assignment(z, centroids)
+    there = soft_assignment((z + 1000).float(), (centroids + 1000).float())
+    assert torch.allclose(here, there.double(), atol=1e-3)
+
+
+def test_target_distribution_two_by_two_by_hand() -> None:
+    q = torch.tensor([[0.8, 0.2], [0.4, 0.6]])
+    # f = (1.2, 0.8); weights .64/1.2, .04/.8 and .16/1.2, .36/.8
+    first = [0.64 / 1.2, 0.04 / 0.8]
+    second = [0.16 / 1.2, 0.36 / 0.8]
+    p = target_distribution(q)
+    assert p[0].tolist() == pytest.approx([w / sum(first) for w in first])
+    assert p[1].tolist() == pytest.approx([w / sum(second) for w in second])
+
+
+def test_target_uses_the_frequencies_of_the_whole_set() -> None:
+    q = torch.rand(100, 5, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    whole = target_distribution(q)
+    f = cluster_frequencies(q)
+    assert torch.equal(target_distribution(q[:10], f), whole[:10])
+    per_batch = target_distribution(q[:10])
+    assert not torch.allclose(per_batch, whole[:10], atol=1e-3)
+
+
+def test_target_of_an_empty_cluster_is_zero() -> None:
+    p = target_distribution(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    assert p.tolist() == [[1.0, 0.0], [1.0, 0.0]]
+
+
+@given(n=st.integers(1, 20), k=st.integers(2, 6), seed=st.integers(0, 99))
+def test_target_rows_sum_to_one_and_sharpen_balanced_q(n: int, k: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.rand(n, k, generator=generator, dtype=torch.float64).softmax(dim=1)
+    # All cyclic shifts of every row: the frequencies are equal, so p only sharpens.
+    balanced = torch.cat([q.roll(shift, dims=1) for shift in range(k)])
+    p = target_distribution(balanced)
+    assert torch.allclose(p.sum(dim=1), torch.ones(n * k, dtype=torch.float64))
+    assert torch.allclose(p, balanced.square() / balanced.square().sum(dim=1, keepdim=True))
+    assert bool((p.max(dim=1).values >= balanced.max(dim=1).values - 1e-12).all())
+
+
+def test_clustering_kl_by_hand() -> None:
+    p = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    q = torch.tensor([[0.5, 0.5], [0.25, 0.75]])
+    first = 1.0 * math.log(1.0 / 0.5)
+    second = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    assert clustering_kl(p, q).item() == pytest.approx((first + second) / 2)
+
+
+def test_clustering_kl_of_an_impossible_cluster_is_finite() -> None:
+    assert math.isfinite(clustering_kl(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])).item())
+
+
+def test_gradient_of_the_clustering_loss_is_the_papers() -> None:
+    """Eq. 4 of the paper: (alpha + 1) / alpha * sum_j (1 + |z - mu|^2/alpha)^-1 (p - q)(z - mu), over n by batchmean."""
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(6, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    centroids = torch.randn(4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    p = torch.rand(6, 4, generator=generator, dtype=torch.float64).softmax(dim=1)
+    clustering_kl(p, soft_assignment(z, centroids)).backward()
+
+    expected = torch.zeros(6, 3, dtype=torch.float64)
+    q = soft_assignment(z, centroids).detach()
+    for i in range(6):
+        for j in range(4):
+            difference = z[i].detach() - centroids[j].detach()
+            expected[i] += 2 / (1 + difference @ difference) * (p[i, j] - q[i, j]) * difference
+    assert z.grad is not None
+    assert torch.allclose(z.grad, expected / 6)
+    assert torch.autograd.gradcheck(lambda a, b: clustering_kl(p, soft_assignment(a, b)), (z, centroids))
+
+
+def test_reconstruction_mse_is_a_mean_over_images_and_pixels() -> None:
+    reconstruction = torch.tensor([[[[1.0, 2.0]]], [[[0.0, 0.0]]]])
+    target = torch.tensor([[[[0.0, 0.0]]], [[[3.0, 0.0]]]])
+    assert reconstruction_mse(reconstruction, target).item() == pytest.approx((1 + 4 + 9 + 0) / 4)

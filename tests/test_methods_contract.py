@@ -1,0 +1,137 @@
+"""What every method promises, asked of every entry of METHODS."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.load import default_file, set_values, validate
+from configs.schema import RunConfig
+from data.image_set import ImageSet
+from data.sources import load
+from engine.loop import Loop
+from engine.processes import launch
+from engine.progress import Display
+from engine.randomness import seed_all
+from methods.base import CentroidMethod, Generative, Method
+from methods.registry import METHODS
+from models.autoencoder import ImageShape
+
+# What makes each method small enough for a test.
+SMALL: dict[str, list[str]] = {
+    "dec": ["pretrain.epochs=2", "initialise.redos=2", "cluster.max_epochs=2", "cluster.update_interval=5"],
+}
+
+pytestmark = pytest.mark.parametrize("name", METHODS)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load("digits").subset(torch.arange(600))
+
+
+def small_config(name: str, seed: int = 0) -> RunConfig:
+    raw: dict[str, Any] = yaml.safe_load(default_file(name).read_text())
+    set_values(raw, [*SMALL[name], "data.name=digits", f"seed={seed}", "runtime.device=cpu"])
+    return validate(METHODS[name].config, raw, name)
+
+
+def fitted(name: str, images: ImageSet, seed: int = 0) -> Method:
+    config = small_config(name, seed)
+    seed_all(config.seed)
+    method = METHODS[name].build(config, ImageShape(*images.images.shape[1:]))
+    processes = launch(config.runtime)
+    phases = method.phases(images.images, processes)
+    display = Display(quiet=True)
+    Loop(method, images.images, images.fingerprint, config, processes, lambda *_: None, display).run(phases)
+    return method
+
+
+@pytest.fixture(scope="module")
+def methods(digits: ImageSet) -> dict[str, Method]:
+    return {name: fitted(name, digits) for name in METHODS}
+
+
+def test_it_keeps_the_protocol(name: str, methods: dict[str, Method]) -> None:
+    assert isinstance(methods[name], Method)
+
+
+def test_shapes_and_probabilities(name: str, methods: dict[str, Method], digits: ImageSet) -> None:
+    z = methods[name].embed(digits.images)
+    assignments = methods[name].assign(digits.images)
+    k = small_config(name).clusters
+    assert z.shape[0] == len(digits)
+    assert z.dtype == torch.float32
+    assert bool(z.isfinite().all())
+    assert assignments.labels.shape == (len(digits),)
+    assert assignments.labels.dtype == torch.int64
+    assert 0 <= int(assignments.labels.min()) <= int(assignments.labels.max()) < k
+    if assignments.probabilities is not None:
+        assert assignments.probabilities.shape == (len(digits), k)
+        assert torch.allclose(assignments.probabilities.sum(dim=1), torch.ones(len(digits)), atol=1e-5)
+        assert torch.equal(assignments.probabilities.argmax(dim=1), assignments.labels)
+
+
+def test_same_seed_same_labels(name: str, methods: dict[str, Method], digits: ImageSet) -> None:
+    again = fitted(name, digits)
+    assert torch.equal(again.assign(digits.images).labels, methods[name].assign(digits.images).labels)
+    assert torch.equal(again.embed(digits.images), methods[name].embed(digits.images))
+
+
+def test_another_seed_another_embedding(name: str, methods: dict[str, Method], digits: ImageSet) -> None:
+    other = fitted(name, digits, seed=1)
+    assert not torch.equal(other.embed(digits.images), methods[name].embed(digits.images))
+
+
+def test_saved_and_loaded_it_gives_the_same(
+    name: str, methods: dict[str, Method], digits: ImageSet, tmp_path: Path
+) -> None:
+    torch.save(methods[name].state_dict(), tmp_path / "state.pt")
+    fresh = METHODS[name].build(small_config(name), ImageShape(*digits.images.shape[1:]))
+    fresh.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert torch.equal(fresh.embed(digits.images), methods[name].embed(digits.images))
+    assert torch.equal(fresh.assign(digits.images).labels, methods[name].assign(digits.images).labels)
+
+
+@settings(max_examples=10, deadline=None)
+@given(size=st.integers(1, 700))
+def test_one_batch_or_many(name: str, size: int) -> None:
+    method, digits = _cached(name)
+    whole = method.assign(digits.images).labels
+    parts = [method.assign(part).labels for part in torch.split(digits.images, size)]
+    # Matrix products of other sizes round differently in the last bit; labels must not notice.
+    assert torch.equal(torch.cat(parts), whole)
+
+
+_CACHE: dict[str, tuple[Method, ImageSet]] = {}
+
+
+def _cached(name: str) -> tuple[Method, ImageSet]:
+    if name not in _CACHE:
+        digits = load("digits").subset(torch.arange(200))
+        _CACHE[name] = fitted(name, digits), digits
+    return _CACHE[name]
+
+
+def test_training_is_given_no_labels(name: str) -> None:
+    """Phases take images and what computes; nothing of a method's own signature could carry a label."""
+    assert list(inspect.signature(METHODS[name].build).parameters) == ["config", "shape"]
+    method = METHODS[name].build(small_config(name), ImageShape(1, 8, 8))
+    assert list(inspect.signature(method.phases).parameters) == ["images", "compute"]
+
+
+def test_shown_images_have_the_images_shape(name: str, methods: dict[str, Method], digits: ImageSet) -> None:
+    method = methods[name]
+    k = small_config(name).clusters
+    if isinstance(method, Generative):
+        assert method.reconstruct(digits.images).shape == digits.images.shape
+        assert method.decoded_centroids().shape == (k, *digits.images.shape[1:])
+    if isinstance(method, CentroidMethod):
+        assert method.centroid_positions().shape == (k, method.embed(digits.images[:1]).shape[1])

@@ -1,0 +1,95 @@
+"""Networks: shapes for every image size, DCEC's layers, normalisation, weights at the start."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from models.autoencoder import ImageShape, ModelError
+from models.build import build_autoencoder
+from models.normalise import Normalise
+from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, DenseSettings
+
+DCEC = ConvSettings(
+    layers=(
+        ConvLayer(channels=32, kernel=5),
+        ConvLayer(channels=64, kernel=5),
+        ConvLayer(channels=128, kernel=3, padding=0),
+    )
+)
+
+
+@pytest.mark.parametrize("settings", [ConvSettings(), ConvSettings(hidden=(32,)), DenseSettings(hidden=(20,))])
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (1, 16, 16), (1, 28, 28), (3, 32, 32), (1, 27, 41), (3, 50, 33), (3, 96, 96)]
+)
+def test_any_image_goes_in_and_comes_out(settings: AutoencoderSettings, shape: tuple[int, int, int]) -> None:
+    autoencoder = build_autoencoder(settings, ImageShape(*shape))
+    x = torch.randn(3, *shape)
+    z = autoencoder.encode(x)
+    assert z.shape == (3, settings.latent)
+    assert autoencoder.decode(z).shape == x.shape
+
+
+@pytest.mark.parametrize("side", range(8, 34))
+def test_the_decoder_returns_to_every_side(side: int) -> None:
+    autoencoder = build_autoencoder(ConvSettings(latent=2), ImageShape(1, side, side + 1))
+    assert autoencoder.decode(torch.zeros(1, 2)).shape == (1, 1, side, side + 1)
+
+
+def test_the_dcec_network_layer_by_layer() -> None:
+    autoencoder = build_autoencoder(DCEC, ImageShape(1, 28, 28))
+    shapes = []
+    x = torch.randn(1, 1, 28, 28)
+    for layer in autoencoder.encoder:  # type: ignore[attr-defined]
+        x = layer(x)
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(32, 14, 14), (64, 7, 7), (128, 3, 3), (10,)]
+    # Weights and biases of the paper's figure 1, counted by hand; the decoder mirrors the encoder.
+    encoder = (25 * 32 + 32) + (25 * 32 * 64 + 64) + (9 * 64 * 128 + 128) + (1152 * 10 + 10)
+    decoder = (10 * 1152 + 1152) + (9 * 128 * 64 + 64) + (25 * 64 * 32 + 32) + (25 * 32 + 1)
+    assert sum(p.numel() for p in autoencoder.parameters()) == encoder + decoder
+
+
+def test_the_dense_network_of_dec_has_its_widths() -> None:
+    autoencoder = build_autoencoder(DenseSettings(), ImageShape(1, 28, 28))
+    widths = [m.out_features for m in autoencoder.encoder if isinstance(m, nn.Linear)]  # type: ignore[union-attr]
+    assert widths == [500, 500, 2000, 10]
+    widths = [m.out_features for m in autoencoder.decoder if isinstance(m, nn.Linear)]  # type: ignore[union-attr]
+    assert widths == [2000, 500, 500, 784]
+
+
+def test_too_small_an_image_is_refused_with_the_layer() -> None:
+    with pytest.raises(ModelError, match=r"4×4 pixels are too small.*layer 3 \(kernel 3, stride 2, padding 0\).*1×1"):
+        build_autoencoder(DCEC, ImageShape(1, 4, 4))
+
+
+def test_the_signal_keeps_its_size_at_the_start() -> None:
+    torch.manual_seed(0)
+    autoencoder = build_autoencoder(ConvSettings(), ImageShape(1, 28, 28))
+    z = autoencoder.encode(torch.randn(500, 1, 28, 28))
+    assert 0.2 < z.std().item() < 5
+
+
+def test_normalise_takes_mean_and_sd_of_every_channel() -> None:
+    images = torch.randint(0, 256, (50, 3, 5, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    normalise = Normalise(3)
+    normalise.fit(images)
+    x = normalise(images)
+    assert torch.allclose(x.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(x.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5)
+    assert torch.equal(normalise.invert(x), images)
+
+
+def test_normalise_of_constant_images_is_zero_not_nan() -> None:
+    images = torch.full((4, 1, 8, 8), 77, dtype=torch.uint8)
+    normalise = Normalise(1)
+    normalise.fit(images)
+    assert normalise(images).abs().max().item() < 1e-6
+
+
+def test_invert_clips_to_the_pixels_there_are() -> None:
+    x = torch.tensor([[[[-5.0, 5.0]]]])
+    assert Normalise(1).invert(x).flatten().tolist() == [0, 255]

@@ -1,0 +1,123 @@
+"""Two processes on the CPU: the losses of one, one checkpoint, and no shard left out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from configs.schema import RuntimeSettings
+from engine.checkpoint import read_checkpoint
+from engine.errors import UsageError
+from engine.processes import launch, pick_device
+from tests.runs import ROOT, environment, run, small_train
+
+
+def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
+    # Noise and augmentation on, so that random numbers too must not depend on the number of processes.
+    settings = ("pretrain.noise=0.2", "pretrain.augmentation.rotation=10", "cluster.reconstruction=true")
+    one = run(small_train(tmp_path / "one", settings=settings))
+    two = run(small_train(tmp_path / "two", "--devices", "2", settings=settings))
+    assert one.returncode == 0, one.stderr
+    assert two.returncode == 0, two.stderr
+    assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.pt'}\n"  # one path, from one process
+    assert sorted(f.name for f in (tmp_path / "two").iterdir()) == ["checkpoint.pt", "config.yaml", "tb"]
+
+    first, second = (read_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
+    assert second.environment["processes"] == 2
+    rows = [
+        [(row["phase"], row["loss"], row.get("clustering")) for row in c.loop.history if "loss" in row]
+        for c in (first, second)
+    ]
+    assert len(rows[0]) == len(rows[1]) == 6
+    for (phase, loss, clustering), (other_phase, other_loss, other_clustering) in zip(*rows, strict=True):
+        assert phase == other_phase
+        assert other_loss == pytest.approx(loss, abs=1e-4)
+        assert other_clustering == (None if clustering is None else pytest.approx(clustering, abs=1e-4))
+    assert torch.allclose(first.method["head.centroids"], second.method["head.centroids"], atol=1e-3)
+    assert first.assignments is not None
+    assert second.assignments is not None
+    assert (first.assignments == second.assignments).double().mean() > 0.995
+
+
+def test_two_processes_resume_too(tmp_path: Path) -> None:
+    whole = run(small_train(tmp_path / "whole", "--devices", "2"))
+    assert whole.returncode == 0, whole.stderr
+    out = tmp_path / "killed"
+    with subprocess.Popen(
+        small_train(out, "--devices", "2"), cwd=ROOT, env=environment(), stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "cluster epoch 1/3" in line:
+                os.killpg(process.pid, 9)
+    done = run(small_train(out, "--devices", "2", "--resume"))
+    assert done.returncode == 0, done.stderr
+    first, second = (read_checkpoint(folder / "checkpoint.pt") for folder in (tmp_path / "whole", out))
+    for name, value in first.method.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, second.method[name]), name
+
+
+SHARDS = """
+import torch
+from configs.schema import RuntimeSettings
+from engine.processes import launch
+processes = launch(RuntimeSettings(device="cpu", devices=2))
+for n in (1, 2, 5, 8):
+    rows = torch.arange(3 * n).view(n, 3)
+    assert torch.equal(processes.gather(processes.shard(rows), n), rows), n
+    images = rows.to(torch.uint8).view(n, 3, 1, 1)
+    assert torch.equal(processes.map(lambda batch: batch.flatten(1) * 2.0, images), rows * 2.0), n
+    share = processes.total(processes.shard(rows).sum())
+    assert share == rows.sum(), n
+rank = processes.fabric.global_rank
+assert processes.once(lambda: {"from": rank}) == {"from": 0}
+print("fine", flush=True)
+"""
+
+
+def test_shards_sums_and_broadcasts(tmp_path: Path) -> None:
+    script = tmp_path / "shards.py"
+    script.write_text(SHARDS)
+    done = subprocess.run(
+        [sys.executable, str(script)], env={**environment(), "PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("fine") == 2
+
+
+def test_torchrun_starts_it_too(tmp_path: Path) -> None:
+    command = small_train(tmp_path / "run", "--devices", "2")
+    done = run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", *command[1:]])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'run' / 'checkpoint.pt'}\n"
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.pt").environment["processes"] == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what is asked for")
+def test_a_device_that_is_not_there_is_said() -> None:
+    with pytest.raises(UsageError, match="--device cuda: torch finds none"):
+        launch(RuntimeSettings(device="cuda"))
+    with pytest.raises(UsageError, match="--device cuda: torch finds none"):
+        pick_device("cuda")
+    assert pick_device("auto").type in ("cpu", "mps")
+
+
+def test_half_precision_trains(tmp_path: Path) -> None:
+    done = run(small_train(tmp_path, "--precision", "bf16-mixed"))
+    assert done.returncode == 0, done.stderr
+    full = run(small_train(tmp_path / "full"))
+    assert full.returncode == 0, full.stderr
+    losses = [
+        [row["loss"] for row in read_checkpoint(folder / "checkpoint.pt").loop.history if row["phase"] == "pretrain"]
+        for folder in (tmp_path, tmp_path / "full")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert losses[0] != losses[1]
