@@ -84,7 +84,7 @@ def main(
         with processes.first_goes_ahead():  # a download happens once
             images = load(run_config.data.name, run_config.data.split, data_root)
         path = folder / "checkpoint.pt"
-        earlier = earlier_run(path, run_config, images, resume, overwrite)
+        earlier = processes.once(lambda: earlier_run(path, run_config, images, resume, overwrite))
         store = PhaseStore(CHECKPOINTS / "phases") if share else None
         train(run_config, images, folder, processes, display, earlier, store)
     except (ConfigError, DataError, ModelError, ClusteringError, UsageError) as error:

@@ -70,6 +70,8 @@ class PretrainSettings(Settings):
     """Training of an autoencoder on the reconstruction alone."""
 
     epochs: PositiveInt = 20
+    min_steps: Annotated[int, Field(ge=0)] = 0
+    """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
     noise: Share = 0.0
     """Share of the inputs set to zero (denoising autoencoder); the target stays clean."""

@@ -92,7 +92,8 @@ class Loop:
         if begins:
             # Every phase has its own random stream: it ends alike whether those before it ran here or were shared.
             seed_all(derive_seed(self.config.seed, phase.name))
-        stored = self.store.get(key) if self.store and begins and not last else None
+        store = self.store if begins and not last else None
+        stored = self.processes.once(lambda: store.get(key)) if store else None
         if stored is not None:
             self._take_over(phase, stored)
         else:

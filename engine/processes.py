@@ -79,10 +79,19 @@ class Processes:
         return total.to(value.device)
 
     def once(self, function: Callable[[], T]) -> T:
-        """`function()` computed by the first process and handed to all."""
+        """`function()` computed by the first process and handed to all; what it raises, all raise."""
         if self.count == 1:
             return function()
-        return cast(T, self.fabric.broadcast(function() if self.is_first else None, src=0))
+        outcome: tuple[T | None, Exception | None] = (None, None)
+        if self.is_first:
+            try:
+                outcome = (function(), None)
+            except Exception as error:  # whatever it is: the others wait for an answer
+                outcome = (None, error)
+        value, problem = self.fabric.broadcast(outcome, src=0)
+        if problem is not None:
+            raise problem
+        return cast(T, value)
 
 
 def launch(settings: RuntimeSettings) -> Processes:

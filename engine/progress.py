@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+LINES = 20
+"""Epochs of a phase that a log tells of, at most."""
+
 
 class Display:
     """Progress of the phases, and notices."""
@@ -44,7 +47,7 @@ class Display:
 
     def epoch(self, phase: str, epoch: int, epochs: int, values: Mapping[str, float]) -> None:
         """Say how an epoch ended, where no bar shows it."""
-        if not self._live:
+        if not self._live and (epoch + 1 == epochs or epoch % -(-epochs // LINES) == 0):
             shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
             self.console.print(f"{phase} epoch {epoch + 1}/{epochs}  {shown}", soft_wrap=True)
 

@@ -133,6 +133,12 @@ class GradientPhase:
 Phase = FitPhase | GradientPhase
 
 
+def epochs_needed(images: int, batch_size: int, epochs: int, min_steps: int) -> int:
+    """`epochs`, or as many as reach `min_steps` where the data set is small."""
+    steps_per_epoch = max(images // batch_size, 1)
+    return max(epochs, -(-min_steps // steps_per_epoch))
+
+
 @runtime_checkable
 class Method(Protocol):
     """A way to cluster images. n samples, d latent dimensions, k clusters."""

@@ -8,11 +8,11 @@ Preservation", IJCAI 2017; and on the convolutional network DCEC (Guo et al., IC
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from clusterers.kmeans import kmeans
@@ -29,7 +29,7 @@ from configs.schema import (
 from losses.clustering import clustering_kl
 from losses.reconstruction import reconstruction_mse
 from losses.soft_assignment import cluster_frequencies, target_distribution
-from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase
+from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from methods.pretraining import pretraining
 from models.autoencoder import Autoencoder, ImageShape
 from models.batched import map_batches
@@ -54,6 +54,8 @@ class DECSettings(Settings):
     """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001
     max_epochs: PositiveInt = 10
+    min_steps: Annotated[int, Field(ge=0)] = 0
+    """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings()
 
@@ -149,7 +151,7 @@ class DEC(nn.Module):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: reconstruction. initialise: KMeans on z. cluster: KL(p‖q)."""
-        config = self.config
+        config, cluster = self.config, self.config.cluster
         self.normalise.fit(images)
 
         def place_centroids() -> None:
@@ -164,7 +166,7 @@ class DEC(nn.Module):
             return compute.gather(q.argmax(dim=1), len(images))
 
         return (
-            pretraining(self.normalise, self.autoencoder, config.pretrain, config.model),
+            pretraining(self.normalise, self.autoencoder, config.pretrain, config.model, len(images)),
             FitPhase(
                 name="initialise",
                 settings={
@@ -176,15 +178,15 @@ class DEC(nn.Module):
             ),
             GradientPhase(
                 name="cluster",
-                settings=config.cluster.model_dump(mode="json"),
-                module=DECObjective(self.normalise, self.autoencoder, self.head, self.target, config.cluster),
-                optimiser=config.cluster.optimiser,
-                epochs=config.cluster.max_epochs,
-                batch_size=config.cluster.batch_size,
+                settings=cluster.model_dump(mode="json"),
+                module=DECObjective(self.normalise, self.autoencoder, self.head, self.target, cluster),
+                optimiser=cluster.optimiser,
+                epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),
+                batch_size=cluster.batch_size,
                 refresh=refresh_target,
-                refresh_interval=config.cluster.update_interval,
+                refresh_interval=cluster.update_interval,
                 clusters=config.clusters,
-                tol=config.cluster.tol,
+                tol=cluster.tol,
             ),
         )
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from configs.schema import PretrainSettings
 from data.augmentation import Augmentation
 from losses.reconstruction import reconstruction_mse
-from methods.base import Batch, GradientPhase, Objective
+from methods.base import Batch, GradientPhase, Objective, epochs_needed
 from models.autoencoder import Autoencoder
 from models.normalise import Normalise, unit_pixels
 from models.settings import AutoencoderSettings
@@ -38,14 +38,18 @@ class ReconstructionObjective(Objective):
 
 
 def pretraining(
-    normalise: Normalise, autoencoder: Autoencoder, settings: PretrainSettings, network: AutoencoderSettings
+    normalise: Normalise,
+    autoencoder: Autoencoder,
+    settings: PretrainSettings,
+    network: AutoencoderSettings,
+    images: int,
 ) -> GradientPhase:
-    """The phase that trains `autoencoder` on reconstruction; `network` is what it was built from."""
+    """The phase that trains `autoencoder` on the reconstruction of so many `images`; `network` is what built it."""
     return GradientPhase(
         name="pretrain",
         settings={"pretrain": settings.model_dump(mode="json"), "model": network.model_dump(mode="json")},
         module=ReconstructionObjective(normalise, autoencoder, settings),
         optimiser=settings.optimiser,
-        epochs=settings.epochs,
+        epochs=epochs_needed(images, settings.batch_size, settings.epochs, settings.min_steps),
         batch_size=settings.batch_size,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from jaxtyping import install_import_hook
 
@@ -14,9 +12,8 @@ install_import_hook(PACKAGES, "beartype.beartype")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def two_threads() -> Iterator[None]:
+def two_threads() -> None:
     """Small tensors gain nothing from more, and the tests must not fight over the cores."""
     import torch
 
     torch.set_num_threads(2)
-    yield

@@ -15,7 +15,7 @@ from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.soft_assignment import target_distribution
-from methods.base import Batch
+from methods.base import Batch, epochs_needed
 from methods.dec import DEC, DECConfig, DECObjective, DECSettings
 from models.autoencoder import ImageShape
 from models.settings import DenseSettings
@@ -128,3 +128,10 @@ def test_tol_ends_the_clustering() -> None:
     loop = run(method, bars())
     # The second refresh, at step 8, changes fewer than all assignments.
     assert loop.state.history[-1]["step"] == 10 * 8 + 8
+
+
+def test_small_sets_get_more_epochs_to_reach_the_steps() -> None:
+    assert epochs_needed(images=60_000, batch_size=256, epochs=20, min_steps=2000) == 20
+    assert epochs_needed(images=1415, batch_size=256, epochs=20, min_steps=2000) == 400
+    assert epochs_needed(images=10, batch_size=256, epochs=20, min_steps=2000) == 2000
+    assert epochs_needed(images=10, batch_size=256, epochs=20, min_steps=0) == 20

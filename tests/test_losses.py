@@ -89,7 +89,7 @@ def test_clustering_kl_of_an_impossible_cluster_is_finite() -> None:
 
 
 def test_gradient_of_the_clustering_loss_is_the_papers() -> None:
-    """Eq. 4 of the paper: (alpha + 1) / alpha * sum_j (1 + |z - mu|^2/alpha)^-1 (p - q)(z - mu), over n by batchmean."""
+    """Eq. 4 at alpha 1: 2 * sum_j (1 + |z - mu_j|^2)^-1 (p - q)(z - mu_j), divided by n as the mean is."""
     generator = torch.Generator().manual_seed(1)
     z = torch.randn(6, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     centroids = torch.randn(4, 3, generator=generator, dtype=torch.float64, requires_grad=True)

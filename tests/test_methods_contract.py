@@ -26,7 +26,14 @@ from models.autoencoder import ImageShape
 
 # What makes each method small enough for a test.
 SMALL: dict[str, list[str]] = {
-    "dec": ["pretrain.epochs=2", "initialise.redos=2", "cluster.max_epochs=2", "cluster.update_interval=5"],
+    "dec": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.min_steps=0",
+        "initialise.redos=2",
+        "cluster.max_epochs=2",
+        "cluster.update_interval=5",
+    ],
 }
 
 pytestmark = pytest.mark.parametrize("name", METHODS)

@@ -1,0 +1,156 @@
+"""train.py and eval.py as a person calls them: a run from the command to the table, and messages for what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.checkpoint import read_checkpoint
+from tests.runs import run, small_train
+
+EVAL = [sys.executable, "eval.py"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    done = run(small_train(out))
+    assert done.returncode == 0, done.stderr
+    return out / "checkpoint.pt"
+
+
+def test_a_run_leaves_what_it_promises(trained: Path) -> None:
+    assert sorted(f.name for f in trained.parent.iterdir()) == ["checkpoint.pt", "config.yaml", "tb"]
+    assert any((trained.parent / "tb").rglob("events.out.tfevents.*"))
+    checkpoint = read_checkpoint(trained)
+    assert checkpoint.loop.done
+    assert list(checkpoint.loop.seconds) == ["pretrain", "initialise", "cluster"]
+    assert checkpoint.data["name"] == "digits"
+    assert len(checkpoint.environment["commit"]) >= 7
+    assert {"torch", "faiss-cpu", "python", "threads"} <= checkpoint.environment.keys()
+    assert checkpoint.assignments is not None
+    assert len(checkpoint.assignments) == checkpoint.data["n"]
+
+
+def test_json_is_one_object_a_checkpoint_and_split(trained: Path) -> None:
+    done = run([*EVAL, str(trained), "--split", "all", "--format", "json"])
+    assert done.returncode == 0, done.stderr
+    train, test = (json.loads(line) for line in done.stdout.splitlines())
+    assert (train["split"], train["protocol"]) == ("train", "transductive")
+    assert (test["split"], test["protocol"]) == ("test", "held out")
+    for row in (train, test):
+        assert row["method"] == "dec"
+        assert row["data"] == "digits"
+        assert row["k"] == 10
+        assert row["silhouette_space"] == "latent (10-d)"
+        assert 0 < row["acc"] <= 1
+        assert row["seconds"] == pytest.approx(sum(v for k, v in row.items() if k.startswith("seconds_")))
+
+
+def test_the_table_scores_the_assignments_of_the_checkpoint(trained: Path) -> None:
+    done = run([*EVAL, str(trained), "--format", "json"])
+    row = json.loads(done.stdout)
+    sizes = torch.bincount(read_checkpoint(trained).assignments, minlength=10)  # type: ignore[arg-type]
+    assert (row["size_min"], row["size_max"]) == (int(sizes.min()), int(sizes.max()))
+
+
+def test_several_checkpoints_one_bad_keep_the_good_rows(trained: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pt"
+    bad.write_text("no checkpoint")
+    output = tmp_path / "table.csv"
+    command = [*EVAL, str(trained), str(bad), str(trained), "--format", "csv", "--output", str(output)]
+    done = run(command)
+    assert done.returncode == 2
+    assert f"{bad} is damaged, or no checkpoint" in done.stderr
+    assert len(list(csv.DictReader(io.StringIO(output.read_text())))) == 2
+    assert done.stdout == ""
+
+
+def test_images_without_labels_get_internal_metrics_and_figures(trained: Path, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images)
+    command = [*EVAL, str(trained), "--data", str(tmp_path / "mine.npz"), "--format", "json"]
+    done = run([*command, "--figures", str(tmp_path / "figures")])
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert row["acc"] is None
+    assert row["nmi"] is None
+    assert row["davies_bouldin"] is not None
+    (folder,) = (tmp_path / "figures").iterdir()
+    drawn = {f.stem for f in folder.iterdir()}
+    assert {"samples", "reconstructions", "decoded_centroids", "latent_map"} <= drawn
+    assert "confusion" not in drawn
+
+
+def test_training_on_a_file_without_labels(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (300, 12, 10, 3), dtype=np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images)
+    done = run([*small_train(tmp_path / "run"), "--data", str(tmp_path / "mine.npz"), "--clusters", "4"])
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.pt").data["shape"] == [3, 12, 10]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a method or a config"),
+        (["--method", "dce"], "there is no method 'dce'. Methods: dec"),
+        (["--method", "dec", "--set", "pretrain.epoch=3"], "Did you mean epochs?"),
+        (["--method", "dec", "--config", "none.yaml"], "cannot read the config none.yaml"),
+        (["--method", "dec", "--data", "fashion"], "neither a data set's name nor a path"),
+        (["--method", "dec", "--data", "digits", "--clusters", "5000"], "5000 clusters for 1415 images"),
+        (["--method", "dec", "--clusters", "1"], "clusters: received 1"),
+        (["--method", "dec", "--data", "digits", "--precision", "8"], "runtime.precision: received '8'"),
+        (
+            ["--method", "dec", "--data", "digits", "--set", "model.layers=[{channels: 4, kernel: 9, padding: 0}]"],
+            "8×8 pixels are too small",
+        ),
+    ],
+)
+def test_bad_usage_exits_with_2_and_a_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run([sys.executable, "train.py", *arguments, "--out", str(tmp_path / "run")])
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_loss_that_breaks_names_its_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    settings = ("pretrain.optimiser.name=sgd", "pretrain.optimiser.learning_rate=1e30")
+    done = run(small_train(tmp_path, settings=settings))
+    assert done.returncode == 1
+    assert "stopped in phase pretrain, step 1 (epoch 1): loss is" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not read_checkpoint(tmp_path / "checkpoint.pt").loop.done
+
+
+def test_an_unfinished_run_is_not_scored(trained: Path, tmp_path: Path) -> None:
+    settings = ("pretrain.optimiser.name=sgd", "pretrain.optimiser.learning_rate=1e30")
+    run(small_train(tmp_path, settings=settings))
+    done = run([*EVAL, str(tmp_path / "checkpoint.pt")])
+    assert done.returncode == 2
+    assert "not finished; train.py --resume goes on" in done.stderr
+
+
+def test_an_unwritable_folder_is_said_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = run(small_train(tmp_path / "file" / "run"))
+    assert done.returncode == 1
+    assert "could not write" in done.stderr
+    assert "pretrain" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--format", "xml"], ["--split", "half"], ["--device", "tpu"]])
+def test_eval_names_what_it_takes(trained: Path, arguments: list[str]) -> None:
+    done = run([*EVAL, str(trained), *arguments])
+    assert done.returncode == 2
+    assert arguments[1] in done.stderr
+    assert "Traceback" not in done.stderr
