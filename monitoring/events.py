@@ -55,16 +55,16 @@ class EventFile:
         self._write(Event(step=step, summary=Summary(value=points)))
 
     def histogram(self, tag: str, counts: Int64[Tensor, " bins"], step: int) -> None:
-        """A bar as wide as one for every entry of `counts`, as high as the entry."""
+        """A bar around every number from 0, as high as that entry of `counts`."""
         numbers = torch.arange(len(counts))
         bars = _summary.histogram_raw(
             tag,
-            min=0,
-            max=len(counts),
+            min=-0.5,
+            max=len(counts) - 0.5,
             num=int(counts.sum()),
             sum=int((counts * numbers).sum()),
             sum_squares=int((counts * numbers**2).sum()),
-            bucket_limits=(numbers + 1).tolist(),
+            bucket_limits=(numbers + 0.5).tolist(),
             bucket_counts=counts.tolist(),
         )
         self._write(Event(step=step, summary=bars))

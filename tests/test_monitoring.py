@@ -122,7 +122,7 @@ def test_cluster_sizes_are_written_at_every_refresh(written):
     assert (last.step, last.histogram_value.num) == (30, 30)
     # The reader puts an empty bin below the first.
     assert list(last.histogram_value.bucket)[-3:] == [17, 7, 6]
-    assert list(last.histogram_value.bucket_limit)[-3:] == [1, 2, 3]
+    assert list(last.histogram_value.bucket_limit)[-3:] == [0.5, 1.5, 2.5]
     assert last.histogram_value.sum == 7 * 1 + 6 * 2
 
 
