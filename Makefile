@@ -26,14 +26,24 @@ setup: .venv/.installed ## .venv with everything that pyproject.toml asks for
 train: setup ## the main job: DEC on Fashion-MNIST, then its evaluation
 	@$(BIN)/python -m data.fetch fashion-mnist
 	@$(BIN)/python train.py --method dec --seed $(SEED) --resume
-	@$(BIN)/python eval.py $(RUN)/checkpoint.pt --split all --figures $(RUN)/figures
-	@echo; echo "checkpoint   $(RUN)/checkpoint.pt"; echo "figures      $(RUN)/figures/"; \
-	  echo "TensorBoard  make tensorboard"
+	@$(MAKE) --no-print-directory $(RUN)/table.txt
+	$(call show,$(RUN))
 
 demo: setup ## the same on scikit-learn's embedded digits, under a minute
 	@$(BIN)/python train.py --method dec --data digits --resume
-	@$(BIN)/python eval.py $(DEMO)/checkpoint.pt --split all --figures $(DEMO)/figures
-	@echo; echo "checkpoint   $(DEMO)/checkpoint.pt"; echo "figures      $(DEMO)/figures/"
+	@$(MAKE) --no-print-directory $(DEMO)/table.txt
+	$(call show,$(DEMO))
+
+# Scored again only when the checkpoint is new.
+checkpoints/%/table.txt: checkpoints/%/checkpoint.pt
+	@$(BIN)/python eval.py $< --split all --figures $(@D)/figures --output $@
+
+define show
+@cat $(1)/table.txt
+@echo; echo "checkpoint   $(1)/checkpoint.pt"
+@echo "figures      $(1)/figures/"
+@echo "TensorBoard  make tensorboard"
+endef
 
 test: setup ## the tests
 	$(BIN)/python -m pytest

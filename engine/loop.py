@@ -105,12 +105,13 @@ class Loop:
             if self.store and not last and self.processes.is_first:
                 rows = [row for row in state.history if row["phase"] == phase.name]
                 self.store.put(key, phase.module.state_dict(), state.seconds[phase.name], rows)
+        # Before the save: killed in between, a run ends the phase once more and tells of it once more.
+        for observer in self.observers:
+            observer.phase_finished(phase.name, state.global_step, self.method)
         state.phase += 1
         state.epoch = state.batch = 0
         state.refreshed, state.previous, state.changed = False, None, None
         self._write(None)
-        for observer in self.observers:
-            observer.phase_finished(phase.name, state.global_step, self.method)
         self._clock = time.perf_counter()
 
     def _take_over(self, phase: Phase, stored: dict[str, Any]) -> None:
