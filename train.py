@@ -213,7 +213,9 @@ def train(
         write_text(folder / "config.yaml", to_yaml(config))
         if earlier is None:
             save(state, None)  # A folder that cannot be written is found out now, not after the training.
-        observers.append(TensorBoardObserver(folder / "tb", images, config.clusters, state.global_step, to_yaml(config)))
+        observers.append(
+            TensorBoardObserver(folder / "tb", images, config.clusters, state.global_step, to_yaml(config))
+        )
     loop = Loop(method, images.images, images.fingerprint, config, processes, save, display, observers, store, state)
     try:
         loop.run(phases, earlier.optimiser if earlier is not None else None)

@@ -192,7 +192,8 @@ class Loop:
 
     def _means(self, losses: dict[str, Float[Tensor, ""]]) -> dict[str, float]:
         """The losses over the global batch, as numbers."""
-        stacked = torch.stack([value.detach().double() for value in losses.values()])
+        # To the CPU before float64, which some devices lack.
+        stacked = torch.stack([value.detach().float() for value in losses.values()]).cpu().double()
         means = self.processes.total(stacked) / self.processes.count
         return dict(zip(losses, means.tolist(), strict=True))
 

@@ -28,7 +28,7 @@ class ReconstructionObjective(Objective):
         self.noise = settings.noise
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = self.augmentation(unit_pixels(batch.images), batch.noise)
+        pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
         x = self.normalise.standardise(pixels)
         corrupted = x
         if self.noise > 0:
