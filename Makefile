@@ -1,5 +1,7 @@
 # `make train` sets up and runs the main job; `make test` sets up and passes the tests.
-PYTHON ?= python3
+# The first Python that is new enough; `make PYTHON=/path/to/python train` takes another.
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11, \
+  $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 SEED ?= 0
 RUN := checkpoints/fashion-mnist-dec-s$(SEED)
 DEMO := checkpoints/digits-dec-s0
@@ -13,14 +15,19 @@ help: ## what there is
 
 setup: .venv/.installed ## .venv with everything that pyproject.toml asks for
 
-# The exact versions behind the published figures, and the ranges of pyproject.toml where these cannot be had.
+# The exact versions behind the published figures, or, where an index does not have them, the ranges of pyproject.toml.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UNAVAILABLE := No matching distribution|ResolutionImpossible|requires a different Python
+
 .venv/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' \
-	  || { echo "The versions of constraints.txt are not to be had here; taking the ranges of pyproject.toml."; \
-	       $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; } \
+	  || { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; exit 2; }
+	@echo "Installing into .venv (a few minutes, several GB with torch) …" >&2
+	@$(PIP) -c constraints.txt -e '.[dev]' 2>.venv/pip.log \
+	  || { grep -Eq '$(UNAVAILABLE)' .venv/pip.log || { cat .venv/pip.log >&2; exit 1; }; \
+	       echo "Not all versions of constraints.txt are to be had here; taking the ranges of pyproject.toml." >&2; \
+	       $(PIP) -e '.[dev]'; }
 	@touch $@
 
 train: setup ## the main job: DEC on Fashion-MNIST, then its evaluation

@@ -5,7 +5,7 @@ The table goes to stdout, or to --output; everything else goes to stderr.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from configs.load import ConfigError
+from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
 from data.sources import load
 from engine.checkpoint import Checkpoint, read_checkpoint
@@ -25,14 +26,16 @@ from evaluation.evaluate import evaluate
 from evaluation.figures import draw
 from evaluation.predict import predict
 from evaluation.predictions import Predictions
-from evaluation.rows import Row, Value
+from evaluation.rows import Row
+from evaluation.seeds import over_seeds
 from evaluation.table import FORMATS, make_row, render, write
+from methods.base import Method
 from models.autoencoder import ModelError
 
 PROBLEMS = (CheckpointError, ConfigError, DataError, EvaluationError, ModelError, UsageError)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -46,6 +49,7 @@ def main(
     format_: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "table",
     output: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Draw figures into this folder.")] = None,
+    mean: Annotated[bool, typer.Option("--mean", help="Mean ± sd over seeds, a row a method and split.")] = False,
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Print the metric table of checkpoints."""
@@ -56,12 +60,22 @@ def main(
     rows: list[Row] = []
     problems: list[str] = []
     for path in checkpoints:
-        # A bad checkpoint does not cost the rows of the good ones.
+        # What cannot be scored does not cost what can.
         try:
-            rows += score(path, split, data, data_root, pick_device(device), figures)
+            checkpoint = read_checkpoint(path)
+            fitted = Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device(device))
         except PROBLEMS as error:
             problems.append(str(error))
+            continue
+        for name in splits_to_score(split, fitted.config.data.split):
+            try:
+                images = load(data or fitted.config.data.name, name, data_root)
+                rows.append(score(fitted, images, figures))
+            except PROBLEMS as error:
+                problems.append(str(error))
     try:
+        if rows and mean:
+            rows = over_seeds(rows)
         if rows and output is not None:
             write(rows, format_, output)
             console.print(f"table: {output}", soft_wrap=True)
@@ -73,29 +87,48 @@ def main(
         raise leave(problems)
 
 
-def score(
-    path: Path,
-    split: str | None,
-    data: str | None,
-    data_root: Path | None,
-    device: torch.device,
-    figures: Path | None,
-) -> list[Row]:
-    """A row for every split that was asked for, and its figures into `figures`/<run>-<split>."""
-    checkpoint = read_checkpoint(path)
-    if not checkpoint.loop.done:
-        raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
-    config, method = restore(checkpoint, str(path))
-    method.to(device)
-    rows = []
-    for name in splits_to_score(split, config.data.split):
-        images = load(data or config.data.name, name, data_root)
-        check_images(images, checkpoint, path)
-        predictions = predict(method, images, config.clusters)
-        rows.append(row(path, checkpoint, images, evaluate(predictions)))
-        if figures is not None:
-            draw_into(figures / f"{path.resolve().parent.name}-{name}", predictions)
-    return rows
+class Fitted:
+    """A finished run, ready to predict.
+
+    Raises:
+        CheckpointError: when the run is not finished.
+    """
+
+    def __init__(
+        self, path: Path, checkpoint: Checkpoint, config: RunConfig, method: Method, device: torch.device
+    ) -> None:
+        if not checkpoint.loop.done:
+            raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
+        method.to(device)
+        self.path, self.checkpoint, self.config, self.method = path, checkpoint, config, method
+
+    def has_seen(self, images: ImageSet) -> bool:
+        """Whether it was fitted to these images, or to a set that holds them."""
+        fitted = self.checkpoint.data
+        part_of_all = fitted["split"] == "all" and images.name == fitted["name"]
+        return bool(part_of_all or images.fingerprint == fitted["fingerprint"])
+
+
+def score(fitted: Fitted, images: ImageSet, figures: Path | None) -> Row:
+    """The row of one run and one set of images; its figures go into `figures`/<run>-<split>."""
+    check_images(images, fitted.checkpoint, fitted.path)
+    predictions = predict(fitted.method, images, fitted.config.clusters)
+    environment = fitted.checkpoint.environment
+    row = make_row(
+        evaluate(predictions),
+        method=fitted.config.method,
+        data=images.name,
+        split=images.split,
+        fitted=fitted.has_seen(images),
+        seed=fitted.config.seed,
+        seconds=fitted.checkpoint.loop.seconds,
+        threads=environment["threads"] * environment["processes"],
+        device=environment["device"],
+        checkpoint=str(fitted.path),
+    )
+    if figures is not None:
+        draw_into(figures / f"{fitted.path.resolve().parent.name}-{images.split}", predictions)
+    return row
 
 
 def splits_to_score(asked: str | None, fitted: str) -> tuple[str, ...]:
@@ -120,37 +153,22 @@ def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
         )
 
 
-def row(path: Path, checkpoint: Checkpoint, images: ImageSet, metrics: Mapping[str, Value]) -> Row:
-    """The table's row for one checkpoint and one split."""
-    return make_row(
-        metrics,
-        method=checkpoint.config["method"],
-        data=images.name,
-        split=images.split,
-        fitted=images.fingerprint == checkpoint.data["fingerprint"],
-        seed=checkpoint.config["seed"],
-        seconds=checkpoint.loop.seconds,
-        threads=checkpoint.environment["threads"] * checkpoint.environment["processes"],
-        device=checkpoint.environment["device"],
-        checkpoint=str(path),
-    )
-
-
 def draw_into(folder: Path, predictions: Predictions) -> None:
     """Draw what applies; what fails is said and costs nothing else."""
     try:
         drawn = draw(predictions, folder)
     except OSError as error:
-        raise EvaluationError(f"cannot write figures into {folder}: {error.strerror or error}.") from error
+        console.print(f"no figures: cannot write into {folder}: {error.strerror or error}.", soft_wrap=True)
+        return
     console.print(f"figures: {folder} ({len(drawn.paths)} files)", soft_wrap=True)
     if drawn.problem:
-        console.print(drawn.problem, soft_wrap=True, markup=False)
+        console.print(drawn.problem, soft_wrap=True)
 
 
 def leave(problems: Sequence[str]) -> typer.Exit:
     """Say on stderr what went wrong, and exit with 2."""
     for problem in problems:
-        console.print(problem, soft_wrap=True, markup=False)
+        console.print(problem, soft_wrap=True)
     return typer.Exit(2)
 
 

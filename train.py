@@ -26,11 +26,11 @@ from configs.load import (
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
 from data.sources import load
-from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint, write_text
+from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, remove_torn, write_checkpoint, write_text
 from engine.environment import describe_environment
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
 from engine.loop import Loop
-from engine.phase_store import PhaseStore
+from engine.phase_store import PhaseStore, phase_keys
 from engine.processes import Processes, launch, process_number
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
@@ -81,8 +81,7 @@ def main(
         run_config = resolve_config(method, config, set_ or [], flags)
         folder = out or default_folder(run_config)
         processes = launch(run_config.runtime)
-        with processes.first_goes_ahead():  # a download happens once
-            images = load(run_config.data.name, run_config.data.split, data_root)
+        images = processes.first_then_all(lambda: load(run_config.data.name, run_config.data.split, data_root))
         path = folder / "checkpoint.pt"
         earlier = processes.once(lambda: earlier_run(path, run_config, images, resume, overwrite))
         store = PhaseStore(CHECKPOINTS / "phases") if share else None
@@ -115,7 +114,7 @@ def resolve_config(
         raise ConfigError(f"there is no method {method!r}. Methods: {', '.join(METHODS)}.")
     source = file or default_file(str(method))
     raw = read_yaml(source)
-    named = raw.setdefault("method", method)
+    named = str(raw.setdefault("method", method))
     if named not in METHODS or (method is not None and named != method):
         raise ConfigError(
             f"{source} is for method {named!r}; received --method {method}. Methods: {', '.join(METHODS)}."
@@ -129,7 +128,7 @@ def resolve_config(
 
 def default_folder(config: RunConfig) -> Path:
     """checkpoints/<data>-<method>-s<seed>, the data's split beside its name unless it is "train"."""
-    data = Path(config.data.name).stem + ("" if config.data.split == "train" else f"-{config.data.split}")
+    data = Path(config.data.name).resolve().stem + ("" if config.data.split == "train" else f"-{config.data.split}")
     return CHECKPOINTS / f"{data}-{config.method}-s{config.seed}"
 
 
@@ -140,8 +139,11 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
         UsageError: when a run is there and neither --resume nor --overwrite was given, or it is another run,
             or its checkpoint is damaged.
     """
-    if overwrite or not path.exists():
-        return None
+    try:
+        if overwrite or not path.exists():
+            return None
+    except OSError as error:
+        raise UsageError(f"cannot look into {path.parent}: {error.strerror}. --out names another folder.") from error
     if not resume:
         raise UsageError(
             f"{path} holds an earlier run. --resume goes on with it, --overwrite starts anew over it, "
@@ -151,15 +153,25 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
         checkpoint = read_checkpoint(path)
     except CheckpointError as error:
         raise UsageError(f"--resume: {error} --overwrite starts anew.") from error
-    changed = differences(checkpoint.config, config.model_dump(mode="json"))
+    changed = differences(_deciding(checkpoint.config), _deciding(config.model_dump(mode="json")))
     if checkpoint.data["fingerprint"] != images.fingerprint:
         changed.append(
             f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
             f"{len(images)} of fingerprint {images.fingerprint[:12]}"
         )
     if changed:
-        raise UsageError(f"--resume: {path} is another run. What differs (there → here):\n  " + "\n  ".join(changed))
+        raise UsageError(
+            f"--resume: {path} is another run. What differs (there → here):\n  "
+            + "\n  ".join(changed)
+            + "\n--overwrite starts anew over it, --out DIR leaves it alone."
+        )
     return checkpoint
+
+
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that decide a run's outcome; the images themselves are compared by their fingerprint."""
+    runtime = {key: value for key, value in config["runtime"].items() if key != "checkpoint_seconds"}
+    return {**{key: value for key, value in config.items() if key != "data"}, "runtime": runtime}
 
 
 def train(
@@ -182,11 +194,16 @@ def train(
     shape = ImageShape(*images.images.shape[1:])
     method = METHODS[config.method].build(config, shape)
     phases = method.phases(images.images, processes)
+    keys = phase_keys(phases, config, images.fingerprint, processes.device, processes.count)
+    environment = describe_environment(processes.device, processes.count)
     state = LoopState()
     if earlier is not None:
         method.load_state_dict(earlier.method)
         restore_generators(earlier.generators)
         state = earlier.loop
+        changed = differences(earlier.environment, environment)
+        if changed:
+            display.notice("not the same bits as without the stop, since these differ: " + "; ".join(changed))
         display.notice(f"going on in phase {state.phase + 1} of {len(phases)}, epoch {state.epoch + 1}")
 
     checkpoint = Checkpoint(
@@ -198,7 +215,7 @@ def train(
             "n": len(images),
             "shape": list(shape),
         },
-        environment=describe_environment(processes.device, processes.count),
+        environment=environment,
     )
 
     def save(state: LoopState, optimiser: Optimizer | None) -> None:
@@ -208,21 +225,23 @@ def train(
         checkpoint.generators = generator_states()
         write_checkpoint(folder / "checkpoint.pt", checkpoint)
 
+    if processes.is_first:
+        remove_torn(folder / "checkpoint.pt")
+    # A folder that cannot be written is found out now, not after the training.
+    processes.once(lambda: write_text(folder / "config.yaml", to_yaml(config)))
+    if earlier is None:
+        processes.once(lambda: save(state, None))
     observers: list[Observer] = []
     if processes.is_first:
-        write_text(folder / "config.yaml", to_yaml(config))
-        if earlier is None:
-            save(state, None)  # A folder that cannot be written is found out now, not after the training.
         observers.append(
             TensorBoardObserver(folder / "tb", images, config.clusters, state.global_step, to_yaml(config))
         )
-    loop = Loop(method, images.images, images.fingerprint, config, processes, save, display, observers, store, state)
+    loop = Loop(method, images.images, keys, config, processes, save, display, observers, store, state)
     try:
         loop.run(phases, earlier.optimiser if earlier is not None else None)
-        if processes.is_first:
-            checkpoint.assignments = method.assign(images.images).labels
-            state.done = True
-            save(state, None)
+        checkpoint.assignments = method.assign(images.images).labels
+        state.done = True
+        processes.once(lambda: save(state, None))
     finally:
         display.stop()
         for observer in observers:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 class Settings(BaseModel):
@@ -70,13 +70,13 @@ class PretrainSettings(Settings):
     """Training of an autoencoder on the reconstruction alone."""
 
     epochs: PositiveInt = 20
-    min_steps: Annotated[int, Field(ge=0)] = 0
+    min_steps: Annotated[int, Field(ge=0)] = 2000
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
     noise: Share = 0.0
     """Share of the inputs set to zero (denoising autoencoder); the target stays clean."""
     augmentation: AugmentationSettings = AugmentationSettings()
-    optimiser: OptimiserSettings = OptimiserSettings()
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-3, schedule="one-cycle")
 
 
 class KMeansSettings(Settings):

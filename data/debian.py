@@ -16,6 +16,8 @@ from data import network
 from data.places import Unavailable
 
 COMMAND_SECONDS = 60.0
+# apt ends a stalled transfer by itself; this is for a slow one.
+DOWNLOAD_SECONDS = 600.0
 BASE_OPTIONS = (
     # Run by root, apt would change to a user who may not write to our folder, and warn of it.
     *("-o", "APT::Sandbox::User=root"),
@@ -57,7 +59,7 @@ def unpack(package: str, folder: Path) -> None:
 def _fetch(package: str, folder: Path, options: Sequence[str]) -> None:
     command = ["apt-get", "-q", *options, "download", package]
     _probe(_run([*command, "--print-uris"], folder))
-    _run(command, folder)
+    _run(command, folder, DOWNLOAD_SECONDS)
 
 
 def _with_own_lists(folder: Path) -> tuple[str, ...]:
@@ -86,8 +88,9 @@ def _probe(print_uris: str) -> None:
             raise _Unreachable(reason)
 
 
-def _run(command: Sequence[str], folder: Path | None = None) -> str:
+def _run(command: Sequence[str], folder: Path | None = None, seconds: float | None = None) -> str:
     """What `command`, run in `folder`, wrote. Raises Unavailable if it fails or takes too long."""
+    limit = COMMAND_SECONDS if seconds is None else seconds
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         try:
             # apt has children of its own: a session of its own lets all of them be stopped together. They
@@ -104,12 +107,12 @@ def _run(command: Sequence[str], folder: Path | None = None) -> str:
         except OSError as error:
             raise Unavailable(f"{command[0]} cannot be run ({error})") from error
         try:
-            code = process.wait(COMMAND_SECONDS)
+            code = process.wait(limit)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
-                raise _Unreachable(f"{command[0]} took longer than {COMMAND_SECONDS:g} s") from error
+                raise _Unreachable(f"{command[0]} took longer than {limit:g} s") from error
             raise
         output.seek(0)
         text = output.read()

@@ -32,10 +32,10 @@ class LoopState:
         epoch: epoch under way in that phase.
         batch: batch to come in that epoch.
         global_step: steps over all phases.
-        refreshed: whether the assignments were refreshed for the step to come.
         sums: sums of the losses over the batches of the epoch so far.
         previous: (n,), the assignments of the last refresh.
         changed: share of the assignments that the last refresh changed, or None.
+        warning: the last warning of dying clusters, or None.
         seconds: time spent in each phase so far.
         shared: names of phases whose outcome was taken from an earlier run; their seconds are that run's.
         history: one row an epoch or fit, and a row for every notice.
@@ -46,10 +46,10 @@ class LoopState:
     epoch: int = 0
     batch: int = 0
     global_step: int = 0
-    refreshed: bool = False
     sums: dict[str, float] = field(default_factory=dict)
     previous: Tensor | None = None
     changed: float | None = None
+    warning: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     shared: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -104,7 +104,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two runs may write one shared phase
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -134,7 +134,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"expected {FORMAT!r}."
         )
     values = {name: content[name] for name in fields}
-    return Checkpoint(**{**values, "loop": LoopState(**values["loop"])})
+    try:
+        return Checkpoint(**{**values, "loop": LoopState(**values["loop"])})
+    except TypeError as error:
+        raise CheckpointError(f"{path} was written by another version of this project: {error}.") from error
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -143,12 +146,16 @@ def read_tensors(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: when there is none, it is damaged, or it holds more than tensors and plain values.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint at {path}.")
-    if not zipfile.is_zipfile(path):  # torch's format; older and foreign pickles are not even looked into
-        raise CheckpointError(f"{path} is damaged, or no checkpoint.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):  # torch's format; other pickles are not even looked into
+                raise CheckpointError(f"{path} is damaged, or no checkpoint.")
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise CheckpointError(f"there is no checkpoint at {path}.") from error
+    except PermissionError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not a checkpoint of this project, or is damaged: it holds more than tensors and plain "
@@ -159,6 +166,12 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is not a checkpoint of this project: it holds a {type(content).__name__}.")
     return content
+
+
+def remove_torn(path: Path) -> None:
+    """Remove what writers of `path` left behind when they were killed."""
+    for torn in path.parent.glob(f"{path.name}.*.tmp"):
+        _remove_quietly(torn)
 
 
 def _sync_folder(folder: Path) -> None:

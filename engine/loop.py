@@ -19,11 +19,11 @@ from torch.optim import Optimizer
 
 from configs.schema import RunConfig
 from engine.checkpoint import LoopState
-from engine.errors import Interrupted, TrainingError, UsageError
+from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
 from engine.health import cluster_warning
 from engine.interrupt import StopWish
 from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
-from engine.phase_store import PhaseStore, phase_keys
+from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from engine.progress import Display
 from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
@@ -41,9 +41,9 @@ class Loop:
     Attributes:
         method: what is run.
         images: the training images. There are no labels here.
-        fingerprint: of the images.
         config: of the run.
         processes: device, precision and processes.
+        keys: the phases' addresses in the store.
         save: writes a checkpoint of the state and of the optimiser under way; called on the first process alone.
         display: what the user sees.
         observers: told of every step; on the first process alone.
@@ -53,7 +53,7 @@ class Loop:
 
     method: Method
     images: UInt8[Tensor, "n c h w"]
-    fingerprint: str
+    keys: Sequence[str]
     config: RunConfig
     processes: Processes
     save: Callable[[LoopState, Optimizer | None], None]
@@ -75,20 +75,19 @@ class Loop:
             CheckpointError: the state could not be saved.
         """
         self.method.to(self.processes.device)
-        keys = phase_keys(phases, self.config, self.fingerprint, self.processes.count)
         self._saved_at = self._clock = time.perf_counter()
-        self._warning: str | None = None
         with StopWish() as self._stop:
             for position in range(self.state.phase, len(phases)):
                 phase, last = phases[position], position == len(phases) - 1
-                self._run_phase(phase, keys[position], last, optimiser_state)
+                self._run_phase(phase, self.keys[position], last, optimiser_state)
                 optimiser_state = None
-                self._stop_if_wished(None)
+                self._save_or_stop(None)
         self.display.stop()
 
     def _run_phase(self, phase: Phase, key: str, last: bool, optimiser_state: dict[str, Any] | None) -> None:
         state = self.state
-        begins = state.epoch == state.batch == 0 and not state.refreshed
+        begins = state.epoch == state.batch == 0
+        phase.module.eval()
         if begins:
             # Every phase has its own random stream: it ends alike whether those before it ran here or were shared.
             seed_all(derive_seed(self.config.seed, phase.name))
@@ -102,16 +101,15 @@ class Loop:
             else:
                 self._train(phase, optimiser_state)
             self._tick(phase)
-            if self.store and not last and self.processes.is_first:
-                rows = [row for row in state.history if row["phase"] == phase.name]
-                self.store.put(key, phase.module.state_dict(), state.seconds[phase.name], rows)
         # Before the save: killed in between, a run ends the phase once more and tells of it once more.
         for observer in self.observers:
             observer.phase_finished(phase.name, state.global_step, self.method)
         state.phase += 1
         state.epoch = state.batch = 0
-        state.refreshed, state.previous, state.changed = False, None, None
+        state.previous, state.changed = None, None
         self._write(None)
+        if stored is None and not last:
+            self._keep(phase, key)
         self._clock = time.perf_counter()
 
     def _take_over(self, phase: Phase, stored: dict[str, Any]) -> None:
@@ -124,6 +122,16 @@ class Loop:
         self.display.finish(
             f"{phase.name}: taken from an earlier run with the same settings ({stored['seconds']:.0f} s there)"
         )
+
+    def _keep(self, phase: Phase, key: str) -> None:
+        """Keep a finished phase for other runs. That this fails is no reason to end this one."""
+        if self.store is None or not self.processes.is_first:
+            return
+        rows = [row for row in self.state.history if row["phase"] == phase.name]
+        try:
+            self.store.put(key, phase.module.state_dict(), self.state.seconds[phase.name], rows)
+        except CheckpointError as error:
+            self.display.notice(f"{phase.name} is not kept for other runs: {error}")
 
     def _fit(self, phase: FitPhase) -> None:
         self.display.start(phase.name, None)
@@ -142,7 +150,7 @@ class Loop:
         if optimiser_state is not None:
             optimiser.load_state_dict(optimiser_state)
         wrapped = fabric.setup_optimizers(optimiser)
-        self.display.start(phase.name, phase.epochs * steps, state.epoch * steps + state.batch)
+        self.display.start(phase.name, phase.epochs * steps, state.epoch * steps + state.batch, phase.epochs)
         while state.epoch < phase.epochs:
             objective.train()
             order = epoch_order(len(self.images), self.config.seed, phase.name, state.epoch)
@@ -156,12 +164,8 @@ class Loop:
                 self._step(phase, objective, wrapped, order, batch_size, step)
                 state.batch += 1
                 state.global_step += 1
-                state.refreshed = False
-                self._stop_if_wished(optimiser, phase)
+                self._save_or_stop(optimiser, phase)
             self._end_epoch(phase, batch_size)
-            if time.perf_counter() - self._saved_at >= self.config.runtime.checkpoint_seconds:
-                self._tick(phase)
-                self._write(optimiser)
 
     def _step(
         self, phase: GradientPhase, objective: Any, optimiser: Any, order: Tensor, batch_size: int, step: int
@@ -178,9 +182,7 @@ class Loop:
         if broken:
             raise TrainingError(
                 f"stopped in phase {phase.name}, step {step} (epoch {state.epoch + 1}): {', '.join(broken)}. "
-                "The weights before this step are finite. A smaller learning rate "
-                f"(--set {phase.name}.optimiser.learning_rate=…, now {phase.optimiser.learning_rate:g}) or "
-                "precision 32-true usually mends it."
+                + _advice(phase)
             )
         optimiser.zero_grad()
         self.processes.fabric.backward(losses["loss"])
@@ -210,7 +212,7 @@ class Loop:
             observer.scalars(self.state.global_step, named)
 
     def _refresh_is_due(self, phase: GradientPhase, step: int) -> bool:
-        return phase.refresh is not None and not self.state.refreshed and step % phase.refresh_interval == 0
+        return phase.refresh is not None and step % phase.refresh_interval == 0
 
     def _refresh(self, phase: GradientPhase, step: int) -> bool:
         """Refresh the assignments of all images; whether so few changed that the phase is at its end."""
@@ -219,7 +221,7 @@ class Loop:
         phase.module.eval()
         labels = phase.refresh()
         phase.module.train()
-        previous, state.previous, state.refreshed = state.previous, labels, True
+        previous, state.previous = state.previous, labels
         sizes = torch.bincount(labels, minlength=phase.clusters)
         self._warn(phase, cluster_warning(sizes))
         for observer in self.observers:
@@ -231,18 +233,19 @@ class Loop:
             observer.scalars(state.global_step, {f"{phase.name}/changed": state.changed})
         if state.changed >= phase.tol:
             return False
-        self.display.notice(
-            f"{phase.name}: stopped at step {step}, {state.changed:.3%} of the assignments changed "
-            f"(tol {phase.tol:.3%})"
-        )
+        self._note(phase, f"ended by tol: {state.changed:.3%} of the assignments changed, below {phase.tol:.3%}")
         return True
 
     def _warn(self, phase: Phase, warning: str | None) -> None:
         """Report dying clusters, once for every new state of theirs."""
-        if warning is not None and warning != self._warning:
-            self.display.notice(f"{phase.name}, step {self.state.global_step}: {warning}")
-            self.state.history.append({"phase": phase.name, "step": self.state.global_step, "notice": warning})
-        self._warning = warning
+        if warning is not None and warning != self.state.warning:
+            self._note(phase, warning)
+        self.state.warning = warning
+
+    def _note(self, phase: Phase, notice: str) -> None:
+        """Tell the user, and the history."""
+        self.display.notice(f"{phase.name}, step {self.state.global_step}: {notice}")
+        self.state.history.append({"phase": phase.name, "step": self.state.global_step, "notice": notice})
 
     def _end_epoch(self, phase: GradientPhase, batch_size: int) -> None:
         """Close the epoch under way, whole or cut short by the stopping rule."""
@@ -250,6 +253,11 @@ class Loop:
         state = self.state
         if state.batch == 0:
             return
+        if not all(bool(p.isfinite().all()) for p in phase.module.parameters()):
+            raise TrainingError(
+                f"stopped in phase {phase.name} after epoch {state.epoch + 1}: a weight is NaN or infinite although "
+                f"every loss was finite. {_advice(phase)}"
+            )
         begin, first_batch = self._epoch_clock
         speed = (state.batch - first_batch) * batch_size / max(time.perf_counter() - begin, 1e-9)
         means = {name: total / state.batch for name, total in state.sums.items()}
@@ -271,12 +279,15 @@ class Loop:
             )
         return min(phase.batch_size, len(self.images) // count * count)
 
-    def _stop_if_wished(self, optimiser: Optimizer | None, phase: Phase | None = None) -> None:
-        wished = torch.tensor(float(self._stop.wished))
-        if self.processes.total(wished) > 0:
-            if phase is not None:
-                self._tick(phase)
+    def _save_or_stop(self, optimiser: Optimizer | None, phase: Phase | None = None) -> None:
+        """Save when the last checkpoint is old; save and stop when the user wishes it. All processes agree."""
+        old = time.perf_counter() - self._saved_at >= self.config.runtime.checkpoint_seconds
+        wishes = torch.tensor([float(self._stop.wished), float(old and self.processes.is_first)])
+        stop, save = (self.processes.total(wishes) > 0).tolist()
+        if phase is not None and (stop or save):
+            self._tick(phase)
             self._write(optimiser)
+        if stop:
             self.display.stop()
             raise Interrupted
 
@@ -287,6 +298,13 @@ class Loop:
         self._clock = now
 
     def _write(self, optimiser: Optimizer | None) -> None:
-        if self.processes.is_first:
-            self.save(self.state, optimiser)
+        """Save on the first process; when that fails, it fails on all."""
+        self.processes.once(lambda: self.save(self.state, optimiser))
         self._saved_at = time.perf_counter()
+
+
+def _advice(phase: GradientPhase) -> str:
+    return (
+        f"A smaller learning rate (--set {phase.name}.optimiser.learning_rate=…, now "
+        f"{phase.optimiser.learning_rate:g}) or precision 32-true usually mends it."
+    )

@@ -1,11 +1,12 @@
 """Finished phases kept for other runs: DEC and DCN of one seed start from the same pretrained weights, computed once.
 
-A phase is addressed by all that its outcome depends on: the images, the seed, the number of processes and the
-precision, and the settings of the phase and of those before it.
+A phase is addressed by all that its outcome depends on: the images, the seed, the code, device, precision, threads and
+processes, and the settings and first weights of the phase and of those before it.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -13,33 +14,65 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from configs.schema import RunConfig
 from engine.checkpoint import read_tensors, write_tensors
 from engine.errors import CheckpointError
 from methods.base import Phase
 
-# Raise when a change in the code changes what a phase computes from the same settings.
-VERSION = 1
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = (
+    "models",
+    "losses",
+    "clusterers",
+    "methods",
+    "data/augmentation.py",
+    "engine/loop.py",
+    "engine/optimisers.py",
+    "engine/randomness.py",
+)
+"""The code that a phase's outcome depends on."""
 
 
-def phase_keys(phases: Sequence[Phase], config: RunConfig, fingerprint: str, processes: int) -> list[str]:
-    """The address of every phase, in order (hex)."""
+def phase_keys(
+    phases: Sequence[Phase], config: RunConfig, fingerprint: str, device: torch.device, processes: int
+) -> list[str]:
+    """The address of every phase, in order (hex). To be asked before anything is trained or loaded."""
     common = {
-        "version": VERSION,
+        "code": code_hash(),
         "torch": torch.__version__,
         "data": fingerprint,
         "seed": config.seed,
-        "runtime": config.runtime.model_dump(mode="json", include={"device", "precision"}),
-        "processes": processes,
+        "machine": [device.type, config.runtime.precision, processes, torch.get_num_threads()],
     }
     chain: list[Any] = []
     keys = []
     for phase in phases:
-        chain.append([phase.name, dict(phase.settings)])
+        chain.append([phase.name, dict(phase.settings), _state_hash(phase.module)])
         text = json.dumps([common, chain], sort_keys=True)
         keys.append(hashlib.sha256(text.encode()).hexdigest()[:32])
     return keys
+
+
+@functools.cache
+def code_hash() -> str:
+    """SHA-256 (hex) of the sources in `SOURCES`."""
+    digest = hashlib.sha256()
+    for place in SOURCES:
+        for file in sorted((ROOT / place).rglob("*.py")) or [ROOT / place]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _state_hash(module: nn.Module) -> str:
+    """SHA-256 (hex) of a module's weights: two methods that share a phase must begin it alike."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        if isinstance(value, torch.Tensor):
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class PhaseStore:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from jaxtyping import Float, UInt8
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from configs.schema import RuntimeSettings
 from engine.errors import UsageError
 from models.batched import map_batches
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 T = TypeVar("T")
 
@@ -39,10 +40,11 @@ class Processes:
         device: torch.device = self.fabric.device
         return device
 
-    def first_goes_ahead(self) -> AbstractContextManager[None]:
-        """Within it the first process of each machine works alone, then the others: for downloads."""
-        manager: AbstractContextManager[None] = self.fabric.rank_zero_first(local=True)
-        return manager
+    def first_then_all(self, function: Callable[[], T]) -> T:
+        """`function()` on every process, on the first one before the others: for downloads. Its errors reach all."""
+        held: list[T] = []
+        self.once(lambda: held.append(function()))
+        return held[0] if held else function()
 
     def rows(self, n: int) -> slice:
         """This process's rows of n: consecutive, in the order of the processes."""
@@ -98,26 +100,33 @@ def launch(settings: RuntimeSettings) -> Processes:
     """Start the processes that `settings` ask for, on their devices; under torchrun, join those it started.
 
     Raises:
-        UsageError: when this machine has no such device, or not so many, or the device not that precision.
+        UsageError: when this machine has no such device, or not so many, or torchrun started another number.
     """
+    # Here and not above: this import takes seconds, and neither a wrong setting nor eval.py should wait for it.
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     _check_device(settings.device)
-    several = settings.devices * settings.nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    wanted = settings.devices * settings.nodes
+    started = int(os.environ.get("WORLD_SIZE", wanted))
+    if started != wanted:
+        raise UsageError(
+            f"{started} processes were started, but --devices {settings.devices} times --nodes {settings.nodes} "
+            f"makes {wanted}: give the numbers that torchrun was given."
+        )
     try:
         fabric = Fabric(
             accelerator=settings.device,
             devices=settings.devices,
             num_nodes=settings.nodes,
-            strategy="ddp" if several else "auto",
+            strategy="ddp" if wanted > 1 else "auto",
             precision=settings.precision,
         )
-    except (RuntimeError, ValueError, TypeError) as error:
+        fabric.launch()
+    except (MisconfigurationException, RuntimeError, ValueError, TypeError) as error:
         raise UsageError(
-            f"device {settings.device}, {settings.devices} process(es), precision {settings.precision}: {error}"
+            f"cannot start {wanted} process(es) on {settings.device} with precision {settings.precision}: {error}"
         ) from error
-    if several and fabric.device.type == "cpu":
-        # The processes of one machine share its cores.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.devices))
-    fabric.launch()
     return Processes(fabric)
 
 

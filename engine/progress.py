@@ -15,18 +15,18 @@ class Display:
     """Progress of the phases, and notices."""
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
-        self.console = console or Console(stderr=True, highlight=False, quiet=quiet)
+        self.console = console or Console(stderr=True, highlight=False, quiet=quiet, markup=False)
         self._live = self.console.is_terminal
         self._bars: Progress | None = None
         self._task: TaskID | None = None
         self._total = 0
 
-    def start(self, phase: str, steps: int | None, done: int = 0) -> None:
-        """Show a phase of `steps` steps (None: a fit of unknown length), of which `done` are done."""
+    def start(self, phase: str, steps: int | None, done: int = 0, epochs: int = 0) -> None:
+        """Show a phase of `steps` steps in `epochs` (None: a fit of unknown length), of which `done` are done."""
         self.stop()
         self._total = steps or 0
         if not self._live:
-            self.console.print(f"{phase} …" if steps is None else f"{phase}: {steps} steps")
+            self.console.print(f"{phase} …" if steps is None else f"{phase}: {steps:,} steps in {epochs} epochs")
             return
         self._bars = Progress(
             TextColumn("{task.description:<10}"),

@@ -27,6 +27,7 @@ def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
         raise CheckpointError(f"{source} was trained by {name!r}, which is none of: {', '.join(METHODS)}.")
     config = validate(METHODS[name].config, checkpoint.config, source)
     method = METHODS[name].build(config, ImageShape(*checkpoint.data["shape"]))
+    method.eval()
     try:
         method.load_state_dict(checkpoint.method)
     except (RuntimeError, KeyError, ValueError) as error:

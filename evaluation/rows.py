@@ -10,6 +10,8 @@ Value = float | int | str | None
 Row = Mapping[str, Value]
 
 MISSING = "–"
+SD = "_sd"
+"""Behind a key: the standard deviation over seeds, where the row is a mean."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,11 @@ class Column:
         found = value(row, self.key)
         if found is None:
             return MISSING
-        return f"{found:.{self.decimals}f}" if isinstance(found, float) else str(found)
+        if not isinstance(found, float):
+            return str(found)
+        spread = value(row, self.key + SD)
+        shown = "" if spread is None else f" ± {spread:.{self.decimals}f}"
+        return f"{found:.{self.decimals}f}{shown}"
 
     def is_number(self, rows: Sequence[Row]) -> bool:
         """Whether the column is to be aligned to the right."""

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.neighbours import NEIGHBOURS
-from evaluation.rows import MISSING, Column, Row, all_keys, value
+from evaluation.rows import MISSING, SD, Column, Row, all_keys, value
 
 WIDTH = 80
 # Behind a split that the method was fitted to; the legend explains it.
@@ -66,7 +66,11 @@ def _block(rows: Sequence[Row]) -> str:
     console = Console(file=text, width=WIDTH, color_system=None)
     console.print(Text(_heading("Results", rows, DATA, SEED)))
     if labelled:
-        _print(console, "Agreement with the labels (higher is better)", AGREEMENT, rows)
+        # Means with their deviations are twice as wide: two tables.
+        half = len(AGREEMENT) // 2 if _are_means(rows) else len(AGREEMENT)
+        _print(console, "Agreement with the labels (higher is better)", AGREEMENT[:half], rows)
+        if AGREEMENT[half:]:
+            _print(console, "", AGREEMENT[half:], rows)
     else:
         console.print("\nNo agreement with labels: these images have none.")
     title = _heading("Internal metrics", rows, SPACE)
@@ -88,7 +92,7 @@ def _print(console: Console, title: str, columns: Sequence[Column], rows: Sequen
 
 def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], gap: int) -> Table:
     table = Table(
-        title=Text(title),
+        title=Text(title) if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -115,6 +119,10 @@ def _cell(column: Column, row: Row) -> str:
     return text + FITTED if column is SPLIT and _is_fitted(row) else text
 
 
+def _are_means(rows: Sequence[Row]) -> bool:
+    return any(key.endswith(SD) for row in rows for key in row)
+
+
 def _is_fitted(row: Row) -> bool:
     return value(row, "protocol") == "transductive"
 
@@ -137,7 +145,7 @@ def _phases(rows: Sequence[Row]) -> list[str]:
         times = [
             Column(key, key.removeprefix("seconds_"), decimals=1)
             for key in all_keys([row])
-            if key.startswith("seconds_") and value(row, key) is not None
+            if key.startswith("seconds_") and not key.endswith(SD) and value(row, key) is not None
         ]
         name = " ".join([METHOD.show(row), *(f"seed {SEED.show(row)}" for _ in _differing(rows, SEED))])
         if times:
@@ -148,7 +156,7 @@ def _phases(rows: Sequence[Row]) -> list[str]:
 
 def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
     fitted = [_is_fitted(row) for row in rows]
-    lines = []
+    lines = ["Mean ± standard deviation over the seeds."] if _are_means(rows) else []
     if any(fitted):
         lines.append(f"{FITTED} transductive: scored on the images that the method was fitted to.")
     if not all(fitted):

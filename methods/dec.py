@@ -53,11 +53,11 @@ class DECSettings(Settings):
     update_interval: PositiveInt = 140
     """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001
-    max_epochs: PositiveInt = 10
-    min_steps: Annotated[int, Field(ge=0)] = 0
+    max_epochs: PositiveInt = 15
+    min_steps: Annotated[int, Field(ge=0)] = 1000
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
-    optimiser: OptimiserSettings = OptimiserSettings()
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
 
     @model_validator(mode="after")
     def _something_trains_the_encoder(self) -> DECSettings:
@@ -70,6 +70,9 @@ class DECConfig(RunConfig):
     """Config of `--method dec`."""
 
     method: Literal["dec"] = "dec"
+    pixels: Literal["standardised", "unit"] = "standardised"
+    """Standardised by the training images' mean and sd, or from 0 to 1 as in most papers. An error of 1 in
+    standardised pixels is one of the pixels' variance in the other: γ weighs accordingly."""
     model: AutoencoderSettings = ConvSettings()
     pretrain: PretrainSettings = PretrainSettings()
     initialise: KMeansSettings = KMeansSettings()
@@ -152,7 +155,8 @@ class DEC(nn.Module):
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: reconstruction. initialise: KMeans on z. cluster: KL(p‖q)."""
         config, cluster = self.config, self.config.cluster
-        self.normalise.fit(images)
+        if config.pixels == "standardised":
+            self.normalise.fit(images)
 
         def place_centroids() -> None:
             z = compute.map(self._encode, images)

@@ -28,12 +28,12 @@ class ConvSettings(Settings):
 
     name: Literal["conv"] = "conv"
     latent: PositiveInt = 10
-    layers: tuple[ConvLayer, ...] = (
+    layers: Annotated[tuple[ConvLayer, ...], Field(min_length=1)] = (
+        ConvLayer(channels=16, kernel=4),
         ConvLayer(channels=32, kernel=4),
-        ConvLayer(channels=64, kernel=4),
-        ConvLayer(channels=128, kernel=3),
+        ConvLayer(channels=64, kernel=3),
     )
-    hidden: tuple[PositiveInt, ...] = ()
+    hidden: tuple[PositiveInt, ...] = (256,)
     """Widths of dense layers between the last convolution and z."""
 
 

@@ -12,8 +12,12 @@ install_import_hook(PACKAGES, "beartype.beartype")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def two_threads() -> None:
-    """Small tensors gain nothing from more, and the tests must not fight over the cores."""
+def one_thread() -> None:
+    """Small tensors gain nothing from more, and threads that wait for busy cores cost much."""
     import torch
 
-    torch.set_num_threads(2)
+    # isort: split
+    import faiss
+
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import Result
+from typer import Typer
+from typer.testing import CliRunner
+
 ROOT = Path(__file__).resolve().parent.parent
 
 SMALL = (
@@ -42,3 +46,8 @@ def run(command: list[str], timeout: float = 240) -> subprocess.CompletedProcess
 def environment() -> dict[str, str]:
     """Of a child process: one thread, so that tests do not fight over the cores, and a wide terminal."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def call(app: Typer, *arguments: str) -> Result:
+    """A command within this process, which spares the seconds of a new one's imports."""
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})

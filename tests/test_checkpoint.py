@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint
+from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, remove_torn, write_checkpoint
 from engine.errors import CheckpointError
 from engine.randomness import generator_states, restore_generators, seed_all
 from tests.runs import ROOT
@@ -137,3 +138,41 @@ def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match="could not write .*file/c.pt"):
         write_checkpoint(tmp_path / "file" / "c.pt", checkpoint())
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from engine.checkpoint import write_checkpoint
+from tests.test_checkpoint import checkpoint
+save = torch.save
+def half(content, file):
+    save(content, file)
+    file.seek(file.tell() // 2)
+    file.truncate()
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+torch.save = half
+write_checkpoint(Path(sys.argv[1]), checkpoint(1))
+"""
+
+
+def test_killed_in_the_middle_of_a_write_the_old_checkpoint_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    write_checkpoint(path, checkpoint(0))
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)], cwd=ROOT, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert read_checkpoint(path).config == {"seed": 0}
+    assert len(list(tmp_path.iterdir())) == 2  # the torn temporary file is left, beside the whole one
+    remove_torn(path)
+    assert [f.name for f in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "c.pt", checkpoint())
+    content = torch.load(tmp_path / "c.pt", weights_only=True)
+    content["loop"]["unknown"] = 1
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match="another version of this project"):
+        read_checkpoint(tmp_path / "c.pt")

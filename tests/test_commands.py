@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import eval
+import train
+from data.sources import load
 from engine.checkpoint import read_checkpoint
-from tests.runs import run, small_train
-
-EVAL = [sys.executable, "eval.py"]
+from tests.runs import call, run, small_train
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def test_a_run_leaves_what_it_promises(trained: Path) -> None:
 
 
 def test_json_is_one_object_a_checkpoint_and_split(trained: Path) -> None:
-    done = run([*EVAL, str(trained), "--split", "all", "--format", "json"])
-    assert done.returncode == 0, done.stderr
+    done = call(eval.app, str(trained), "--split", "all", "--format", "json")
+    assert done.exit_code == 0, done.stderr
     train, test = (json.loads(line) for line in done.stdout.splitlines())
     assert (train["split"], train["protocol"]) == ("train", "transductive")
     assert (test["split"], test["protocol"]) == ("test", "held out")
@@ -55,7 +55,7 @@ def test_json_is_one_object_a_checkpoint_and_split(trained: Path) -> None:
 
 
 def test_the_table_scores_the_assignments_of_the_checkpoint(trained: Path) -> None:
-    done = run([*EVAL, str(trained), "--format", "json"])
+    done = call(eval.app, str(trained), "--format", "json")
     row = json.loads(done.stdout)
     sizes = torch.bincount(read_checkpoint(trained).assignments, minlength=10)  # type: ignore[arg-type]
     assert (row["size_min"], row["size_max"]) == (int(sizes.min()), int(sizes.max()))
@@ -65,9 +65,8 @@ def test_several_checkpoints_one_bad_keep_the_good_rows(trained: Path, tmp_path:
     bad = tmp_path / "bad.pt"
     bad.write_text("no checkpoint")
     output = tmp_path / "table.csv"
-    command = [*EVAL, str(trained), str(bad), str(trained), "--format", "csv", "--output", str(output)]
-    done = run(command)
-    assert done.returncode == 2
+    done = call(eval.app, str(trained), str(bad), str(trained), "--format", "csv", "--output", str(output))
+    assert done.exit_code == 2
     assert f"{bad} is damaged, or no checkpoint" in done.stderr
     assert len(list(csv.DictReader(io.StringIO(output.read_text())))) == 2
     assert done.stdout == ""
@@ -76,9 +75,9 @@ def test_several_checkpoints_one_bad_keep_the_good_rows(trained: Path, tmp_path:
 def test_images_without_labels_get_internal_metrics_and_figures(trained: Path, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", images=images)
-    command = [*EVAL, str(trained), "--data", str(tmp_path / "mine.npz"), "--format", "json"]
-    done = run([*command, "--figures", str(tmp_path / "figures")])
-    assert done.returncode == 0, done.stderr
+    arguments = ["--data", str(tmp_path / "mine.npz"), "--format", "json", "--figures", str(tmp_path / "figures")]
+    done = call(eval.app, str(trained), *arguments)
+    assert done.exit_code == 0, done.stderr
     row = json.loads(done.stdout)
     assert row["acc"] is None
     assert row["nmi"] is None
@@ -92,8 +91,9 @@ def test_images_without_labels_get_internal_metrics_and_figures(trained: Path, t
 def test_training_on_a_file_without_labels(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (300, 12, 10, 3), dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", images=images)
-    done = run([*small_train(tmp_path / "run"), "--data", str(tmp_path / "mine.npz"), "--clusters", "4"])
-    assert done.returncode == 0, done.stderr
+    arguments = small_train(tmp_path / "run")[2:]
+    done = call(train.app, *arguments, "--data", str(tmp_path / "mine.npz"), "--clusters", "4")
+    assert done.exit_code == 0, done.stderr
     assert read_checkpoint(tmp_path / "run" / "checkpoint.pt").data["shape"] == [3, 12, 10]
 
 
@@ -112,11 +112,12 @@ def test_training_on_a_file_without_labels(tmp_path: Path) -> None:
             ["--method", "dec", "--data", "digits", "--set", "model.layers=[{channels: 4, kernel: 9, padding: 0}]"],
             "8×8 pixels are too small",
         ),
+        (["--method", "dec", "--data", "digits", "--set", "model.layers=[]"], "model.conv.layers: received []"),
     ],
 )
 def test_bad_usage_exits_with_2_and_a_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = run([sys.executable, "train.py", *arguments, "--out", str(tmp_path / "run")])
-    assert done.returncode == 2, done.stderr
+    done = call(train.app, *arguments, "--out", str(tmp_path / "run"))
+    assert done.exit_code == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -124,33 +125,67 @@ def test_bad_usage_exits_with_2_and_a_sentence(tmp_path: Path, arguments: list[s
 
 def test_a_loss_that_breaks_names_its_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     settings = ("pretrain.optimiser.name=sgd", "pretrain.optimiser.learning_rate=1e30")
-    done = run(small_train(tmp_path, settings=settings))
-    assert done.returncode == 1
+    done = call(train.app, *small_train(tmp_path, settings=settings)[2:])
+    assert done.exit_code == 1
     assert "stopped in phase pretrain, step 1 (epoch 1): loss is" in done.stderr
     assert "Traceback" not in done.stderr
     assert not read_checkpoint(tmp_path / "checkpoint.pt").loop.done
 
-
-def test_an_unfinished_run_is_not_scored(trained: Path, tmp_path: Path) -> None:
-    settings = ("pretrain.optimiser.name=sgd", "pretrain.optimiser.learning_rate=1e30")
-    run(small_train(tmp_path, settings=settings))
-    done = run([*EVAL, str(tmp_path / "checkpoint.pt")])
-    assert done.returncode == 2
-    assert "not finished; train.py --resume goes on" in done.stderr
+    unfinished = call(eval.app, str(tmp_path / "checkpoint.pt"))
+    assert unfinished.exit_code == 2
+    assert "not finished; train.py --resume goes on" in unfinished.stderr
 
 
 def test_an_unwritable_folder_is_said_before_the_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    done = run(small_train(tmp_path / "file" / "run"))
-    assert done.returncode == 1
-    assert "could not write" in done.stderr
+    done = call(train.app, *small_train(tmp_path / "file" / "run")[2:])
+    assert done.exit_code in (1, 2)
+    assert "file/run" in done.stderr
     assert "pretrain" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--format", "xml"], ["--split", "half"], ["--device", "tpu"]])
 def test_eval_names_what_it_takes(trained: Path, arguments: list[str]) -> None:
-    done = run([*EVAL, str(trained), *arguments])
-    assert done.returncode == 2
+    done = call(eval.app, str(trained), *arguments)
+    assert done.exit_code == 2
     assert arguments[1] in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_labels_change_nothing_in_training(tmp_path: Path) -> None:
+    """Right labels, shuffled ones and none: the same weights and assignments, bit for bit."""
+    digits = load("digits")
+    assert digits.labels is not None
+    shuffled = digits.labels[torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))]
+    results = []
+    for name, labels in (("right", digits.labels), ("shuffled", shuffled), ("none", None)):
+        more = {} if labels is None else {"labels": labels.numpy()}
+        np.savez(tmp_path / f"{name}.npz", images=digits.images.numpy(), **more)
+        arguments = small_train(tmp_path / name)[2:]
+        done = call(train.app, *arguments, "--data", str(tmp_path / f"{name}.npz"))
+        assert done.exit_code == 0, done.stderr
+        results.append(read_checkpoint(tmp_path / name / "checkpoint.pt"))
+    for other in results[1:]:
+        assert torch.equal(results[0].assignments, other.assignments)
+        for key, value in results[0].method.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, other.method[key]), key
+
+
+def test_a_run_fitted_to_all_images_is_held_out_from_none(tmp_path: Path) -> None:
+    done = call(train.app, *small_train(tmp_path, settings=("data.split=all",))[2:])
+    assert done.exit_code == 0, done.stderr
+    scored = call(eval.app, str(tmp_path / "checkpoint.pt"), "--split", "all", "--format", "json")
+    assert [json.loads(line)["protocol"] for line in scored.stdout.splitlines()] == ["transductive"] * 2
+
+
+def test_a_split_that_is_not_there_does_not_cost_the_other(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", images=load("digits").images.numpy()[:400])
+    data = ["--data", str(tmp_path / "mine.npz")]
+    done = call(train.app, *small_train(tmp_path / "run")[2:], *data)
+    assert done.exit_code == 0, done.stderr
+    scored = call(eval.app, str(tmp_path / "run" / "checkpoint.pt"), "--split", "all", "--format", "json")
+    assert scored.exit_code == 2
+    assert json.loads(scored.stdout)["split"] == "train"
+    assert "test" in scored.stderr

@@ -35,6 +35,12 @@ def test_every_method_has_a_default_config(name: str) -> None:
     assert (FOLDER / f"{name}.yaml").is_file()
 
 
+def test_the_default_config_is_the_schemas_own() -> None:
+    """A config of one's own that leaves a setting out gets the same value as --method."""
+    raw = read_yaml(FOLDER / "dec.yaml")
+    assert validate(DECConfig, raw, "dec.yaml") == DECConfig()
+
+
 def test_exponents_are_numbers_although_yaml_says_strings() -> None:
     assert yaml.safe_load("1e-3") == "1e-3"
     config = validate(DECConfig, {"pretrain": {"optimiser": {"learning_rate": "1e-3"}}}, "test")

@@ -21,6 +21,7 @@ from models.autoencoder import ImageShape
 from models.settings import DenseSettings
 
 ADAM = OptimiserSettings(learning_rate=1e-3)
+CLUSTER = {"max_epochs": 5, "min_steps": 0, "batch_size": 50, "update_interval": 8, "optimiser": ADAM}
 
 
 def bars(n: int = 400) -> ImageSet:
@@ -40,9 +41,16 @@ def config(**cluster: object) -> DECConfig:
         {
             "clusters": 4,
             "model": DenseSettings(hidden=(32,), latent=4),
-            "pretrain": PretrainSettings(epochs=10, batch_size=50, optimiser=ADAM),
+            "pretrain": PretrainSettings(epochs=10, min_steps=0, batch_size=50, optimiser=ADAM),
             "initialise": KMeansSettings(redos=5),
-            "cluster": {"max_epochs": 5, "batch_size": 50, "update_interval": 8, "optimiser": ADAM, **cluster},
+            "cluster": {
+                "max_epochs": 5,
+                "min_steps": 0,
+                "batch_size": 50,
+                "update_interval": 8,
+                "optimiser": ADAM,
+                **cluster,
+            },
             "runtime": {"device": "cpu"},
         }
     )
@@ -50,9 +58,11 @@ def config(**cluster: object) -> DECConfig:
 
 def run(method: DEC, images: ImageSet) -> Loop:
     processes = launch(method.config.runtime)
+    phases = method.phases(images.images, processes)
+    keys = [phase.name for phase in phases]
     display = Display(quiet=True)
-    loop = Loop(method, images.images, images.fingerprint, method.config, processes, lambda *_: None, display)
-    loop.run(method.phases(images.images, processes))
+    loop = Loop(method, images.images, keys, method.config, processes, lambda *_: None, display)
+    loop.run(phases)
     return loop
 
 
@@ -128,6 +138,7 @@ def test_tol_ends_the_clustering() -> None:
     loop = run(method, bars())
     # The second refresh, at step 8, changes fewer than all assignments.
     assert loop.state.history[-1]["step"] == 10 * 8 + 8
+    assert "ended by tol" in str([row.get("notice") for row in loop.state.history])
 
 
 def test_small_sets_get_more_epochs_to_reach_the_steps() -> None:
@@ -135,3 +146,11 @@ def test_small_sets_get_more_epochs_to_reach_the_steps() -> None:
     assert epochs_needed(images=1415, batch_size=256, epochs=20, min_steps=2000) == 400
     assert epochs_needed(images=10, batch_size=256, epochs=20, min_steps=2000) == 2000
     assert epochs_needed(images=10, batch_size=256, epochs=20, min_steps=0) == 20
+
+
+def test_unit_pixels_are_left_as_they_are() -> None:
+    images = bars(50)
+    for pixels, mean in (("unit", 0.0), ("standardised", float(images.images.double().mean() / 255))):
+        method = DEC(config().model_copy(update={"pixels": pixels}), ImageShape(1, 8, 8))
+        method.phases(images.images, launch(method.config.runtime))
+        assert method.normalise.mean.item() == pytest.approx(mean, abs=1e-6)

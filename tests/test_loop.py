@@ -1,131 +1,26 @@
-"""The loop with a toy method: order of events, stopping, NaN, dying clusters, sharing, interrupt and resume."""
+"""The loop with a toy method: order of events, stopping, NaN, dying clusters, interrupt and resume."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from configs.schema import OptimiserSettings, RunConfig, RuntimeSettings
+from configs.schema import OptimiserSettings, RuntimeSettings
 from engine.checkpoint import LoopState
 from engine.errors import Interrupted, TrainingError, UsageError
 from engine.health import cluster_warning
-from engine.loop import Loop
 from engine.optimisers import build_optimiser, learning_rate
-from engine.phase_store import PhaseStore, phase_keys
-from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import epoch_order
-from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Method, Objective, Phase
-
-IMAGES = torch.randint(0, 256, (50, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-CONFIG = RunConfig(method="toy", clusters=3, runtime=RuntimeSettings(device="cpu", checkpoint_seconds=0))
-
-
-class ToyObjective(Objective):
-    """A weight that follows the images' mean, with dropout to draw from the global generator."""
-
-    def __init__(self, break_at: int | None) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(4))
-        self.dropout = nn.Dropout(0.5)
-        self.break_at = break_at
-        self.steps = 0
-        self.seen: list[list[int]] = []
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        self.seen.append(batch.indices.tolist())
-        x = self.dropout(batch.images.flatten(1) / 255) + 0.1 * batch.noise.normal(4)
-        loss = (x - self.weight).square().mean()
-        broken = loss / 0 if self.steps == self.break_at else loss
-        self.steps += 1
-        return {"loss": loss, "toy": broken.detach()}
-
-
-class Toy(nn.Module):
-    """Phases: "pretrain" (gradient), "initialise" (fit), "cluster" (gradient with refreshes)."""
-
-    space = "toy"
-
-    def __init__(
-        self, refreshes: Sequence[Tensor] = (), break_at: int | None = None, tol: float = 0.0, batch_size: int = 8
-    ) -> None:
-        super().__init__()
-        self.first, self.second = ToyObjective(None), ToyObjective(break_at)
-        self.register_buffer("fitted", torch.zeros(1))
-        self.refreshes, self.tol, self.batch_size = list(refreshes), tol, batch_size
-        self.fits = 0
-
-    def phases(self, images: Tensor, compute: Compute) -> Sequence[Phase]:
-        def fit() -> None:
-            self.fits += 1
-            self.get_buffer("fitted").fill_(1.0)
-
-        def refresh() -> Tensor:
-            return self.refreshes.pop(0) if self.refreshes else torch.arange(len(images)) % 3
-
-        optimiser = OptimiserSettings(learning_rate=0.1)
-        return (
-            GradientPhase("pretrain", {"a": 1}, self.first, optimiser, epochs=2, batch_size=self.batch_size),
-            FitPhase("initialise", {"b": 1}, nn.BatchNorm1d(1), fit),
-            GradientPhase(
-                "cluster", {"c": 1}, self.second, optimiser, 3, self.batch_size, refresh, 4, clusters=3, tol=self.tol
-            ),
-        )
-
-    def embed(self, images: Tensor) -> Tensor:
-        return images.flatten(1).float()
-
-    def assign(self, images: Tensor) -> Assignments:
-        return Assignments(torch.arange(len(images)) % 3)
-
-
-class Recorder:
-    """An observer that writes everything down."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[Any, ...]] = []
-
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        self.events.append(("scalars", step, dict(values)))
-
-    def refreshed(self, phase: str, step: int, assignments: Tensor, clusters: int) -> None:
-        self.events.append(("refreshed", step, assignments.tolist(), clusters))
-
-    def epoch_finished(self, phase: str, epoch: int, step: int, method: Method) -> None:
-        self.events.append(("epoch", phase, epoch, step))
-
-    def phase_finished(self, phase: str, step: int, method: Method) -> None:
-        self.events.append(("phase", phase, step))
-
-    def close(self) -> None:
-        self.events.append(("close",))
-
-
-def loop(method: Toy, **changes: Any) -> Loop:
-    values: dict[str, Any] = {
-        "method": method,
-        "images": IMAGES,
-        "fingerprint": "f",
-        "config": CONFIG,
-        "processes": launch(CONFIG.runtime),
-        "save": lambda *_: None,
-        "display": Display(quiet=True),
-    }
-    return Loop(**{**values, **changes})
-
-
-def run(method: Toy, **changes: Any) -> Loop:
-    made = loop(method, **changes)
-    made.run(method.phases(IMAGES, made.processes))
-    return made
+from methods.base import GradientPhase
+from tests.toy import CONFIG, IMAGES, Recorder, Toy, loop, run
 
 
 def test_every_epoch_sees_every_image_once_but_for_the_ragged_end() -> None:
@@ -267,40 +162,27 @@ def test_a_second_interrupt_stops_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_finished_phases_are_shared_and_end_alike(tmp_path: Path) -> None:
-    first = Toy()
-    made = run(first, store=PhaseStore(tmp_path))
-    assert len(list(tmp_path.iterdir())) == 2  # pretrain and initialise; the last phase is the run's own
-    second = Toy()
-    again = run(second, store=PhaseStore(tmp_path))
-    assert second.first.seen == []
-    assert second.fits == 0
-    assert again.state.shared == ["pretrain", "initialise"]
-    assert again.state.seconds["pretrain"] == made.state.seconds["pretrain"]
-    assert again.state.global_step == made.state.global_step
-    assert torch.equal(first.second.weight, second.second.weight)
-    assert torch.equal(first.first.weight, second.first.weight)
-
-
-def test_a_damaged_shared_phase_is_computed_again(tmp_path: Path) -> None:
-    run(Toy(), store=PhaseStore(tmp_path))
-    for file in tmp_path.iterdir():
-        file.write_bytes(file.read_bytes()[:100])
+def test_weights_that_are_not_finite_stop_before_they_are_saved() -> None:
     method = Toy()
-    run(method, store=PhaseStore(tmp_path))
-    assert len(method.first.seen) == 12
+    saved: list[bool] = []
 
+    def poison(*_: Any) -> None:
+        # A gradient may be NaN where the loss is finite: sqrt at 0.
+        method.first.weight.register_hook(lambda gradient: gradient * float("nan"))
 
-def test_a_phase_is_addressed_by_what_it_depends_on() -> None:
-    phases = Toy().phases(IMAGES, launch(CONFIG.runtime))
-    keys = phase_keys(phases, CONFIG, "f", 1)
-    assert len(set(keys)) == 3
-    assert phase_keys(phases, CONFIG, "g", 1)[0] != keys[0]
-    assert phase_keys(phases, CONFIG, "f", 2)[0] != keys[0]
-    assert phase_keys(phases, CONFIG.model_copy(update={"seed": 1}), "f", 1)[0] != keys[0]
-    later = (phases[0], FitPhase("initialise", {"b": 2}, nn.Identity(), lambda: None), phases[2])
-    changed = phase_keys(later, CONFIG, "f", 1)
-    assert [a == b for a, b in zip(keys, changed, strict=True)] == [True, False, False]
+    def save(*_: Any) -> None:
+        saved.append(bool(method.first.weight.isfinite().all()))
+
+    method.first.register_forward_pre_hook(poison)
+    slow = CONFIG.model_copy(update={"runtime": RuntimeSettings(device="cpu", checkpoint_seconds=3600)})
+    made = loop(method, save=save, config=slow)
+    first, *rest = method.phases(IMAGES, made.processes)
+    assert isinstance(first, GradientPhase)
+    # The second step's loss is NaN already: one step an epoch shows the weights' own check.
+    phases = [dataclasses.replace(first, batch_size=50), *rest]
+    with pytest.raises(TrainingError, match="a weight is NaN or infinite although every loss was finite"):
+        made.run(phases)
+    assert all(saved)
 
 
 def test_a_batch_that_processes_cannot_share_is_refused() -> None:

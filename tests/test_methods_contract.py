@@ -56,8 +56,8 @@ def fitted(name: str, images: ImageSet, seed: int = 0) -> Method:
     method = METHODS[name].build(config, ImageShape(*images.images.shape[1:]))
     processes = launch(config.runtime)
     phases = method.phases(images.images, processes)
-    display = Display(quiet=True)
-    Loop(method, images.images, images.fingerprint, config, processes, lambda *_: None, display).run(phases)
+    keys = [phase.name for phase in phases]
+    Loop(method, images.images, keys, config, processes, lambda *_: None, Display(quiet=True)).run(phases)
     return method
 
 

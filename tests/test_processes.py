@@ -64,6 +64,27 @@ def test_two_processes_resume_too(tmp_path: Path) -> None:
             assert torch.equal(value, second.method[name]), name
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nosuch"], "neither a data set's name nor a path"),
+        (["--clusters", "9999"], "9999 clusters for 1415 images"),
+        (["--set", "pretrain.batch_size=33"], "pretrain.batch_size is 33, which 2 processes cannot share"),
+    ],
+)
+def test_an_error_reaches_all_processes_and_is_said_once(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run(small_train(tmp_path / "run", "--devices", "2", *arguments))
+    assert done.returncode == 2
+    assert done.stderr.count(message) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_processes_that_nobody_asked_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UsageError, match="4 processes were started, but --devices 2 times --nodes 1 makes 2"):
+        launch(RuntimeSettings(device="cpu", devices=2))
+
+
 SHARDS = """
 import torch
 from configs.schema import RuntimeSettings

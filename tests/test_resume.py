@@ -66,7 +66,8 @@ def test_killed_in_every_phase_and_resumed(whole: Checkpoint, tmp_path: Path) ->
     )
     for point in points:
         code, stderr = stop_when(small_train(tmp_path, "--resume"), point, lambda process: process.kill())
-        assert code == -signal.SIGKILL, stderr
+        # After the last epoch the process may be done before the signal arrives.
+        assert code == -signal.SIGKILL or (point == points[-1] and code == 0), stderr
     done = run(small_train(tmp_path, "--resume"))
     assert done.returncode == 0, done.stderr
     assert_same(read_checkpoint(tmp_path / "checkpoint.pt"), whole)

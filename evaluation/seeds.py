@@ -1,0 +1,41 @@
+"""Mean ± standard deviation over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from evaluation.rows import SD, Row, Value, all_keys, value
+
+# Rows that agree in these are runs of one thing under several seeds.
+SAME = ("method", "data", "split", "protocol", "n", "k", "silhouette_space", "threads", "device")
+
+
+def over_seeds(rows: Sequence[Row]) -> list[Row]:
+    """One row for the runs that differ in their seed alone, in the order of their first.
+
+    A number becomes its mean, and `<key>_sd` holds its sample standard deviation (n - 1), None for a single run. A mean
+    needs the value in every run. `seed` lists the seeds, `runs` counts them.
+    """
+    groups: dict[tuple[Value, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(value(row, key) for key in SAME), []).append(row)
+    return [_summary(group) for group in groups.values()]
+
+
+def _summary(group: Sequence[Row]) -> Row:
+    summary: dict[str, Value] = {}
+    for key in all_keys(group):
+        values = [value(row, key) for row in group]
+        numbers = [float(v) for v in values if isinstance(v, int | float)]
+        if key in SAME:
+            summary[key] = values[0]
+        elif key == "seed":
+            summary[key] = ", ".join(str(v) for v in values)
+            summary["runs"] = len(group)
+        elif len(numbers) == len(group):
+            summary[key] = statistics.fmean(numbers)
+            summary[key + SD] = statistics.stdev(numbers) if len(numbers) > 1 else None
+        elif key != "checkpoint":
+            summary[key] = None
+    return summary

@@ -1,0 +1,64 @@
+"""Mean ± sd over seeds, against the statistics worked out by hand, and its rows in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from evaluation.rows import Row
+from evaluation.seeds import over_seeds
+from evaluation.table import FORMATS, make_row, render
+
+
+def row(seed: int, acc: float | None, split: str = "train", threads: int = 2) -> Row:
+    metrics = {"n": 100, "k": 10, "k_used": 10, "acc": acc, "nmi": 0.5, "ari": 0.3, "ami": 0.4, "purity": 0.6}
+    more = {"homogeneity": 0.5, "completeness": 0.5, "neighbour_purity": 0.7, "silhouette": 0.1}
+    last = {"silhouette_space": "latent (10-d)", "davies_bouldin": 1.0, "calinski_harabasz": 9.0}
+    return make_row(
+        {**metrics, **more, **last, "size_min": 5 + seed, "size_max": 20},
+        method="dec", data="digits", split=split, fitted=split == "train", seed=seed,
+        seconds={"pretrain": 10.0 + seed, "cluster": 5.0}, threads=threads, device="cpu", checkpoint=f"s{seed}.pt",
+    )  # fmt: skip
+
+
+def test_mean_and_sample_deviation_by_hand() -> None:
+    (summary,) = over_seeds([row(0, 0.5), row(1, 0.6), row(2, 0.8)])
+    assert summary["acc"] == pytest.approx(1.9 / 3)
+    # squared deviations from 0.6333: .01778, .00111, .02778; their sum over n - 1 = 2
+    assert summary["acc_sd"] == pytest.approx((0.046667 / 2) ** 0.5, rel=1e-4)
+    assert summary["nmi_sd"] == 0
+    assert summary["seconds"] == pytest.approx(16)
+    assert summary["seconds_pretrain_sd"] == 1
+    assert (summary["seed"], summary["runs"]) == ("0, 1, 2", 3)
+    assert "checkpoint" not in summary
+
+
+def test_only_runs_of_one_thing_are_averaged() -> None:
+    rows = [row(0, 0.5), row(0, 0.4, split="test"), row(1, 0.7), row(1, 0.6, split="test"), row(2, 0.9, threads=1)]
+    summaries = over_seeds(rows)
+    assert [(s["split"], s["runs"]) for s in summaries] == [("train", 2), ("test", 2), ("train", 1)]
+    assert summaries[0]["acc"] == pytest.approx(0.6)
+    assert summaries[2]["acc_sd"] is None
+
+
+def test_a_metric_that_one_run_lacks_has_no_mean() -> None:
+    (summary,) = over_seeds([row(0, 0.5), row(1, None)])
+    assert summary["acc"] is None
+    assert "acc_sd" not in summary
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_shows_mean_and_deviation(name: str) -> None:
+    text = render(over_seeds([row(0, 0.5), row(1, 0.7), row(0, 0.4, "test"), row(1, 0.5, "test")]), name)
+    if name == "json":
+        assert json.loads(text.splitlines()[0])["acc_sd"] == pytest.approx(0.1414, abs=1e-4)
+    elif name == "csv":
+        assert float(next(csv.DictReader(io.StringIO(text)))["acc_sd"]) == pytest.approx(0.1414, abs=1e-4)
+    else:
+        assert "0.600 ± 0.141" in text
+    if name == "table":
+        assert max(len(line) for line in text.splitlines()) <= 80
+        assert "Mean ± standard deviation over the seeds" in text
