@@ -2,8 +2,9 @@
 
     python -m benchmarks.networks --epochs 3
 
-For every design: images/s of a whole training step (forward, backward, Adam), measured in turns, and the reconstruction error
-on the held-out images after the same number of epochs. No labels. The table is Markdown on stdout.
+For every design: images/s of a whole training step (forward, backward, Adam), measured in turns, and the
+reconstruction error on the held-out images after the same number of epochs. No labels. The table is Markdown on
+stdout.
 """
 
 from __future__ import annotations
