@@ -54,7 +54,7 @@ MAIN = (
     Column("protocol", "Protocol"),
     Column("seed", "Seed"),
     Column("k", "k"),
-    Column("k_used", "k used"),
+    Column("k_used", "k used", decimals=0),
     Column("acc", "ACC", "up"),
     Column("nmi", "NMI", "up"),
     Column("ari", "ARI", "up"),

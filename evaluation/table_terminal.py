@@ -44,9 +44,9 @@ INTERNAL = (
 CLUSTERS = (
     Column("n", "n"),
     Column("k", "k"),
-    Column("k_used", "Used"),
-    Column("size_min", "Smallest"),
-    Column("size_max", "Largest"),
+    Column("k_used", "Used", decimals=0),
+    Column("size_min", "Smallest", decimals=0),
+    Column("size_max", "Largest", decimals=0),
     Column("seconds", "Seconds", decimals=1),
 )
 

@@ -84,7 +84,7 @@ def test_images_without_labels_get_internal_metrics_and_figures(trained: Path, t
     assert row["davies_bouldin"] is not None
     (folder,) = (tmp_path / "figures").iterdir()
     drawn = {f.stem for f in folder.iterdir()}
-    assert {"samples", "reconstructions", "decoded_centroids", "latent_map"} <= drawn
+    assert {"samples", "reconstructions", "decoded_centroids", "latent_map"} <= drawn, done.stderr
     assert "confusion" not in drawn
 
 

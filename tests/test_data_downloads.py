@@ -191,6 +191,7 @@ def test_an_apt_that_stalls_is_stopped_with_its_children(
 ) -> None:
     monkeypatch.setenv("LISTED", "stall")
     monkeypatch.setattr(debian, "COMMAND_SECONDS", 0.5)
+    monkeypatch.setattr(debian, "DOWNLOAD_SECONDS", 0.5)
     with pytest.raises(Unavailable, match="apt-get took longer than 0.5 s"):
         debian.unpack("tiny", tmp_path / "into")
     child = int((tmp_path / "log.child").read_text())

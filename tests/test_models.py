@@ -16,11 +16,12 @@ DCEC = ConvSettings(
         ConvLayer(channels=32, kernel=5),
         ConvLayer(channels=64, kernel=5),
         ConvLayer(channels=128, kernel=3, padding=0),
-    )
+    ),
+    hidden=(),
 )
 
 
-@pytest.mark.parametrize("settings", [ConvSettings(), ConvSettings(hidden=(32,)), DenseSettings(hidden=(20,))])
+@pytest.mark.parametrize("settings", [ConvSettings(), ConvSettings(hidden=()), DenseSettings(hidden=(20,))])
 @pytest.mark.parametrize(
     "shape", [(1, 8, 8), (1, 16, 16), (1, 28, 28), (3, 32, 32), (1, 27, 41), (3, 50, 33), (3, 96, 96)]
 )

@@ -96,7 +96,7 @@ def _scatter(axes: Axes, places: np.ndarray, groups: Tensor, colours: list[str])
 
 def _write_numbers(axes: Axes, places: np.ndarray, clusters: Int64[Tensor, " n"]) -> None:
     for cluster in torch.unique(clusters).tolist():
-        x, y = np.median(places[members(clusters, cluster)], axis=0)
+        x, y = np.median(places[members(clusters, cluster).numpy()], axis=0)
         axes.text(x, y, str(cluster), ha="center", va="center", fontsize=9, fontweight="bold",
                   path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
 
