@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
   $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 SEED ?= 0
 RUN := checkpoints/fashion-mnist-dec-s$(SEED)
-DEMO := checkpoints/digits-dec-s0
+DEMO := checkpoints/digits-demo
 BIN := .venv/bin
 
 .PHONY: help setup train test check demo tensorboard clean
@@ -36,8 +36,9 @@ train: setup ## the main job: DEC on Fashion-MNIST, then its evaluation
 	@$(MAKE) --no-print-directory $(RUN)/table.txt
 	$(call show,$(RUN))
 
-demo: setup ## the same on scikit-learn's embedded digits, under a minute
-	@$(BIN)/python train.py --method dec --data digits --resume
+demo: setup ## the same job, shorter, on scikit-learn's embedded digits, under a minute
+	@$(BIN)/python train.py --method dec --data digits --out $(DEMO) --resume \
+	  --set pretrain.min_steps=500 --set cluster.min_steps=500
 	@$(MAKE) --no-print-directory $(DEMO)/table.txt
 	$(call show,$(DEMO))
 
