@@ -58,7 +58,7 @@ def main(
         Path | None, typer.Option(help="Folder of the run; checkpoints/<data>-<method>-s<seed> if not given.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed, …")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed.")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes on this machine.")] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines, each started under torchrun.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
