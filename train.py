@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from torch.optim import Optimizer
 
-from clusterers.kmeans import ClusteringError
+from clusterers.base import ClusteringError
 from configs.load import (
     ConfigError,
     default_file,
@@ -26,7 +26,7 @@ from configs.load import (
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
 from data.sources import load
-from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, remove_torn, write_checkpoint, write_text
+from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint, write_text
 from engine.environment import describe_environment
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
 from engine.loop import Loop
@@ -38,6 +38,7 @@ from methods.registry import METHODS
 from models.autoencoder import ImageShape, ModelError
 from monitoring.observer import Observer
 from monitoring.tensorboard import TensorBoardObserver
+from storage.atomic import remove_torn
 
 CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
 

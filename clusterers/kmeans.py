@@ -16,11 +16,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from clusterers.base import ClusteringError
 from configs.schema import KMeansSettings
-
-
-class ClusteringError(Exception):
-    """Points that cannot be clustered as asked. The message is for the person who asked."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,15 @@ class DataSettings(Settings):
 
     name: str = "fashion-mnist"
     split: Literal["train", "test", "all"] = "train"
+    duplicates: Literal["keep", "drop"] = "keep"
+    """drop: of images that are equal in every pixel the first stays."""
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the split that is held out of the fit, drawn at random by the run's seed: split "validation"."""
+    subset: PositiveInt | None = None
+    """Fit on so many images of what is left, drawn by the run's seed."""
+    draw: Literal["random", "stratified"] = "random"
+    """How the subset is drawn. stratified: in the classes' proportions, which only reproduces others' protocols; it
+    uses labels, and tables say so."""
 
 
 class RuntimeSettings(Settings):
@@ -86,11 +95,32 @@ class KMeansSettings(Settings):
     iterations: PositiveInt = 100
 
 
+class ReportSettings(Settings):
+    """The row of a published report that a run reproduces. Nothing in training looks at it."""
+
+    row: str
+    """The report and the system, as tables show it: "A: KMeans, PCA 90 %"."""
+    split: Literal["train", "validation", "test"] = "train"
+    """The images that the report scored."""
+    figures: dict[str, float]
+    """The reported figures under this project's names: nmi, ari, silhouette, seconds_cluster, …"""
+    classify: bool = False
+    """The report trains classifiers on the clusters as well."""
+
+
 class RunConfig(Settings):
     """What every run has, whatever the method. Methods add their own sections."""
 
     method: str
+    name: str = ""
+    """Of the run in tables and folders; the method's name when empty."""
+    report: ReportSettings | None = None
     data: DataSettings = DataSettings()
     clusters: Annotated[int, Field(ge=2)] = 10
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     runtime: RuntimeSettings = RuntimeSettings()
+
+    @property
+    def title(self) -> str:
+        """How tables and folders call it."""
+        return self.name or self.method

@@ -7,7 +7,6 @@ checkpoint runs none of their code.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import CheckpointError
+from storage.atomic import write_atomically
 
 FORMAT = "deep-clustering/1"
 
@@ -95,27 +95,19 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
     """Write a dictionary of tensors and plain values atomically: temporary file, fsync, rename."""
-    _write_atomically(path, lambda file: torch.save(dict(content), file))
+    _write(path, lambda file: torch.save(dict(content), file))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file in the same way."""
-    _write_atomically(path, lambda file: file.write(text.encode()))
+    _write(path, lambda file: file.write(text.encode()))
 
 
-def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two runs may write one shared phase
+def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        write_atomically(path, write)
     # torch's writer reports a full disk as a RuntimeError when the stream breaks under it.
     except (OSError, RuntimeError) as error:
-        _remove_quietly(temporary)
         kept = f" The last good checkpoint is still there: {path}" if path.is_file() else ""
         raise CheckpointError(f"could not write {path}: {error}.{kept}") from error
 
@@ -166,27 +158,3 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is not a checkpoint of this project: it holds a {type(content).__name__}.")
     return content
-
-
-def remove_torn(path: Path) -> None:
-    """Remove what writers of `path` left behind when they were killed."""
-    for torn in path.parent.glob(f"{path.name}.*.tmp"):
-        _remove_quietly(torn)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets folders be synced."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_quietly(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # The folder itself may have become unwritable; the caller reports that.

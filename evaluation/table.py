@@ -5,7 +5,6 @@ A row belongs to one checkpoint and one split. A format is a function from rows 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from evaluation.errors import EvaluationError
 from evaluation.rows import Row, Value
 from evaluation.table_terminal import render_terminal
 from evaluation.table_text import render_csv, render_json, render_latex, render_markdown
+from storage.atomic import write_atomically
 
 FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
     "table": render_terminal,
@@ -90,26 +90,10 @@ def write(rows: Sequence[Row], format: str, path: str | Path) -> None:
     target = Path(path).expanduser().resolve()  # a link stays, what it points to is replaced
     if target.exists() and not target.is_file():
         raise EvaluationError(f"cannot write the results to {path}: it is not a file. Name a file.")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        write_atomically(target, lambda file: file.write(text.encode()))
     except OSError as error:
         raise EvaluationError(
             f"cannot write the results to {path}: {error.strerror or error}. "
             "Name a file in a folder that you may write to, on a disk with room."
         ) from error
-    finally:
-        _remove(temporary)
-
-
-def _remove(file: Path) -> None:
-    # What cannot be removed was not written either; the error above says why.
-    try:
-        file.unlink(missing_ok=True)
-    except OSError:
-        return

@@ -116,6 +116,8 @@ class GradientPhase:
             training image, (n,). The loop counts how many changed.
         clusters: k, for the sizes that the loop reports after a refresh.
         tol: the phase ends when a refresh changes less than this share of the assignments.
+        validates: whether the losses are defined for images outside the training set, so that a held-out share of
+            the data can be scored after every epoch. It decides nothing.
     """
 
     name: str
@@ -128,6 +130,7 @@ class GradientPhase:
     refresh_interval: int = 1
     clusters: int = 0
     tol: float = 0.0
+    validates: bool = False
 
 
 Phase = FitPhase | GradientPhase
@@ -156,8 +159,18 @@ class Method(Protocol):
         ...
 
     @property
+    def clusters(self) -> int:
+        """Assignments run from 0 to this number less one. Methods that find their number know it after the fit."""
+        ...
+
+    @property
     def space(self) -> str:
         """The name of the space that `embed` returns, for tables: "latent (10-d)"."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a table must say of the method: subsets, extensions to new images. Short, no full stop."""
         ...
 
     def to(self, device: torch.device) -> Any:
@@ -192,4 +205,13 @@ class CentroidMethod(Protocol):
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The centroids, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class CriterionMethod(Protocol):
+    """A method with an unsupervised criterion of its own."""
+
+    def criteria(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, float]:
+        """Its value on these images, by name: inertia, log_likelihood (mean of an image), bic."""
         ...

@@ -195,8 +195,16 @@ class DEC(nn.Module):
         )
 
     @property
+    def clusters(self) -> int:
+        return self.config.clusters
+
+    @property
     def space(self) -> str:
         return f"latent ({self.config.model.latent}-d)"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent z, on the CPU."""

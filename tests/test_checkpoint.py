@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, remove_torn, write_checkpoint
+from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint
 from engine.errors import CheckpointError
 from engine.randomness import generator_states, restore_generators, seed_all
+from storage.atomic import remove_torn
 from tests.runs import ROOT
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from clusterers.kmeans import ClusteringError, kmeans, nearest_centroid
+from clusterers.base import ClusteringError
+from clusterers.kmeans import kmeans, nearest_centroid
 from configs.schema import KMeansSettings
 
 SETTINGS = KMeansSettings(redos=5, iterations=100)

@@ -42,6 +42,8 @@ class Toy(nn.Module):
     """Phases: "pretrain" (gradient), "initialise" (fit), "cluster" (gradient with refreshes)."""
 
     space = "toy"
+    clusters = 3
+    notes = ()
 
     def __init__(
         self, refreshes: Sequence[Tensor] = (), break_at: int | None = None, tol: float = 0.0, batch_size: int = 8

@@ -1,0 +1,95 @@
+"""Settings of the clusterers. Sizes are in points."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from configs.schema import KMeansSettings, PositiveFloat, PositiveInt, Settings
+
+
+class KMeansClustererSettings(KMeansSettings):
+    """KMeans on all points."""
+
+    name: Literal["kmeans"] = "kmeans"
+    redos: PositiveInt = 10
+
+
+class GMMSettings(Settings):
+    """Gaussian mixture by expectation maximisation."""
+
+    name: Literal["gmm"] = "gmm"
+    covariance: Literal["full", "tied", "diagonal", "spherical"] = "full"
+    initialise: Literal["k-means++", "kmeans"] = "k-means++"
+    """Means drawn by k-means++, or all parameters from a finished KMeans."""
+    redos: PositiveInt = 1
+    """The start of highest likelihood is kept."""
+    iterations: PositiveInt = 100
+    tol: PositiveFloat = 1e-3
+    """Ends below this gain in the mean log-likelihood of a point."""
+    floor: PositiveFloat = 1e-6
+    """Added to the diagonal of every covariance."""
+
+
+class AgglomerativeSettings(Settings):
+    """Merges the closest pair of clusters until k are left."""
+
+    name: Literal["agglomerative"] = "agglomerative"
+    linkage: Literal["ward", "average", "complete"] = "ward"
+    subset: PositiveInt = 20_000
+    """At most so many points, drawn at random; the rest take the cluster of their nearest neighbour among them."""
+
+
+class SpectralSettings(Settings):
+    """Normalised cuts of the nearest-neighbour graph."""
+
+    name: Literal["spectral"] = "spectral"
+    neighbours: PositiveInt = 10
+    redos: PositiveInt = 10
+    """Of KMeans on the eigenvectors."""
+    subset: PositiveInt = 60_000
+
+
+class DBSCANSettings(Settings):
+    """Clusters are regions where points lie close. It finds their number itself; noise is one more cluster, the last."""
+
+    name: Literal["dbscan"] = "dbscan"
+    radius: PositiveFloat | None = None
+    """None: where the sorted distances to the `points`-th neighbour bend most."""
+    points: PositiveInt = 10
+    """Within the radius, itself included, that make a point a core point."""
+    subset: PositiveInt = 60_000
+
+
+class HDBSCANSettings(Settings):
+    """Clusters of every density. It finds their number itself; noise is one more cluster, the last."""
+
+    name: Literal["hdbscan"] = "hdbscan"
+    smallest: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Smallest cluster, as a share of the points."""
+    points: PositiveInt = 10
+    """Neighbours whose distance measures the density."""
+    subset: PositiveInt = 60_000
+
+
+class SOMSettings(Settings):
+    """Self-organising map: one cluster a unit, neighbouring units are alike."""
+
+    name: Literal["som"] = "som"
+    rows: PositiveInt | None = None
+    """Of the grid, which has k units; None: as square as k allows."""
+    passes: PositiveInt = 50
+    """Over all points, while the neighbourhood shrinks."""
+
+
+ClustererSettings = Annotated[
+    KMeansClustererSettings
+    | GMMSettings
+    | AgglomerativeSettings
+    | SpectralSettings
+    | DBSCANSettings
+    | HDBSCANSettings
+    | SOMSettings,
+    Field(discriminator="name"),
+]

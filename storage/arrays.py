@@ -1,0 +1,27 @@
+"""The outcome of a fit as named arrays: no pickled estimator ever stands in a checkpoint."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class FittedArrays(nn.Module):
+    """Arrays whose shapes are known only after the fit. They are part of the state dict and stay on the CPU.
+
+    Attributes:
+        arrays: by name; empty before the fit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrays: dict[str, Tensor] = {}
+
+    @property
+    def is_fitted(self) -> bool:
+        return bool(self.arrays)
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        return dict(self.arrays)
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        self.arrays = dict(state)
