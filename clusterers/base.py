@@ -30,8 +30,9 @@ class Clustering(NamedTuple):
 class Clusterer(FittedArrays, ABC):
     """Fits points, then assigns any points. n points, d dimensions, all on the CPU.
 
-    All that a fit leaves behind is in `arrays`, so that it is saved and loaded with the state dict; `arrays["centroids"]`
-    is (clusters, d), float32: the mean of every cluster's points where the clusterer has no centroid of its own.
+    All that a fit leaves behind is in `arrays`, so that it is saved and loaded with the state dict.
+    `arrays["centroids"]` is (clusters, d), float32: the mean of every cluster's points where the clusterer has no
+    centroid of its own.
     """
 
     @abstractmethod
@@ -44,7 +45,7 @@ class Clusterer(FittedArrays, ABC):
 
     @abstractmethod
     def assign(self, points: Float[Tensor, "m d"]) -> Clustering:
-        """The clusters of any points. One batch or many, the answer is the same; a point of the fit keeps its cluster."""
+        """The clusters of any points, the same for one batch or many. A point of the fit keeps its cluster."""
 
     @property
     def clusters(self) -> int:

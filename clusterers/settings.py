@@ -52,7 +52,7 @@ class SpectralSettings(Settings):
 
 
 class DBSCANSettings(Settings):
-    """Clusters are regions where points lie close. It finds their number itself; noise is one more cluster, the last."""
+    """Clusters are dense regions. It finds their number itself; noise is one more cluster, the last."""
 
     name: Literal["dbscan"] = "dbscan"
     radius: PositiveFloat | None = None
@@ -63,7 +63,7 @@ class DBSCANSettings(Settings):
 
 
 class HDBSCANSettings(Settings):
-    """Clusters of every density. It finds their number itself; noise is one more cluster, the last."""
+    """Dense regions of every density. It finds their number itself; noise is one more cluster, the last."""
 
     name: Literal["hdbscan"] = "hdbscan"
     smallest: Annotated[float, Field(gt=0, lt=1)] = 0.01
