@@ -215,3 +215,12 @@ class CriterionMethod(Protocol):
     def criteria(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, float]:
         """Its value on these images, by name: inertia, log_likelihood (mean of an image), bic."""
         ...
+
+
+@runtime_checkable
+class NetworkMethod(Protocol):
+    """A method with networks that can be drawn layer by layer."""
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """ "encoder", from (n, c, h, w) normalised pixels to z, and "decoder", back."""
+        ...

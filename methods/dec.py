@@ -7,7 +7,7 @@ Preservation", IJCAI 2017; and on the convolutional network DCEC (Guo et al., IC
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -223,6 +223,10 @@ class DEC(nn.Module):
             self._device,
         )
         return pixels.to(torch.uint8)
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Encoder and decoder."""
+        return {"encoder": self.autoencoder.encoder, "decoder": self.autoencoder.decoder}
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The centroids in the latent space, on the CPU."""
