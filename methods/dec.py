@@ -33,7 +33,7 @@ from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, O
 from methods.pretraining import pretraining
 from models.autoencoder import Autoencoder, ImageShape
 from models.batched import map_batches
-from models.build import build_autoencoder
+from models.build import build_autoencoder, latent_size
 from models.clustering_head import ClusteringHead
 from models.normalise import Normalise
 from models.settings import AutoencoderSettings, ConvSettings
@@ -149,7 +149,7 @@ class DEC(nn.Module):
         self.config = config
         self.normalise = Normalise(shape.channels)
         self.autoencoder = build_autoencoder(config.model, shape)
-        self.head = ClusteringHead(config.clusters, config.model.latent, config.cluster.alpha)
+        self.head = ClusteringHead(config.clusters, latent_size(config.model, shape), config.cluster.alpha)
         self.target = TrainingTarget()
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -200,7 +200,7 @@ class DEC(nn.Module):
 
     @property
     def space(self) -> str:
-        return f"latent ({self.config.model.latent}-d)"
+        return f"latent ({self.head.centroids.shape[1]}-d)"
 
     @property
     def notes(self) -> tuple[str, ...]:

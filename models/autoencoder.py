@@ -25,12 +25,24 @@ class ModelError(Exception):
     """A network that cannot be built for these images. The message is for the person who configured it."""
 
 
+class Coders(NamedTuple):
+    """Two networks that fit together.
+
+    Attributes:
+        encoder: (n, c, h, w) to (n, e).
+        decoder: (n, d) to (n, c, h, w).
+    """
+
+    encoder: nn.Sequential
+    decoder: nn.Sequential
+
+
 class Autoencoder(nn.Module):
     """Encoder and decoder, of any kind that fits together.
 
     Args:
         encoder: (n, c, h, w) to (n, d).
-        decoder: (n, d) to (n, c, h, w), linear at the end: pixels may be scaled to any range.
+        decoder: (n, d) to (n, c, h, w), in the scale of the encoder's input.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -49,6 +61,9 @@ class Autoencoder(nn.Module):
         return x
 
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
 def initialise_weights(network: nn.Sequential) -> None:
     """He initialisation before each ReLU, Glorot where the output is linear, biases zero.
 
@@ -59,7 +74,9 @@ def initialise_weights(network: nn.Sequential) -> None:
     for position, module in enumerate(modules):
         if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             continue
-        if any(isinstance(later, nn.ReLU) for later in modules[position + 1 : position + 2]):
+        # Batch-norm in between changes the scale, not what follows.
+        following = next((m for m in modules[position + 1 :] if not isinstance(m, BATCH_NORMS)), None)
+        if isinstance(following, nn.ReLU):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         else:
             nn.init.xavier_normal_(module.weight)

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from models.autoencoder import Autoencoder, ImageShape
+from models.autoencoder import Autoencoder, Coders, ImageShape
 from models.conv import build_conv
 from models.dense import build_dense
+from models.pooled import build_pooled, code_shape
 from models.settings import AutoencoderSettings
+from models.vae import VAE
 
-BUILDERS: dict[str, Callable[[Any, ImageShape], Autoencoder]] = {
-    "conv": build_conv,
-    "dense": build_dense,
+
+class Builder(NamedTuple):
+    """One kind of network.
+
+    Attributes:
+        coders: builds encoder and decoder from the settings, the images' shape and the encoder's number of outputs.
+        latent: d, the size of z, from the settings and the images' shape.
+    """
+
+    coders: Callable[[Any, ImageShape, int], Coders]
+    latent: Callable[[Any, ImageShape], int]
+
+
+BUILDERS: dict[str, Builder] = {
+    "conv": Builder(build_conv, lambda settings, shape: settings.latent),
+    "dense": Builder(build_dense, lambda settings, shape: settings.latent),
+    "pooled": Builder(build_pooled, lambda settings, shape: code_shape(settings, shape).pixels),
 }
+
+
+def latent_size(settings: AutoencoderSettings, shape: ImageShape) -> int:
+    """d, the size of the latent z that the network gives for images of `shape`.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+    return BUILDERS[settings.name].latent(settings, shape)
 
 
 def build_autoencoder(settings: AutoencoderSettings, shape: ImageShape) -> Autoencoder:
@@ -22,4 +47,13 @@ def build_autoencoder(settings: AutoencoderSettings, shape: ImageShape) -> Autoe
     Raises:
         ModelError: when the network does not fit the images.
     """
-    return BUILDERS[settings.name](settings, shape)
+    return Autoencoder(*BUILDERS[settings.name].coders(settings, shape, latent_size(settings, shape)))
+
+
+def build_vae(settings: AutoencoderSettings, shape: ImageShape) -> VAE:
+    """The variational autoencoder on the network that `settings` describe: its encoder gives μ and log σ².
+
+    Raises:
+        ModelError: when the network does not fit the images, or cannot be a variational autoencoder.
+    """
+    return VAE(*BUILDERS[settings.name].coders(settings, shape, 2 * latent_size(settings, shape)))

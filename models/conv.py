@@ -11,38 +11,40 @@ from itertools import pairwise
 from einops.layers.torch import Rearrange
 from torch import nn
 
-from models.autoencoder import Autoencoder, ImageShape, ModelError, initialise_weights
+from models.autoencoder import Coders, ImageShape, ModelError, initialise_weights
 from models.settings import ConvLayer, ConvSettings
 
 
-def build_conv(settings: ConvSettings, shape: ImageShape) -> Autoencoder:
-    """The autoencoder for images of `shape`.
+def build_conv(settings: ConvSettings, shape: ImageShape, outputs: int) -> Coders:
+    """Encoder and decoder for images of `shape`; the encoder has so many `outputs`.
 
     Raises:
         ModelError: when a side is too small for the layers.
     """
     shapes = feature_shapes(settings.layers, shape)
     last = shapes[-1]
-    widths = (last.pixels, *settings.hidden, settings.latent)
+    widths = (last.pixels, *settings.hidden)
 
     encoder: list[nn.Module] = []
     for layer, source in zip(settings.layers, shapes[:-1], strict=True):
         conv = nn.Conv2d(source.channels, layer.channels, layer.kernel, layer.stride, layer.pad)
         encoder += [conv, nn.ReLU()]
     encoder.append(Rearrange("n c h w -> n (c h w)"))
-    for source_width, width in pairwise(widths):
+    for source_width, width in pairwise((*widths, outputs)):
         encoder += [nn.Linear(source_width, width), nn.ReLU()]
     encoder.pop()  # z is linear
 
     decoder: list[nn.Module] = []
-    for source_width, width in pairwise(widths[::-1]):
+    for source_width, width in pairwise((settings.latent, *widths[::-1])):
         decoder += [nn.Linear(source_width, width), nn.ReLU()]
     decoder.append(Rearrange("n (c h w) -> n c h w", c=last.channels, h=last.height, w=last.width))
     for layer, target, source in zip(settings.layers[::-1], shapes[-2::-1], shapes[:0:-1], strict=True):
         decoder += [_transposed(layer, source, target), nn.ReLU()]
-    decoder.pop()  # pixels are linear
+    decoder.pop()
+    if settings.output == "sigmoid":
+        decoder.append(nn.Sigmoid())
 
-    return Autoencoder(_initialised(encoder), _initialised(decoder))
+    return Coders(_initialised(encoder), _initialised(decoder))
 
 
 def feature_shapes(layers: tuple[ConvLayer, ...], shape: ImageShape) -> list[ImageShape]:

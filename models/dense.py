@@ -7,24 +7,31 @@ from itertools import pairwise
 from einops.layers.torch import Rearrange
 from torch import nn
 
-from models.autoencoder import Autoencoder, ImageShape, initialise_weights
+from models.autoencoder import Coders, ImageShape, initialise_weights
 from models.settings import DenseSettings
 
 
-def build_dense(settings: DenseSettings, shape: ImageShape) -> Autoencoder:
-    """The autoencoder for images of `shape`, which are flattened."""
-    widths = (shape.pixels, *settings.hidden, settings.latent)
-    encoder = nn.Sequential(Rearrange("n c h w -> n (c h w)"), *_linear_relu(widths))
+def build_dense(settings: DenseSettings, shape: ImageShape, outputs: int) -> Coders:
+    """Encoder and decoder for images of `shape`, which are flattened; the encoder has so many `outputs`."""
+    widths = (shape.pixels, *settings.hidden)
+    encoder = nn.Sequential(Rearrange("n c h w -> n (c h w)"), *_layers((*widths, outputs), settings))
     unflatten = Rearrange("n (c h w) -> n c h w", c=shape.channels, h=shape.height, w=shape.width)
-    decoder = nn.Sequential(*_linear_relu(widths[::-1]), unflatten)
+    squash = [nn.Sigmoid()] if settings.output == "sigmoid" else []
+    decoder = nn.Sequential(*_layers((settings.latent, *widths[::-1]), settings), *squash, unflatten)
     for network in (encoder, decoder):
         initialise_weights(network)
-    return Autoencoder(encoder, decoder)
+    return Coders(encoder, decoder)
 
 
-def _linear_relu(widths: tuple[int, ...]) -> list[nn.Module]:
-    """Linear layers from width to width with ReLU between them, the last one linear."""
+def _layers(widths: tuple[int, ...], settings: DenseSettings) -> list[nn.Module]:
+    """Linear layers from width to width; after all but the last batch-norm, where it is wanted, ReLU and dropout."""
+    *hidden, (source, target) = pairwise(widths)
     layers: list[nn.Module] = []
-    for source, target in pairwise(widths):
-        layers += [nn.Linear(source, target), nn.ReLU()]
-    return layers[:-1]
+    for before, width in hidden:
+        layers.append(nn.Linear(before, width))
+        if settings.batch_norm:
+            layers.append(nn.BatchNorm1d(width))
+        layers.append(nn.ReLU())
+        if settings.dropout > 0:
+            layers.append(nn.Dropout(settings.dropout))
+    return [*layers, nn.Linear(source, target)]

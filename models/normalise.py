@@ -11,7 +11,7 @@ class Normalise(nn.Module):
     """x = (pixel / 255 - mean) / sd, on the device, with one mean and sd a channel.
 
     Mean and sd are those of the training images and part of the model's state, so that new images are
-    treated as the training images were.
+    treated as the training images were. Without `fit` they are 0 and 1: pixels from 0 to 1.
     """
 
     mean: Tensor
@@ -33,6 +33,11 @@ class Normalise(nn.Module):
             sd = (weights * (values - mean).square()).sum().sqrt()
             self.mean[channel] = mean
             self.sd[channel] = sd if sd > 0 else 1.0
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether pixels stay from 0 to 1, as they do before `fit`."""
+        return bool((self.mean == 0).all() and (self.sd == 1).all())
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return self.standardise(unit_pixels(images, self.mean.dtype))

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from configs.schema import PositiveInt, Settings
+
+DropoutRate = Annotated[float, Field(ge=0, lt=1)]
+
+Output = Literal["linear", "sigmoid"]
+"""The decoder's last layer: linear for pixels of any scale, sigmoid for pixels from 0 to 1."""
+
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError(f"a kernel that keeps an image's size has an odd side; received {kernel}")
+    return kernel
 
 
 class ConvLayer(Settings):
@@ -35,6 +46,7 @@ class ConvSettings(Settings):
     )
     hidden: tuple[PositiveInt, ...] = (256,)
     """Widths of dense layers between the last convolution and z."""
+    output: Output = "linear"
 
 
 class DenseSettings(Settings):
@@ -43,6 +55,23 @@ class DenseSettings(Settings):
     name: Literal["dense"] = "dense"
     latent: PositiveInt = 10
     hidden: tuple[PositiveInt, ...] = (500, 500, 2000)
+    batch_norm: bool = False
+    """Between every hidden layer and its ReLU; neither z nor the output is normalised."""
+    dropout: DropoutRate = 0.0
+    """After every hidden layer's ReLU; neither z nor the output loses anything."""
+    output: Output = "linear"
 
 
-AutoencoderSettings = Annotated[ConvSettings | DenseSettings, Field(discriminator="name")]
+class PooledConvSettings(Settings):
+    """Convolutional autoencoder with max-pooling, batch-norm and dropout; z is its last feature map, flattened."""
+
+    name: Literal["pooled"] = "pooled"
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=2)] = (32, 16, 16)
+    """Of the encoder's convolutions, with a pooling between any two; the last one's are those of z."""
+    kernel: Annotated[PositiveInt, AfterValidator(_odd)] = 3
+    dropout: DropoutRate = 0.2
+    """After every ReLU, that of z included. Our choice: the report that the network is from gives no rate."""
+    output: Output = "linear"
+
+
+AutoencoderSettings = Annotated[ConvSettings | DenseSettings | PooledConvSettings, Field(discriminator="name")]

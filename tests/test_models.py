@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from models.autoencoder import ImageShape, ModelError
-from models.build import build_autoencoder
+from models.build import build_autoencoder, latent_size
 from models.normalise import Normalise
-from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, DenseSettings
+from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, DenseSettings, PooledConvSettings
 
 DCEC = ConvSettings(
     layers=(
@@ -21,7 +23,18 @@ DCEC = ConvSettings(
 )
 
 
-@pytest.mark.parametrize("settings", [ConvSettings(), ConvSettings(hidden=()), DenseSettings(hidden=(20,))])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ConvSettings(),
+        ConvSettings(hidden=(), output="sigmoid"),
+        DenseSettings(hidden=(20,)),
+        DenseSettings(hidden=()),
+        DenseSettings(hidden=(20, 9), batch_norm=True, dropout=0.1, output="sigmoid"),
+        PooledConvSettings(),
+        PooledConvSettings(channels=(4, 5), kernel=5, output="sigmoid"),
+    ],
+)
 @pytest.mark.parametrize(
     "shape", [(1, 8, 8), (1, 16, 16), (1, 28, 28), (3, 32, 32), (1, 27, 41), (3, 50, 33), (3, 96, 96)]
 )
@@ -29,8 +42,10 @@ def test_any_image_goes_in_and_comes_out(settings: AutoencoderSettings, shape: t
     autoencoder = build_autoencoder(settings, ImageShape(*shape))
     x = torch.randn(3, *shape)
     z = autoencoder.encode(x)
-    assert z.shape == (3, settings.latent)
-    assert autoencoder.decode(z).shape == x.shape
+    assert z.shape == (3, latent_size(settings, ImageShape(*shape)))
+    decoded = autoencoder.decode(z).detach()
+    assert decoded.shape == x.shape
+    assert settings.output == "linear" or 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
 
 
 @pytest.mark.parametrize("side", range(8, 34))
@@ -43,7 +58,7 @@ def test_the_dcec_network_layer_by_layer() -> None:
     autoencoder = build_autoencoder(DCEC, ImageShape(1, 28, 28))
     shapes = []
     x = torch.randn(1, 1, 28, 28)
-    for layer in autoencoder.encoder:  # type: ignore[attr-defined]
+    for layer in autoencoder.encoder.children():
         x = layer(x)
         if isinstance(layer, nn.Conv2d | nn.Linear):
             shapes.append(tuple(x.shape[1:]))
@@ -56,10 +71,55 @@ def test_the_dcec_network_layer_by_layer() -> None:
 
 def test_the_dense_network_of_dec_has_its_widths() -> None:
     autoencoder = build_autoencoder(DenseSettings(), ImageShape(1, 28, 28))
-    widths = [m.out_features for m in autoencoder.encoder if isinstance(m, nn.Linear)]  # type: ignore[union-attr]
+    widths = [m.out_features for m in autoencoder.encoder.children() if isinstance(m, nn.Linear)]
     assert widths == [500, 500, 2000, 10]
-    widths = [m.out_features for m in autoencoder.decoder if isinstance(m, nn.Linear)]  # type: ignore[union-attr]
+    widths = [m.out_features for m in autoencoder.decoder.children() if isinstance(m, nn.Linear)]
     assert widths == [2000, 500, 500, 784]
+
+
+def test_the_dense_network_of_report_b_counts_its_weights() -> None:
+    settings = DenseSettings(hidden=(128, 64), latent=32, output="sigmoid")
+    autoencoder = build_autoencoder(settings, ImageShape(1, 28, 28))
+    assert sum(p.numel() for p in autoencoder.parameters() if p.ndim == 2) == 221_184  # as the report has it
+    kinds = [type(module).__name__ for module in autoencoder.decoder.children()]
+    assert kinds == ["Linear", "ReLU", "Linear", "ReLU", "Linear", "Sigmoid", "Rearrange"]
+
+
+def test_batch_norm_and_dropout_stand_between_hidden_layers_alone() -> None:
+    settings = DenseSettings(hidden=(30, 20), latent=5, batch_norm=True, dropout=0.25)
+    autoencoder = build_autoencoder(settings, ImageShape(1, 8, 8))
+    block = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
+    kinds = [type(module).__name__ for module in autoencoder.encoder.children()]
+    assert kinds == ["Rearrange", *block, *block, "Linear"]
+    kinds = [type(module).__name__ for module in autoencoder.decoder.children()]
+    assert kinds == [*block, *block, "Linear", "Rearrange"]
+    assert {m.p for m in autoencoder.modules() if isinstance(m, nn.Dropout)} == {0.25}
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_norm": True, "dropout": 0.5}])
+def test_weights_before_a_relu_are_hes_and_the_others_glorots(settings: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    made = DenseSettings.model_validate({"hidden": (400,), "latent": 100, **settings})
+    autoencoder = build_autoencoder(made, ImageShape(1, 20, 20))
+    spreads = [p.std().item() for p in autoencoder.parameters() if p.ndim == 2]
+    he, glorot = math.sqrt(2 / 400), math.sqrt(2 / (400 + 100))
+    he_back, glorot_back = math.sqrt(2 / 100), math.sqrt(2 / (400 + 400))
+    assert spreads == pytest.approx([he, glorot, he_back, glorot_back], rel=0.03)
+
+
+def test_default_networks_begin_as_they_always_did() -> None:
+    """Published figures are of these first weights. The numbers are from before batch-norm and dropout came."""
+    expected = {
+        ConvSettings(): ([1.18489, -1.76806, -3.19165, -0.05435], 0.39352),
+        DCEC: ([-1.70428, 3.01818, 1.13156, -0.81231], 0.27421),
+        DenseSettings(): ([0.58941, 0.70702, 2.52569, -3.00981], 1.35751),
+    }
+    for settings, (z_expected, size) in expected.items():
+        torch.manual_seed(0)
+        autoencoder = build_autoencoder(settings, ImageShape(1, 28, 28))  # type: ignore[arg-type]
+        z = autoencoder.encode(torch.randn(2, 1, 28, 28))
+        assert z[0, :4].tolist() == pytest.approx(z_expected, abs=1e-3)
+        assert autoencoder.decode(z).abs().mean().item() == pytest.approx(size, abs=1e-3)
 
 
 def test_too_small_an_image_is_refused_with_the_layer() -> None:
@@ -82,6 +142,13 @@ def test_normalise_takes_mean_and_sd_of_every_channel() -> None:
     assert torch.allclose(x.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(x.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5)
     assert torch.equal(normalise.invert(x), images)
+    assert not normalise.is_identity
+
+
+def test_normalise_without_a_fit_keeps_pixels_from_0_to_1() -> None:
+    images = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
+    assert Normalise(1)(images).flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert Normalise(1).is_identity
 
 
 def test_normalise_of_constant_images_is_zero_not_nan() -> None:
