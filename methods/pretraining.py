@@ -9,7 +9,7 @@ from configs.schema import PretrainSettings
 from data.augmentation import Augmentation
 from losses.reconstruction import reconstruction_mse
 from methods.base import Batch, GradientPhase, Objective, epochs_needed
-from models.autoencoder import Autoencoder
+from models.autoencoder import Autoencoder, ModelError
 from models.normalise import Normalise, unit_pixels
 from models.settings import AutoencoderSettings
 
@@ -44,7 +44,13 @@ def pretraining(
     network: AutoencoderSettings,
     images: int,
 ) -> GradientPhase:
-    """The phase that trains `autoencoder` on the reconstruction of so many `images`; `network` is what built it."""
+    """The phase that trains `autoencoder` on the reconstruction of so many `images`; `network` is what built it.
+
+    Raises:
+        ModelError: when the decoder's output cannot reach the pixels' scale.
+    """
+    if network.output == "sigmoid":
+        require_unit_pixels(normalise, "model.output sigmoid")
     return GradientPhase(
         name="pretrain",
         settings={"pretrain": settings.model_dump(mode="json"), "model": network.model_dump(mode="json")},
@@ -52,4 +58,18 @@ def pretraining(
         optimiser=settings.optimiser,
         epochs=epochs_needed(images, settings.batch_size, settings.epochs, settings.min_steps),
         batch_size=settings.batch_size,
+        validates=True,
     )
+
+
+def require_unit_pixels(normalise: Normalise, what: str) -> None:
+    """Refuse pixels that do not run from 0 to 1, which `what` needs.
+
+    Raises:
+        ModelError: when `normalise` standardises.
+    """
+    if not normalise.is_identity:
+        raise ModelError(
+            f"{what} needs pixels from 0 to 1, but these are standardised and leave that range: use pixels unit, or "
+            "what has no bounds (model.output linear, likelihood gaussian)."
+        )
