@@ -18,7 +18,8 @@ from evaluation.figures import FIGURES, draw
 from evaluation.figures.cluster_sizes import cluster_sizes
 from evaluation.figures.confusion import column_order, confusion
 from evaluation.figures.generated import decoded_centroids, mean_squared_error, reconstructions
-from evaluation.figures.latent_map import cluster_colours, latent_map
+from evaluation.figures.latent_map import latent_map
+from evaluation.figures.maps import cluster_colours
 from evaluation.figures.samples import TYPICAL, describe, samples
 from evaluation.figures.style import PALETTE, plain
 from evaluation.predictions import Predictions
@@ -80,8 +81,9 @@ def test_draw_without_labels_and_decoder_draws_the_rest(tmp_path):
     given = replace(without_labels(predictions()), centroids=None, reconstructions=None, decoded_centroids=None)
     drawn = draw(replace(given, assignments=Assignments(given.assignments.labels)), tmp_path)
     assert drawn.problem is None
-    assert sorted(path.stem for path in drawn.paths) == ["cluster_sizes", "latent_map", "samples"]
-    assert sorted(path.stem for path in tmp_path.iterdir()) == ["cluster_sizes", "latent_map", "samples"]
+    names = ["cluster_sizes", "dendrogram", "latent_map", "samples"]
+    assert sorted(path.stem for path in drawn.paths) == names
+    assert sorted(path.stem for path in tmp_path.iterdir()) == names
 
 
 def test_a_figure_that_fails_is_named_and_costs_no_other(tmp_path, monkeypatch):

@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 
 from evaluation.figures.cluster_sizes import cluster_sizes
 from evaluation.figures.confusion import confusion
+from evaluation.figures.dendrogram import dendrogram
 from evaluation.figures.generated import decoded_centroids, reconstructions
 from evaluation.figures.latent_map import latent_map
 from evaluation.figures.samples import samples
 from evaluation.figures.style import STYLE
+from evaluation.figures.tsne_map import tsne_map
 from evaluation.predictions import Predictions
 
 FIGURES: Mapping[str, Callable[[Predictions], Figure | None]] = MappingProxyType(
@@ -27,6 +29,8 @@ FIGURES: Mapping[str, Callable[[Predictions], Figure | None]] = MappingProxyType
         "reconstructions": reconstructions,
         "decoded_centroids": decoded_centroids,
         "latent_map": latent_map,
+        "tsne_map": tsne_map,
+        "dendrogram": dendrogram,
         "cluster_sizes": cluster_sizes,
     }
 )
