@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from data import digits, fashion_mnist, image_folder, npz_file, torchvision_sets
+from data import csv_file, digits, fashion_mnist, idx_file, image_folder, npz_file, parquet_file, torchvision_sets
 from data.image_set import DataError, ImageSet, concatenate
 
 SPLITS = ("train", "test", "all")
@@ -22,6 +22,27 @@ SOURCES: Mapping[str, Source] = {
     **{name: partial(torchvision_sets.load, name) for name in torchvision_sets.SETS},
 }
 
+# From a path and a split, "train", "test" or "all", to the images there.
+Reader = Callable[[Path, str], ImageSet]
+
+FILE_READERS: Mapping[str, Reader] = {  # by the end of the file's name, in small letters
+    ".npz": npz_file.load,
+    ".csv": csv_file.load,
+    ".csv.gz": csv_file.load,
+    ".parquet": parquet_file.load,
+    "idx3-ubyte": idx_file.load,
+    "idx3-ubyte.gz": idx_file.load,
+}
+# By what a folder holds, the first that fits; otherwise it is one of image files.
+FOLDER_READERS: Sequence[tuple[Callable[[Path], bool], Reader]] = (
+    (parquet_file.holds, parquet_file.load),
+    (idx_file.holds, idx_file.load),
+)
+PATHS = (
+    "a folder of images, of .parquet files or of MNIST's IDX files, "
+    "or an .npz, .csv (.csv.gz), .parquet or IDX (idx3-ubyte) file"
+)
+
 
 def names() -> tuple[str, ...]:
     """The names that `load` knows, sorted."""
@@ -32,8 +53,8 @@ def load(name_or_path: str, split: str = "train", data_root: Path | None = None)
     """The images of one split, (n, c, h, w), uint8.
 
     Args:
-        name_or_path: one of `names()`, or the path of a folder of images or of an .npz file. A name wins over
-            a folder of the same name, which "./name" reaches.
+        name_or_path: one of `names()`, or the path of what has a reader here (`PATHS`). A name wins over a folder of
+            the same name, which "./name" reaches.
         split: "train", "test", or "all" for train followed by test.
         data_root: a folder to search first for a named data set.
 
@@ -51,18 +72,23 @@ def load(name_or_path: str, split: str = "train", data_root: Path | None = None)
 
 
 def _load_path(name_or_path: str, split: str) -> ImageSet:
-    path = os.path.expanduser(name_or_path)
-    if os.path.isdir(path):
-        return image_folder.load(Path(path), split)
-    if os.path.isfile(path) and path.endswith(".npz"):
-        return npz_file.load(Path(path), split)
-    if os.path.exists(path):
-        problem = f"{name_or_path} is a file, but no .npz file."
+    path = Path(os.path.expanduser(name_or_path))
+    # An empty name is no path, though pathlib reads it as the current folder.
+    reader = _reader(path) if name_or_path else None
+    if reader is not None:
+        return reader(path, split)
+    if name_or_path and path.exists():
+        problem = f"{name_or_path} is a file of no kind that can be read."
     else:
         problem = f"{name_or_path!r} is neither a data set's name nor a path that exists."
     near = get_close_matches(name_or_path.lower().replace("_", "-"), names(), n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise DataError(
-        f"{problem}{hint} Names are {', '.join(names())}. "
-        "The path of a folder of images or of an .npz file works as well."
-    )
+    raise DataError(f"{problem}{hint} Names are {', '.join(names())}. A path works as well: {PATHS}.")
+
+
+def _reader(path: Path) -> Reader | None:
+    if path.is_dir():
+        return next((read for holds, read in FOLDER_READERS if holds(path)), image_folder.load)
+    if path.is_file():
+        return next((read for ending, read in FILE_READERS.items() if path.name.lower().endswith(ending)), None)
+    return None

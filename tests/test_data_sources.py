@@ -66,7 +66,7 @@ def test_an_unknown_name_lists_the_names_and_the_nearest(name: str) -> None:
     assert "neither a data set's name nor a path" in message
     assert "Did you mean fashion-mnist?" in message
     assert "cifar10, digits, fashion-mnist, kmnist, mnist, stl10, usps" in message
-    assert "folder of images or of an .npz file works as well" in message
+    assert f"A path works as well: {sources.PATHS}" in message
 
 
 @pytest.mark.parametrize("name", ["", "/no/such/folder", "zzz"])
@@ -76,9 +76,11 @@ def test_nothing_like_a_name(name: str) -> None:
 
 
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("1,2")
-    with pytest.raises(DataError, match=r"x\.csv is a file, but no \.npz file"):
-        sources.load(str(tmp_path / "x.csv"))
+    (tmp_path / "x.txt").write_text("1,2")
+    with pytest.raises(
+        DataError, match=r"x\.txt is a file of no kind that can be read.*\.npz, \.csv .\.csv\.gz., \.parquet"
+    ):
+        sources.load(str(tmp_path / "x.txt"))
 
 
 def test_paths_reach_the_folder_and_the_npz_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
