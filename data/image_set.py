@@ -23,7 +23,7 @@ class ImageSet:
 
     Attributes:
         name: what the user called it: a source's name or a path.
-        split: "train", "test" or "all".
+        split: "train", "test", "all", or "validation" for what a run held out.
         images: (n, c, h, w), uint8, 0 to 255.
         labels: (n,), int64, 0 to len(class_names) - 1, or None.
         class_names: the name of every class, in the labels' order; empty without labels.

@@ -1,0 +1,62 @@
+"""The images of a split as a run's settings have them: duplicates, held-out share and subset included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from configs.schema import DataSettings
+from data.image_set import DataError, ImageSet
+from data.sources import load
+from data.subsets import draw, drop_duplicates, hold_out
+
+SPLITS = ("train", "validation", "test", "all")
+
+
+def prepare(settings: DataSettings, split: str, seed: int, data_root: Path | None = None) -> ImageSet:
+    """The images of `split`, one of `SPLITS`; the result's `split` has the same name.
+
+    In this order: duplicates are dropped from any split; from the one that the method is fitted on, `settings.split`,
+    the validation share is taken away, and of what is left the subset is drawn. "validation" is the share that was
+    taken away. Other splits are whole, also those that hold the fitted images or are a part of them.
+
+    Args:
+        settings: the run's section `data`.
+        split: which images.
+        seed: the run's.
+        data_root: a folder to search first for a named data set.
+
+    Raises DataError where the images cannot be loaded, or are too few for the share or the subset.
+    """
+    if split not in SPLITS:
+        raise DataError(f"there is no split {split!r}. Splits are {', '.join(SPLITS)}.")
+    if split == "validation" and not settings.validation:
+        raise DataError(
+            f"{settings.name} has no validation split, because the run held no images out. "
+            "Train with --set data.validation=0.2, or score train or test."
+        )
+    fitted = split in (settings.split, "validation")
+    images = load(settings.name, settings.split if fitted else split, data_root)
+    if settings.duplicates == "drop":
+        images = drop_duplicates(images)
+    if not fitted:
+        return images
+    if settings.validation:
+        images, validation = hold_out(images, settings.validation, seed)
+        if split == "validation":
+            return validation
+    if settings.subset is not None:
+        images = draw(images, settings.subset, settings.draw, seed)
+    return images
+
+
+def protocol_notes(settings: DataSettings) -> tuple[str, ...]:
+    """What a table must say of these settings: short phrases, none where everything is fitted as it is."""
+    notes = []
+    if settings.duplicates == "drop":
+        notes.append("duplicates dropped")
+    if settings.validation:
+        notes.append(f"{100 * settings.validation:g} % held out for validation")
+    if settings.subset is not None:
+        how = {"random": "at random", "stratified": "by class (uses labels, as report)"}[settings.draw]
+        notes.append(f"fitted on {settings.subset:,} drawn {how}")
+    return tuple(notes)
