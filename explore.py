@@ -1,0 +1,135 @@
+"""Look at images before they are clustered, or at clusters after: `python explore.py fashion-mnist --out figures/look`.
+
+The tables go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from matplotlib.figure import Figure
+from rich.console import Console
+from torch import Tensor
+
+from data.image_set import DataError, ImageSet
+from data.sources import SPLITS, load
+from data.subsets import drop_duplicates
+from engine.checkpoint import read_checkpoint
+from engine.processes import pick_device
+from engine.restore import restore
+from eval import PROBLEMS, Fitted, leave
+from evaluation.exploration import Groups, by_class, by_cluster, pixel_counts
+from evaluation.exploration_table import group_table, layer_table, set_table
+from evaluation.figures.brightness import brightness
+from evaluation.figures.files import draw_files
+from evaluation.figures.group_counts import group_counts
+from evaluation.figures.group_samples import group_samples, one_per_group
+from evaluation.figures.mean_images import mean_images
+from evaluation.figures.network import network
+from evaluation.figures.pixel_histogram import pixel_histogram
+from evaluation.figures.principal_components import explained_variance, principal_components
+from evaluation.network_layers import Layer, layers_of
+from evaluation.principal_components import spectrum
+from methods.base import NetworkMethod
+
+COMPONENTS = 40
+"""Principal components that are drawn."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True, highlight=False, markup=False)
+
+
+@app.command()
+def main(
+    data: Annotated[str, typer.Argument(help="A data set's name, or a path, as for train.py --data.")],
+    split: Annotated[str, typer.Option(help=f"{', '.join(SPLITS)}.")] = "train",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A file that train.py wrote: clusters instead of classes, and its network.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw figures into this folder.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
+) -> None:
+    """Print what a set of images holds, by class or, with a checkpoint, by cluster."""
+    try:
+        images = load(data, split, data_root)
+        fitted = None if checkpoint is None else open_checkpoint(checkpoint, images)
+        groups = by_class(images) if fitted is None else clusters_of(fitted, images)
+    except PROBLEMS as error:
+        raise leave([str(error)]) from error
+    layers = [] if fitted is None else layers_in(fitted, images)
+    counts = pixel_counts(images.images, groups)
+    tables = [set_table(images, counts, duplicates=len(images) - len(drop_duplicates(images)))]
+    if groups.kind != "set":
+        tables.append(group_table(groups, counts))
+    if layers:
+        tables.append(layer_table(layers))
+    print("\n\n".join(tables))
+    if out is not None:
+        title = "" if fitted is None else f"{fitted.config.method}, {images.name}"
+        draw_into(out, figures_of(images, groups, counts, title, layers))
+
+
+def open_checkpoint(path: Path, images: ImageSet) -> Fitted:
+    """The finished run in `path`.
+
+    Raises:
+        CheckpointError: when there is none.
+        DataError: when it cannot take `images`.
+    """
+    checkpoint = read_checkpoint(path)
+    shape, expected = list(images.images.shape[1:]), checkpoint.data["shape"]
+    if shape != expected:
+        raise DataError(
+            f"{images.name} has images of shape {shape} (channels, height, width); {path} was trained on {expected}."
+        )
+    return Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device("auto"))
+
+
+def clusters_of(fitted: Fitted, images: ImageSet) -> Groups:
+    """The method's own answer for `images`."""
+    return by_cluster(fitted.method.assign(images.images), fitted.method.clusters)
+
+
+def layers_in(fitted: Fitted, images: ImageSet) -> list[Layer]:
+    """Of the method's networks; none where it has none."""
+    if not isinstance(fitted.method, NetworkMethod):
+        return []
+    return layers_of(fitted.method.networks(), tuple(images.images.shape[1:]))
+
+
+def figures_of(
+    images: ImageSet, groups: Groups, counts: Tensor, title: str, layers: Sequence[Layer]
+) -> Mapping[str, Callable[[], Figure | None]]:
+    """File name without its ending -> what draws it."""
+    decomposed = cache(partial(spectrum, images.images, COMPONENTS))
+    suffix = "" if groups.kind == "set" else f"_by_{groups.kind}"
+    return {
+        "group_counts": partial(group_counts, images, groups),
+        "mean_images": partial(mean_images, images, groups),
+        "brightness": partial(brightness, images, groups),
+        "pixel_histogram": partial(pixel_histogram, images, counts),
+        f"samples{suffix}": partial(group_samples, images, groups),
+        f"one_per_{groups.kind}": partial(one_per_group, images, groups),
+        "explained_variance": lambda: explained_variance(images, decomposed()),
+        "principal_components": lambda: principal_components(images, decomposed()),
+        "network": lambda: network(title, tuple(images.images.shape[1:]), layers),
+    }
+
+
+def draw_into(folder: Path, figures: Mapping[str, Callable[[], Figure | None]]) -> None:
+    """Draw what applies; what fails is said and costs nothing else."""
+    try:
+        drawn = draw_files(figures, folder)
+    except OSError as error:
+        raise leave([f"no figures: cannot write into {folder}: {error.strerror or error}."]) from error
+    console.print(f"figures: {folder} ({len(drawn.paths)} files)", soft_wrap=True)
+    if drawn.problem:
+        console.print(drawn.problem, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()

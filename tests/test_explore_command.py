@@ -1,0 +1,94 @@
+"""explore.py as a person calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import explore
+import train
+from tests.runs import call, small_train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    done = call(train.app, *small_train(out)[2:])
+    assert done.exit_code == 0, done.stderr
+    return out / "checkpoint.pt"
+
+
+def unlabelled(folder: Path, n: int = 30) -> Path:
+    """Colour images in a file, of which the last two equal the first."""
+    images = np.random.default_rng(0).integers(0, 256, (n, 9, 7, 3), dtype=np.uint8)
+    images[-2:] = images[0]
+    np.savez(folder / "mine.npz", images=images)
+    return folder / "mine.npz"
+
+
+def test_classes_are_counted_and_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call(explore.app, "digits", "--split", "test")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("digits (test)")
+    assert "By class" in done.stdout
+    assert "Network" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert not list(tmp_path.iterdir())
+
+
+def test_classes_are_drawn(tmp_path: Path) -> None:
+    done = call(explore.app, "digits", "--out", str(tmp_path / "figures"))
+    assert done.exit_code == 0, done.stderr
+    assert sorted(file.stem for file in (tmp_path / "figures").iterdir()) == [
+        "brightness", "explained_variance", "group_counts", "mean_images", "one_per_class", "pixel_histogram",
+        "principal_components", "samples_by_class",
+    ]  # fmt: skip
+    assert f"figures: {tmp_path / 'figures'} (8 files)" in done.stderr
+
+
+def test_images_without_labels_have_no_classes_but_duplicates(tmp_path: Path) -> None:
+    done = call(explore.app, str(unlabelled(tmp_path)), "--out", str(tmp_path / "figures"))
+    assert done.exit_code == 0, done.stderr
+    assert "2 equal to an earlier image" in done.stdout
+    assert "By " not in done.stdout
+    assert {"samples", "mean_images"} <= {file.stem for file in (tmp_path / "figures").iterdir()}
+    assert not {"group_counts", "one_per_set"} & {file.stem for file in (tmp_path / "figures").iterdir()}
+
+
+def test_with_a_checkpoint_groups_are_clusters_and_the_network_is_shown(trained: Path, tmp_path: Path) -> None:
+    done = call(explore.app, "digits", "--checkpoint", str(trained), "--out", str(tmp_path))
+    assert done.exit_code == 0, done.stderr
+    assert "By cluster" in done.stdout
+    assert "cluster 9" in done.stdout
+    assert "encoder  Conv2d 3×3, stride 2 + ReLU" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    drawn = {file.stem for file in tmp_path.iterdir()}
+    assert {"network", "samples_by_cluster", "one_per_cluster"} <= drawn
+
+
+def test_what_the_checkpoint_cannot_take_is_refused(trained: Path, tmp_path: Path) -> None:
+    done = call(explore.app, str(unlabelled(tmp_path)), "--checkpoint", str(trained))
+    assert done.exit_code == 2
+    assert "[3, 9, 7]" in done.stderr
+    assert "trained on [1, 8, 8]" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digit"], "Did you mean digits?"),
+        (["digits", "--split", "half"], "there is no split 'half'"),
+        (["digits", "--checkpoint", "none.pt"], "there is no checkpoint at none.pt"),
+        (["digits", "--checkpoint", __file__], "is damaged, or no checkpoint"),
+        (["digits", "--out", f"{__file__}/figures"], "no figures: cannot write into"),
+    ],
+)
+def test_bad_usage_exits_with_2_and_a_sentence(arguments: list[str], message: str) -> None:
+    done = call(explore.app, *arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
