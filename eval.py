@@ -5,25 +5,28 @@ The table goes to stdout, or to --output; everything else goes to stderr.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 import typer
 from rich.console import Console
 
 from configs.load import ConfigError
-from configs.schema import RunConfig
+from configs.schema import DataSettings, RunConfig
 from data.image_set import DataError, ImageSet
-from data.sources import load
+from data.prepare import prepare
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError, UsageError
 from engine.processes import pick_device
 from engine.restore import restore
+from evaluation.classify import clusters_as_features
+from evaluation.classify_table import render_classifiers
 from evaluation.errors import EvaluationError
 from evaluation.evaluate import evaluate
 from evaluation.figures import draw
+from evaluation.merge_tree import merged
 from evaluation.predict import predict
 from evaluation.predictions import Predictions
 from evaluation.rows import Row
@@ -42,7 +45,8 @@ console = Console(stderr=True, highlight=False, markup=False)
 def main(
     checkpoints: Annotated[list[Path], typer.Argument(metavar="CHECKPOINT...", help="Files that train.py wrote.")],
     split: Annotated[
-        str | None, typer.Option(help="train, test, or all for a row each; default: what each was fitted to.")
+        str | None,
+        typer.Option(help="train, validation, test, or all for train and test; default: what each was fitted to."),
     ] = None,
     data: Annotated[str | None, typer.Option(help="Score on other images: a name, or a path.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
@@ -50,13 +54,19 @@ def main(
     output: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Draw figures into this folder.")] = None,
     mean: Annotated[bool, typer.Option("--mean", help="Mean ± sd over seeds, a row a method and split.")] = False,
+    broader: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Score the clusters merged into N broader ones as well.")
+    ] = None,
+    classify: Annotated[
+        bool, typer.Option("--classify", help="Train random forests on the clusters; score them on the test split.")
+    ] = False,
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Print the metric table of checkpoints."""
     if format_ not in FORMATS:
         raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
-    if split not in (None, "train", "test", "all"):
-        raise leave([f"--split {split}: splits are train, test and all (a row each)."])
+    if split not in (None, "train", "validation", "test", "all"):
+        raise leave([f"--split {split}: splits are train, validation, test and all (train and test, a row each)."])
     rows: list[Row] = []
     problems: list[str] = []
     for path in checkpoints:
@@ -69,8 +79,20 @@ def main(
             continue
         for name in splits_to_score(split, fitted.config.data.split):
             try:
-                images = load(data or fitted.config.data.name, name, data_root)
-                rows.append(score(fitted, images, figures))
+                predictions = fitted.predict(name, data, data_root)
+                rows.append(score(fitted, predictions))
+                if figures is not None:
+                    draw_into(figures / f"{path.resolve().parent.name}-{name}", predictions, checkpoint)
+                for groups in broader or []:
+                    row = score(fitted, merged(predictions, groups))
+                    rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": None})
+            except PROBLEMS as error:
+                problems.append(str(error))
+        if classify:
+            try:
+                forests = fitted.classify(data, data_root)
+                console.print(f"\n{fitted.config.title}, seed {fitted.config.seed}\n{forests.text}", soft_wrap=True)
+                rows = [{**row, **forests.accuracies} if is_test_of(row, path) else row for row in rows]
             except PROBLEMS as error:
                 problems.append(str(error))
     try:
@@ -85,6 +107,13 @@ def main(
         problems.append(str(error))
     if problems:
         raise leave(problems)
+
+
+class Forests(NamedTuple):
+    """What random forests made of the clusters: a report for people, and the accuracies for the row."""
+
+    text: str
+    accuracies: Row
 
 
 class Fitted:
@@ -102,6 +131,26 @@ class Fitted:
         method.to(device)
         self.path, self.checkpoint, self.config, self.method = path, checkpoint, config, method
 
+    def predict(self, split: str, other: str | None, data_root: Path | None) -> Predictions:
+        """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole."""
+        settings = self.config.data if other is None else DataSettings(name=other)
+        images = prepare(settings, split, self.config.seed, data_root)
+        check_images(images, self.checkpoint, self.path)
+        return predict(self.method, images)
+
+    def classify(self, other: str | None, data_root: Path | None) -> Forests:
+        """Random forests on pixels and clusters of what it was fitted to, scored on the test split."""
+        train = self.predict(self.config.data.split, other, data_root)
+        test = self.predict("test", other, data_root)
+        scores = clusters_as_features(train, test, self.config.seed)
+        accuracies = {f"rf_accuracy_{name}": found.accuracy for name, found in scores.items()}
+        return Forests(render_classifiers(scores, test.images.class_names), accuracies)
+
+    def reported(self, split: str) -> Mapping[str, float]:
+        """What the report that it reproduces gives for this split."""
+        report = self.config.report
+        return {} if report is None else dict(*(found for name, found in report.figures.items() if name == split))
+
     def has_seen(self, images: ImageSet) -> bool:
         """Whether it was fitted to these images, or to a set that holds them."""
         fitted = self.checkpoint.data
@@ -109,26 +158,31 @@ class Fitted:
         return bool(part_of_all or images.fingerprint == fitted["fingerprint"])
 
 
-def score(fitted: Fitted, images: ImageSet, figures: Path | None) -> Row:
-    """The row of one run and one set of images; its figures go into `figures`/<run>-<split>."""
-    check_images(images, fitted.checkpoint, fitted.path)
-    predictions = predict(fitted.method, images, fitted.config.clusters)
-    environment = fitted.checkpoint.environment
-    row = make_row(
+def score(fitted: Fitted, predictions: Predictions) -> Row:
+    """The row of one run and one set of images."""
+    images, environment = predictions.images, fitted.checkpoint.environment
+    return make_row(
         evaluate(predictions),
+        title=fitted.config.title,
         method=fitted.config.method,
         data=images.name,
         split=images.split,
         fitted=fitted.has_seen(images),
+        k_asked=fitted.config.clusters,
         seed=fitted.config.seed,
         seconds=fitted.checkpoint.loop.seconds,
         threads=environment["threads"] * environment["processes"],
         device=environment["device"],
         checkpoint=str(fitted.path),
+        peak_memory=fitted.checkpoint.loop.peak_memory,
+        notes=(*fitted.checkpoint.data.get("notes", ()), *fitted.method.notes),
+        reported=fitted.reported(images.split),
     )
-    if figures is not None:
-        draw_into(figures / f"{fitted.path.resolve().parent.name}-{images.split}", predictions)
-    return row
+
+
+def is_test_of(row: Row, path: Path) -> bool:
+    """Whether the row is of this checkpoint and the test split."""
+    return row["checkpoint"] == str(path) and row["split"] == "test"
 
 
 def splits_to_score(asked: str | None, fitted: str) -> tuple[str, ...]:
@@ -153,10 +207,10 @@ def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
         )
 
 
-def draw_into(folder: Path, predictions: Predictions) -> None:
+def draw_into(folder: Path, predictions: Predictions, checkpoint: Checkpoint) -> None:
     """Draw what applies; what fails is said and costs nothing else."""
     try:
-        drawn = draw(predictions, folder)
+        drawn = draw(predictions, folder, checkpoint.loop.history)
     except OSError as error:
         console.print(f"no figures: cannot write into {folder}: {error.strerror or error}.", soft_wrap=True)
         return

@@ -33,11 +33,17 @@ from evaluation.figures.network import network
 from evaluation.figures.pixel_histogram import pixel_histogram
 from evaluation.figures.principal_components import explained_variance, principal_components
 from evaluation.network_layers import Layer, layers_of
-from evaluation.principal_components import spectrum
+from evaluation.principal_components import Spectrum
+from evaluation.selection import seeded_draw
 from methods.base import NetworkMethod
+from representations.pca import PCA
+from representations.settings import PCASettings
 
 COMPONENTS = 40
 """Principal components that are drawn."""
+
+LARGEST, SAMPLE = 4096, 2000
+"""A matrix of more rows and columns takes minutes to decompose; that many images, drawn with seed 0, take its place."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True, highlight=False, markup=False)
@@ -45,7 +51,7 @@ console = Console(stderr=True, highlight=False, markup=False)
 
 @app.command()
 def main(
-    data: Annotated[str, typer.Argument(help="A data set's name, or a path, as for train.py --data.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A data set's name, or a path, as for train.py --data.")],
     split: Annotated[str, typer.Option(help=f"{', '.join(SPLITS)}.")] = "train",
     checkpoint: Annotated[
         Path | None, typer.Option(help="A file that train.py wrote: clusters instead of classes, and its network.")
@@ -105,7 +111,7 @@ def figures_of(
     images: ImageSet, groups: Groups, counts: Tensor, title: str, layers: Sequence[Layer]
 ) -> Mapping[str, Callable[[], Figure | None]]:
     """File name without its ending -> what draws it."""
-    decomposed = cache(partial(spectrum, images.images, COMPONENTS))
+    decomposed = cache(partial(decompose, images))
     suffix = "" if groups.kind == "set" else f"_by_{groups.kind}"
     return {
         "group_counts": partial(group_counts, images, groups),
@@ -118,6 +124,21 @@ def figures_of(
         "principal_components": lambda: principal_components(images, decomposed()),
         "network": lambda: network(title, tuple(images.images.shape[1:]), layers),
     }
+
+
+def decompose(images: ImageSet) -> Spectrum | None:
+    """The principal components of the pixels; None where all images are equal."""
+    pixels = images.images
+    if min(len(pixels), pixels[0].numel()) > LARGEST:
+        pixels = pixels[seeded_draw(len(pixels), SAMPLE)]
+    points = pixels.flatten(1).float()
+    pca = PCA(PCASettings(components=min(COMPONENTS, *points.shape)))
+    pca.fit(points, seed=0)
+    ratios, components = pca.arrays["ratios"], pca.arrays["components"].float()
+    if ratios[0] == 0:
+        return None
+    varying = components[ratios[: len(components)] > 1e-9 * ratios[0]]
+    return Spectrum(ratios, varying.reshape(-1, *pixels.shape[1:]), len(pixels))
 
 
 def draw_into(folder: Path, figures: Mapping[str, Callable[[], Figure | None]]) -> None:

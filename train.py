@@ -5,27 +5,19 @@ The checkpoint's path is the last line on stdout; everything else goes to stderr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from torch.optim import Optimizer
 
 from clusterers.base import ClusteringError
-from configs.load import (
-    ConfigError,
-    default_file,
-    differences,
-    read_yaml,
-    set_value,
-    set_values,
-    to_yaml,
-    validate,
-)
+from configs.load import ConfigError, differences, to_yaml
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
-from data.sources import load
+from data.prepare import prepare, protocol_notes
 from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint, write_text
 from engine.environment import describe_environment
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
@@ -34,21 +26,25 @@ from engine.phase_store import PhaseStore, phase_keys
 from engine.processes import Processes, launch, process_number
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
-from methods.registry import METHODS
+from engine.run_folder import CHECKPOINTS, deciding, default_folder, lock_file
+from methods.registry import METHODS, method_names
+from methods.resolve import resolve_config
 from models.autoencoder import ImageShape, ModelError
 from monitoring.observer import Observer
 from monitoring.tensorboard import TensorBoardObserver
+from representations.base import RepresentationError
 from storage.atomic import remove_torn
-
-CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
+from storage.lock import locked
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def main(
-    method: Annotated[str | None, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = None,
-    data: Annotated[str | None, typer.Option(help="A data set's name, or a path to a folder or .npz.")] = None,
+    method: Annotated[str | None, typer.Option(help=f"{method_names()}.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A data set's name, or a path: a folder, .npz, .csv, .parquet, IDX.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file in place of configs/<method>.yaml.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting: pretrain.epochs=20.")
@@ -82,12 +78,13 @@ def main(
         run_config = resolve_config(method, config, set_ or [], flags)
         folder = out or default_folder(run_config)
         processes = launch(run_config.runtime)
-        images = processes.first_then_all(lambda: load(run_config.data.name, run_config.data.split, data_root))
+        images, validation = processes.first_then_all(lambda: load_images(run_config, data_root))
         path = folder / "checkpoint.pt"
-        earlier = processes.once(lambda: earlier_run(path, run_config, images, resume, overwrite))
-        store = PhaseStore(CHECKPOINTS / "phases") if share else None
-        train(run_config, images, folder, processes, display, earlier, store)
-    except (ConfigError, DataError, ModelError, ClusteringError, UsageError) as error:
+        with alone(folder, processes):
+            earlier = processes.once(lambda: earlier_run(path, run_config, images, resume, overwrite))
+            store = PhaseStore(CHECKPOINTS / "phases") if share else None
+            train(run_config, images, validation, folder, processes, display, earlier, store)
+    except (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError) as error:
         raise leave(display, str(error), 2) from error
     except (TrainingError, CheckpointError) as error:
         raise leave(display, str(error), 1) from error
@@ -101,36 +98,33 @@ def main(
         print(path)
 
 
-def resolve_config(
-    method: str | None, file: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]
-) -> RunConfig:
-    """The run's config: the file's settings, then --set, then the flags that were given.
+def load_images(config: RunConfig, data_root: Path | None) -> tuple[ImageSet, ImageSet | None]:
+    """What the method is fitted to and, where the config holds a share out, that share."""
+    images = prepare(config.data, config.data.split, config.seed, data_root)
+    if not config.data.validation:
+        return images, None
+    return images, prepare(config.data, "validation", config.seed, data_root)
+
+
+@contextmanager
+def alone(folder: Path, processes: Processes) -> Iterator[None]:
+    """Within the block no other command trains into `folder`.
 
     Raises:
-        ConfigError: when the method is missing or unknown, or a setting is not valid.
+        UsageError: when another one does, or the folder cannot be written.
     """
-    if method is None and file is None:
-        raise ConfigError(f"name a method or a config: --method {' | '.join(METHODS)}, or --config FILE.")
-    if method is not None and method not in METHODS:
-        raise ConfigError(f"there is no method {method!r}. Methods: {', '.join(METHODS)}.")
-    source = file or default_file(str(method))
-    raw = read_yaml(source)
-    named = str(raw.setdefault("method", method))
-    if named not in METHODS or (method is not None and named != method):
-        raise ConfigError(
-            f"{source} is for method {named!r}; received --method {method}. Methods: {', '.join(METHODS)}."
-        )
-    set_values(raw, assignments)
-    for path, value in flags.items():
-        if value is not None:
-            set_value(raw, path, value)
-    return validate(METHODS[named].config, raw, f"{source}, --set and the flags" if assignments else str(source))
+    with ExitStack() as stack:
 
+        def lock() -> bool:
+            return stack.enter_context(locked(lock_file(folder), lambda: False))
 
-def default_folder(config: RunConfig) -> Path:
-    """checkpoints/<data>-<method>-s<seed>, the data's split beside its name unless it is "train"."""
-    data = Path(config.data.name).resolve().stem + ("" if config.data.split == "train" else f"-{config.data.split}")
-    return CHECKPOINTS / f"{data}-{config.method}-s{config.seed}"
+        try:
+            held = processes.once(lock)
+        except OSError as error:
+            raise UsageError(f"cannot write into {folder}: {error.strerror}. --out names another folder.") from error
+        if not held:
+            raise UsageError(f"another command trains into {folder} right now. --out names another folder.")
+        yield
 
 
 def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, overwrite: bool) -> Checkpoint | None:
@@ -154,7 +148,7 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
         checkpoint = read_checkpoint(path)
     except CheckpointError as error:
         raise UsageError(f"--resume: {error} --overwrite starts anew.") from error
-    changed = differences(_deciding(checkpoint.config), _deciding(config.model_dump(mode="json")))
+    changed = differences(deciding(checkpoint.config), deciding(config.model_dump(mode="json")))
     if checkpoint.data["fingerprint"] != images.fingerprint:
         changed.append(
             f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
@@ -169,15 +163,10 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
     return checkpoint
 
 
-def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that decide a run's outcome; the images themselves are compared by their fingerprint."""
-    runtime = {key: value for key, value in config["runtime"].items() if key != "checkpoint_seconds"}
-    return {**{key: value for key, value in config.items() if key != "data"}, "runtime": runtime}
-
-
 def train(
     config: RunConfig,
     images: ImageSet,
+    validation: ImageSet | None,
     folder: Path,
     processes: Processes,
     display: Display,
@@ -204,7 +193,9 @@ def train(
         state = earlier.loop
         changed = differences(earlier.environment, environment)
         if changed:
-            display.notice("not the same bits as without the stop, since these differ: " + "; ".join(changed))
+            notice = "not the same bits as without the stop, since these differ: " + "; ".join(changed)
+            state.history.append({"phase": "resume", "step": state.global_step, "notice": notice})
+            display.notice(notice)
         display.notice(f"going on in phase {state.phase + 1} of {len(phases)}, epoch {state.epoch + 1}")
 
     checkpoint = Checkpoint(
@@ -215,6 +206,7 @@ def train(
             "fingerprint": images.fingerprint,
             "n": len(images),
             "shape": list(shape),
+            "notes": list(protocol_notes(config.data)),
         },
         environment=environment,
     )
@@ -237,7 +229,8 @@ def train(
         observers.append(
             TensorBoardObserver(folder / "tb", images, config.clusters, state.global_step, to_yaml(config))
         )
-    loop = Loop(method, images.images, keys, config, processes, save, display, observers, store, state)
+    held_out = None if validation is None else validation.images
+    loop = Loop(method, images.images, keys, config, processes, save, display, observers, store, held_out, state)
     try:
         loop.run(phases, earlier.optimiser if earlier is not None else None)
         checkpoint.assignments = method.assign(images.images).labels

@@ -45,7 +45,8 @@ class SpectralSettings(Settings):
     """Normalised cuts of the nearest-neighbour graph."""
 
     name: Literal["spectral"] = "spectral"
-    neighbours: PositiveInt = 10
+    neighbours: Annotated[int, Field(ge=2)] = 10
+    """Joined to every point by the graph, the point itself counted, as scikit-learn does."""
     redos: PositiveInt = 10
     """Of KMeans on the eigenvectors."""
     subset: PositiveInt = 60_000

@@ -21,9 +21,24 @@ class ConfigError(Exception):
     """A config that cannot be read or is not valid. The message is for the person who wrote it."""
 
 
-def default_file(method: str) -> Path:
-    """Where a method's default config stands."""
-    return FOLDER / f"{method}.yaml"
+def default_config(method: str) -> tuple[dict[str, Any], str]:
+    """A method's default settings, and where they stand.
+
+    A two-stage method has no file of its own: its settings are those of its parts, so "ae-gmm" is
+    two-stage/ae.yaml and two-stage/gmm.yaml.
+
+    Raises:
+        ConfigError: when there is no such file.
+    """
+    own = FOLDER / f"{method}.yaml"
+    if own.is_file():
+        return read_yaml(own), str(own)
+    files = [FOLDER / "two-stage" / f"{part}.yaml" for part in method.split("-")]
+    merged: dict[str, Any] = {"method": method}
+    for file in files:
+        for section, settings in read_yaml(file).items():
+            merged[section] = {**merged.get(section, {}), **settings}
+    return merged, " and ".join(map(str, files))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

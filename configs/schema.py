@@ -100,12 +100,15 @@ class ReportSettings(Settings):
 
     row: str
     """The report and the system, as tables show it: "A: KMeans, PCA 90 %"."""
-    split: Literal["train", "validation", "test"] = "train"
-    """The images that the report scored."""
-    figures: dict[str, float]
-    """The reported figures under this project's names: nmi, ari, silhouette, seconds_cluster, …"""
+    figures: dict[Literal["train", "validation", "test"], dict[str, float]]
+    """By the split that the report scored: its figures under this project's names, such as nmi, silhouette, inertia."""
     classify: bool = False
     """The report trains classifiers on the clusters as well."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that it scored."""
+        return tuple(self.figures)
 
 
 class RunConfig(Settings):

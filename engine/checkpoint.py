@@ -37,6 +37,7 @@ class LoopState:
         changed: share of the assignments that the last refresh changed, or None.
         warning: the last warning of dying clusters, or None.
         seconds: time spent in each phase so far.
+        peak_memory: the most memory that a phase has needed, in MiB; for a shared one, in the run that computed it.
         shared: names of phases whose outcome was taken from an earlier run; their seconds are that run's.
         history: one row an epoch or fit, and a row for every notice.
         done: whether the last phase is finished and the assignments are final.
@@ -51,6 +52,7 @@ class LoopState:
     changed: float | None = None
     warning: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory: float = 0.0
     shared: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     done: bool = False

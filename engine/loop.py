@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +23,13 @@ from engine.checkpoint import LoopState
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
 from engine.health import cluster_warning
 from engine.interrupt import StopWish
+from engine.memory import peak_memory
 from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
 from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from engine.progress import Display
 from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
+from engine.validation import validation_loss
 from methods.base import Batch, FitPhase, GradientPhase, Method, Phase
 from monitoring.observer import Observer
 
@@ -48,6 +51,7 @@ class Loop:
         display: what the user sees.
         observers: told of every step; on the first process alone.
         store: finished phases of earlier runs, or None.
+        validation: images held out of the training set, or None; the losses on them are reported and decide nothing.
         state: where to begin.
     """
 
@@ -60,6 +64,7 @@ class Loop:
     display: Display
     observers: Sequence[Observer] = ()
     store: PhaseStore | None = None
+    validation: UInt8[Tensor, "m c h w"] | None = None
     state: LoopState = field(default_factory=LoopState)
 
     def run(self, phases: Sequence[Phase], optimiser_state: dict[str, Any] | None = None) -> None:
@@ -75,6 +80,7 @@ class Loop:
             CheckpointError: the state could not be saved.
         """
         self.method.to(self.processes.device)
+        self.method.eval()  # a phase trains its own module alone: after a resume too
         self._saved_at = self._clock = time.perf_counter()
         with StopWish() as self._stop:
             for position in range(self.state.phase, len(phases)):
@@ -92,15 +98,18 @@ class Loop:
             # Every phase has its own random stream: it ends alike whether those before it ran here or were shared.
             seed_all(derive_seed(self.config.seed, phase.name))
         store = self.store if begins and not last else None
-        stored = self.processes.once(lambda: store.get(key)) if store else None
-        if stored is not None:
-            self._take_over(phase, stored)
-        else:
-            if isinstance(phase, FitPhase):
-                self._fit(phase)
+        with self._claimed(store, key, phase):
+            stored = self.processes.once(lambda: store.get(key)) if store else None
+            if stored is not None:
+                self._take_over(phase, stored)
             else:
-                self._train(phase, optimiser_state)
-            self._tick(phase)
+                if isinstance(phase, FitPhase):
+                    self._fit(phase)
+                else:
+                    self._train(phase, optimiser_state)
+                self._tick(phase)
+                if not last:
+                    self._keep(phase, key)
         # Before the save: killed in between, a run ends the phase once more and tells of it once more.
         for observer in self.observers:
             observer.phase_finished(phase.name, state.global_step, self.method)
@@ -108,14 +117,33 @@ class Loop:
         state.epoch = state.batch = 0
         state.previous, state.changed = None, None
         self._write(None)
-        if stored is None and not last:
-            self._keep(phase, key)
         self._clock = time.perf_counter()
+
+    @contextmanager
+    def _claimed(self, store: PhaseStore | None, key: str, phase: Phase) -> Iterator[None]:
+        """Within the block no other run computes this phase; ours waits for one that does."""
+        if store is None or not self.processes.is_first:
+            yield
+            return
+        notice = [f"{phase.name}: waiting for another run that computes it"]
+
+        def wait() -> bool:
+            while notice:
+                self.display.notice(notice.pop())
+            time.sleep(0.2)
+            return not self._stop.wished
+
+        with store.claim(key, wait) as held:
+            if not held and self.processes.count == 1:
+                raise Interrupted  # the state was saved before this phase
+            self._clock = time.perf_counter()  # waiting is nobody's work
+            yield
 
     def _take_over(self, phase: Phase, stored: dict[str, Any]) -> None:
         """Use the outcome of the same phase in an earlier run, with its history and its time."""
         phase.module.load_state_dict(stored["state"])
         self.state.seconds[phase.name] = stored["seconds"]
+        self.state.peak_memory = max(self.state.peak_memory, stored["peak_memory"])
         self.state.shared.append(phase.name)
         self.state.history += stored["history"]
         self.state.global_step = stored["history"][-1]["step"]
@@ -129,7 +157,8 @@ class Loop:
             return
         rows = [row for row in self.state.history if row["phase"] == phase.name]
         try:
-            self.store.put(key, phase.module.state_dict(), self.state.seconds[phase.name], rows)
+            seconds, memory = self.state.seconds[phase.name], self.state.peak_memory
+            self.store.put(key, phase.module.state_dict(), seconds, memory, rows)
         except CheckpointError as error:
             self.display.notice(f"{phase.name} is not kept for other runs: {error}")
 
@@ -262,6 +291,11 @@ class Loop:
         speed = (state.batch - first_batch) * batch_size / max(time.perf_counter() - begin, 1e-9)
         means = {name: total / state.batch for name, total in state.sums.items()}
         changed = {} if state.changed is None else {"changed": state.changed}
+        if self.validation is not None and phase.validates:
+            seed, device = self.config.seed, self.processes.device
+            means["validation_loss"] = validation_loss(phase, self.validation, batch_size, seed, device)
+            for observer in self.observers:
+                observer.scalars(state.global_step, {f"{phase.name}/validation_loss": means["validation_loss"]})
         row = {**means, **changed, "images_per_second": speed}
         where = {"phase": phase.name, "epoch": state.epoch, "step": state.global_step}
         state.history.append({**where, **row})
@@ -295,6 +329,7 @@ class Loop:
         """Book the time since the last call on `phase`."""
         now = time.perf_counter()
         self.state.seconds[phase.name] = self.state.seconds.get(phase.name, 0.0) + now - self._clock
+        self.state.peak_memory = max(self.state.peak_memory, peak_memory(self.processes.device))
         self._clock = now
 
     def _write(self, optimiser: Optimizer | None) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,18 @@ from configs.schema import RunConfig
 from engine.checkpoint import read_tensors, write_tensors
 from engine.errors import CheckpointError
 from methods.base import Phase
+from storage.atomic import remove_torn
+from storage.lock import locked
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
     "models",
     "losses",
     "clusterers",
+    "representations",
     "methods",
     "data/augmentation.py",
+    "storage/arrays.py",
     "engine/loop.py",
     "engine/optimisers.py",
     "engine/randomness.py",
@@ -82,19 +87,37 @@ class PhaseStore:
         self._folder = folder
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """State, seconds and history of a finished phase, or None; a damaged entry counts as none."""
+        """State, seconds, peak memory and history of a finished phase, or None; a damaged entry counts as none."""
         try:
             return read_tensors(self._path(key))
         except CheckpointError:
             return None
 
-    def put(self, key: str, state: dict[str, Any], seconds: float, history: list[dict[str, Any]]) -> None:
+    def put(
+        self, key: str, state: dict[str, Any], seconds: float, peak_memory: float, history: list[dict[str, Any]]
+    ) -> None:
         """Keep a finished phase.
 
         Raises:
             CheckpointError: when it cannot be written.
         """
-        write_tensors(self._path(key), {"state": state, "seconds": seconds, "history": history})
+        content = {"state": state, "seconds": seconds, "peak_memory": peak_memory, "history": history}
+        write_tensors(self._path(key), content)
+
+    @contextmanager
+    def claim(self, key: str, wait: Callable[[], bool]) -> Iterator[bool]:
+        """Hold a phase within the block, so that runs side by side compute it once; yields whether it is held.
+
+        `wait` is called while another run holds it: it pauses, and returns False to give up.
+        """
+        with ExitStack() as stack:
+            try:
+                held = stack.enter_context(locked(self._folder / f"{key}.lock", wait))
+            except OSError:
+                held = True  # no place to keep phases either; `put` says so
+            if held:
+                remove_torn(self._path(key))
+            yield held
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.pt"

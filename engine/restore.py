@@ -7,7 +7,7 @@ from configs.schema import RunConfig
 from engine.checkpoint import Checkpoint
 from engine.errors import CheckpointError
 from methods.base import Method
-from methods.registry import METHODS
+from methods.registry import METHODS, method_names
 from models.autoencoder import ImageShape
 
 
@@ -24,7 +24,7 @@ def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
     """
     name = checkpoint.config.get("method")
     if name not in METHODS:
-        raise CheckpointError(f"{source} was trained by {name!r}, which is none of: {', '.join(METHODS)}.")
+        raise CheckpointError(f"{source} was trained by {name!r}, which is none of these: {method_names()}.")
     config = validate(METHODS[name].config, checkpoint.config, source)
     method = METHODS[name].build(config, ImageShape(*checkpoint.data["shape"]))
     method.eval()

@@ -17,7 +17,8 @@ def evaluate(predictions: Predictions) -> dict[str, float | int | str | None]:
 
     `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, silhouette, silhouette_space,
     davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max`. Those that compare with classes
-    are None without labels. `size_min` and `size_max` are over all k clusters, so 0 when one is empty.
+    are None without labels, and the method's own criteria follow (inertia, log_likelihood, bic).
+    `size_min` and `size_max` are over all k clusters, so 0 when one is empty.
     All are exact: nothing is sampled.
 
     Raises:
@@ -43,6 +44,7 @@ def evaluate(predictions: Predictions) -> dict[str, float | int | str | None]:
         "neighbour_purity": None if classes is None else neighbour_purity(embedding, classes),
         "size_min": int(sizes.min()),
         "size_max": int(sizes.max()),
+        **predictions.criteria,
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -24,6 +25,7 @@ class Predictions:
         centroids: (k, d) in the embedding's space, or None.
         reconstructions: (n, c, h, w), uint8, or None where the method does not reconstruct.
         decoded_centroids: (k, c, h, w), uint8, or None.
+        criteria: the method's own unsupervised criterion on these images, by name.
     """
 
     images: ImageSet
@@ -34,3 +36,4 @@ class Predictions:
     centroids: Float[Tensor, "k d"] | None = None
     reconstructions: UInt8[Tensor, "n c h w"] | None = None
     decoded_centroids: UInt8[Tensor, "k c h w"] | None = None
+    criteria: Mapping[str, float] = field(default_factory=dict)

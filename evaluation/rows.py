@@ -48,12 +48,12 @@ class Column:
 
 # The main columns, for documents.
 MAIN = (
-    Column("method", "Method"),
+    Column("title", "Method"),
     Column("data", "Data"),
     Column("split", "Split"),
     Column("protocol", "Protocol"),
     Column("seed", "Seed"),
-    Column("k", "k"),
+    Column("k", "k", decimals=0),
     Column("k_used", "k used", decimals=0),
     Column("acc", "ACC", "up"),
     Column("nmi", "NMI", "up"),
@@ -65,6 +65,8 @@ MAIN = (
     Column("seconds", "Seconds", "down", decimals=1),
     Column("threads", "Threads"),
     Column("device", "Device"),
+    Column("peak_memory_mb", "Peak MiB", "down", decimals=0),
+    Column("notes", "Notes"),
 )
 
 

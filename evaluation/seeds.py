@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from evaluation.rows import SD, Row, Value, all_keys, value
 
 # Rows that agree in these are runs of one thing under several seeds.
-SAME = ("method", "data", "split", "protocol", "n", "k", "silhouette_space", "threads", "device")
+SAME = ("title", "method", "data", "split", "protocol", "n", "k_asked", "threads", "device")
+REPORTED = "reported_"
+"""Before a metric's name: the figure that a published report gives."""
 
 
 def over_seeds(rows: Sequence[Row]) -> list[Row]:
     """One row for the runs that differ in their seed alone, in the order of their first.
 
     A number becomes its mean, and `<key>_sd` holds its sample standard deviation (n - 1), None for a single run. A mean
-    needs the value in every run. `seed` lists the seeds, `runs` counts them.
+    needs the value in every run. Texts that differ are all kept. `seed` lists the seeds, `runs` counts them.
     """
     groups: dict[tuple[Value, ...], list[Row]] = {}
     for row in rows:
@@ -28,7 +30,7 @@ def _summary(group: Sequence[Row]) -> Row:
     for key in all_keys(group):
         values = [value(row, key) for row in group]
         numbers = [float(v) for v in values if isinstance(v, int | float)]
-        if key in SAME:
+        if key in SAME or key.startswith(REPORTED) or (key == "k" and len(set(values)) == 1):
             summary[key] = values[0]
         elif key == "seed":
             summary[key] = ", ".join(str(v) for v in values)
@@ -37,5 +39,6 @@ def _summary(group: Sequence[Row]) -> Row:
             summary[key] = statistics.fmean(numbers)
             summary[key + SD] = statistics.stdev(numbers) if len(numbers) > 1 else None
         elif key != "checkpoint":
-            summary[key] = None
+            texts = dict.fromkeys(str(v) for v in values if isinstance(v, str))
+            summary[key] = "; ".join(texts) or None
     return summary

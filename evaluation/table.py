@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row, Value
+from evaluation.seeds import REPORTED
 from evaluation.table_terminal import render_terminal
 from evaluation.table_text import render_csv, render_json, render_latex, render_markdown
 from storage.atomic import write_atomically
@@ -26,41 +27,56 @@ FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
 def make_row(
     metrics: Mapping[str, Value],
     *,
+    title: str,
     method: str,
     data: str,
     split: str,
     fitted: bool,
+    k_asked: int,
     seed: int,
     seconds: Mapping[str, float],
     threads: int,
     device: str,
     checkpoint: str,
+    peak_memory: float,
+    notes: Sequence[str],
+    reported: Mapping[str, float],
 ) -> Row:
     """The row of one checkpoint and split.
 
     Args:
         metrics: what `evaluation.evaluate.evaluate` returned.
+        title: what the run is called: its own name, or the method's.
         method: the method's name.
         data: the data set's name or path.
         split: "train", "test" or "all".
         fitted: whether the method was fitted to these very images (transductive) or not (held out).
+        k_asked: the number of clusters in the config; a method may find another.
         seed: the run's seed.
         seconds: by phase, in the order in which they ran.
         threads: of the processor, during the fit.
         device: on which it was fitted.
         checkpoint: the file's path.
+        peak_memory: of the fit, in MiB.
+        notes: what must be said of it: subsets, extensions to new images.
+        reported: figures that a published report gives for it, by the metrics' names.
     """
     return {
+        "title": title,
         "method": method,
         "data": data,
         "split": split,
         "protocol": "transductive" if fitted else "held out",
         "seed": seed,
+        "k_asked": k_asked,
         **metrics,
         "seconds": float(sum(seconds.values())),
         **{f"seconds_{phase}": duration for phase, duration in seconds.items()},
         "threads": threads,
         "device": device,
+        "peak_memory_mb": peak_memory or None,
+        "notes": "; ".join(notes) or None,
+        **{REPORTED + key: figure for key, figure in reported.items()},
         "checkpoint": checkpoint,
     }
 

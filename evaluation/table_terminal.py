@@ -23,7 +23,7 @@ WIDTH = 80
 FITTED = "*"
 ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 
-METHOD, SPLIT = Column("method", "Method"), Column("split", "Split")
+METHOD, SPLIT = Column("title", "Method"), Column("split", "Split")
 DATA, SEED, SPACE = Column("data", "Data"), Column("seed", "Seed"), Column("silhouette_space", "Space")
 THREADS, DEVICE = Column("threads", "Threads"), Column("device", "Device")
 AGREEMENT = (
@@ -43,12 +43,21 @@ INTERNAL = (
 )
 CLUSTERS = (
     Column("n", "n"),
-    Column("k", "k"),
+    Column("k", "k", decimals=0),
     Column("k_used", "Used", decimals=0),
     Column("size_min", "Smallest", decimals=0),
     Column("size_max", "Largest", decimals=0),
     Column("seconds", "Seconds", decimals=1),
+    Column("peak_memory_mb", "MiB", decimals=0),
 )
+CRITERIA = (
+    Column("inertia", "Inertia", decimals=0),
+    Column("log_likelihood", "Log-likelihood\nof an image"),
+    Column("bic", "BIC", decimals=0),
+    Column("quantisation_error", "Quantisation\nerror"),
+    Column("topographic_error", "Topographic\nerror"),
+)
+"""The methods' own criteria, which compare with nothing but themselves."""
 
 
 def render_terminal(rows: Sequence[Row]) -> str:
@@ -75,9 +84,13 @@ def _block(rows: Sequence[Row]) -> str:
         console.print("\nNo agreement with labels: these images have none.")
     title = _heading("Internal metrics", rows, SPACE)
     _print(console, title, [*_differing(rows, SPACE), *INTERNAL], rows)
+    criteria = [column for column in CRITERIA if any(value(row, column.key) is not None for row in rows)]
+    if criteria:
+        having = [row for row in rows if any(value(row, column.key) is not None for column in criteria)]
+        _print(console, "Own criterion of the method", criteria, having)
     title = _heading("Clusters and time", rows, THREADS, DEVICE)
     _print(console, title, [*CLUSTERS, *_differing(rows, THREADS, DEVICE)], rows)
-    for line in [*_phases(rows), "", *_legend(rows, labelled)]:
+    for line in [*_phases(rows), *_notes(rows), "", *_legend(rows, labelled)]:
         console.print(Text(line))
     return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())
 
@@ -152,6 +165,12 @@ def _phases(rows: Sequence[Row]) -> list[str]:
             phases = ", ".join(f"{column.heading} {column.show(row)}" for column in times)
             lines[value(row, "checkpoint"), name] = f"{name}: {phases}"
     return ["", "Seconds by phase", *lines.values()] if lines else []
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """What must be said of a method, once for all its rows."""
+    notes = {METHOD.show(row): str(value(row, "notes")) for row in rows if value(row, "notes") is not None}
+    return ["", "Notes", *(f"{name}: {note}" for name, note in notes.items())] if notes else []
 
 
 def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 
-from evaluation.rows import MAIN, Row, all_keys, value
+from evaluation.rows import MAIN, Column, Row, all_keys, value
 
 # In every JSON object, null where the row lacks them.
 PROMISED = (
@@ -18,6 +18,7 @@ PROMISED = (
 MARKDOWN_ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 MARKDOWN_ESCAPES = str.maketrans({**{mark: f"\\{mark}" for mark in "\\|*_`<["}, "\n": " ", "\r": " "})
 
+BOOKTABS = r"% needs \usepackage{booktabs}"
 LATEX_ARROWS = {"up": r" $\uparrow$", "down": r" $\downarrow$", "": ""}
 LATEX_ESCAPES = str.maketrans(
     {
@@ -57,21 +58,30 @@ def render_csv(rows: Sequence[Row]) -> str:
 
 def render_markdown(rows: Sequence[Row]) -> str:
     """The main columns as a GitHub table."""
-    headings = [column.heading + MARKDOWN_ARROWS[column.better] for column in MAIN]
-    rules = ["---:" if column.is_number(rows) else ":---" for column in MAIN]
-    body = [[column.show(row).translate(MARKDOWN_ESCAPES) for column in MAIN] for row in rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [headings, rules, *body])
+    return markdown_table(MAIN, rows)
 
 
 def render_latex(rows: Sequence[Row]) -> str:
     """The main columns as a `tabular` for the package booktabs."""
-    headings = [column.heading + LATEX_ARROWS[column.better] for column in MAIN]
-    alignment = "".join("r" if column.is_number(rows) else "l" for column in MAIN)
-    body = [[column.show(row).translate(LATEX_ESCAPES) for column in MAIN] for row in rows]
+    return f"{BOOKTABS}\n{latex_table(MAIN, rows)}"
+
+
+def markdown_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """`columns` of `rows` as a GitHub table."""
+    headings = [column.heading + MARKDOWN_ARROWS[column.better] for column in columns]
+    rules = ["---:" if column.is_number(rows) else ":---" for column in columns]
+    body = [[column.show(row).translate(MARKDOWN_ESCAPES) for column in columns] for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [headings, rules, *body])
+
+
+def latex_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """`columns` of `rows` as a `tabular` for the package booktabs."""
+    headings = [column.heading + LATEX_ARROWS[column.better] for column in columns]
+    alignment = "".join("r" if column.is_number(rows) else "l" for column in columns)
+    body = [[column.show(row).translate(LATEX_ESCAPES) for column in columns] for row in rows]
     lines = [" & ".join(cells) + r" \\" for cells in [headings, *body]]
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}",
             rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
             lines[0],

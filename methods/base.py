@@ -190,12 +190,12 @@ class Method(Protocol):
 class Generative(Protocol):
     """A method that can show what it thinks: reconstructions and decoded centroids."""
 
-    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        """Every image as the decoder gives it back, on the CPU."""
+    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+        """Every image as the decoder gives it back, on the CPU; None where this configuration has no decoder."""
         ...
 
-    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"]:
-        """What the decoder makes of every centroid, on the CPU."""
+    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"] | None:
+        """What the decoder makes of every centroid, on the CPU; None where this configuration has no decoder."""
         ...
 
 
@@ -209,11 +209,15 @@ class CentroidMethod(Protocol):
 
 
 @runtime_checkable
-class CriterionMethod(Protocol):
-    """A method with an unsupervised criterion of its own."""
+class EmbeddingMethod(Protocol):
+    """A method whose answer follows from `embed` alone, so that scoring need not embed the images twice."""
 
-    def criteria(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, float]:
-        """Its value on these images, by name: inertia, log_likelihood (mean of an image), bic."""
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """`assign` of the images that `embed` took to z."""
+        ...
+
+    def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
+        """The method's own unsupervised criterion by name: inertia, log_likelihood (mean of an image), bic."""
         ...
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
+from clusterers.build import CLUSTERERS
+from configs.load import ConfigError
 from configs.schema import RunConfig
 from methods.base import Method
 from methods.dec import DEC, DECConfig
+from methods.two_stage import METHOD_NAMES, NAMES, TwoStage, TwoStageConfig
 from models.autoencoder import ImageShape
 
 
@@ -27,4 +31,26 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     "dec": MethodEntry(DECConfig, DEC),
+    **dict.fromkeys(METHOD_NAMES, MethodEntry(TwoStageConfig, TwoStage)),
 }
+
+
+def method_names() -> str:
+    """What `--method` can be, in one line: the two-stage methods by their parts."""
+    joint = [name for name in METHODS if name not in METHOD_NAMES]
+    return (
+        f"{', '.join(joint)}; or two stages, REPRESENTATION-CLUSTERER such as ae-kmeans or pca-umap-gmm: "
+        f"{', '.join(NAMES)} with {', '.join(CLUSTERERS)}"
+    )
+
+
+def check_method(name: str) -> None:
+    """Whether there is such a method.
+
+    Raises:
+        ConfigError: naming the nearest ones, and all.
+    """
+    if name not in METHODS:
+        near = get_close_matches(name, METHODS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"there is no method {name!r}.{hint} Methods: {method_names()}.")

@@ -1,11 +1,11 @@
-"""A function over many images, batch by batch, without gradients."""
+"""A function over many images or points, batch by batch, without gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 # Large enough to use all cores, small enough for the widest activations of a 96×96 image.
@@ -13,9 +13,9 @@ BATCH_SIZE = 1000
 
 
 def map_batches(
-    function: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], device: torch.device
+    function: Callable[[Tensor], Tensor], rows: Shaped[Tensor, "n ..."], device: torch.device
 ) -> Float[Tensor, "n ..."]:
-    """`function` over `images` on `device`; the results, in order, as float32 on the CPU."""
+    """`function` over `rows` (images or points) on `device`; the results, in order, as float32 on the CPU."""
     with torch.no_grad():
-        parts = [function(batch.to(device)).float().cpu() for batch in torch.split(images, BATCH_SIZE)]
+        parts = [function(batch.to(device)).float().cpu() for batch in torch.split(rows, BATCH_SIZE)]
     return torch.cat(parts)

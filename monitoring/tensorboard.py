@@ -122,19 +122,19 @@ class TensorBoardObserver:
     def epoch_finished(self, phase: str, epoch: int, step: int, method: Method) -> None:
         """Pictures after the epochs 1, 2, 5, 10, 20, 50, …"""
         if is_pictured(epoch):
-            self._show_pictures(step - 1, method, has_clusters=phase not in WITHOUT_CLUSTERS)
+            self._show_pictures(step - 1, method, has_clusters=finds_clusters(phase))
 
     @forgiving
     def phase_finished(self, phase: str, step: int, method: Method) -> None:
         """Pictures, and the embedding of a fixed draw of images for the projector."""
-        has_clusters = phase not in WITHOUT_CLUSTERS
+        has_clusters = finds_clusters(phase)
         images = self._images.subset(self._drawn)
         with undisturbed(method):
             embedding = method.embed(images.images)
             labels = method.assign(images.images).labels if has_clusters else None
         self._show_pictures(max(0, step - 1), method, has_clusters)
         if labels is not None and self._assignments is None:
-            self._show_members(max(0, step - 1), images.images, labels)
+            self._show_members(max(0, step - 1), images.images, labels, method.clusters)
         columns: dict[str, list[object]] = {}
         if labels is not None:
             columns["cluster"] = [f"cluster {label}" for label in labels.tolist()]
@@ -154,19 +154,27 @@ class TensorBoardObserver:
             with undisturbed(method):
                 decoded = method.reconstruct(originals)
                 centroids = method.decoded_centroids() if has_clusters else None
-            self._show("originals above reconstructions", step, in_pairs(originals, decoded, COLUMNS))
+            if decoded is not None:
+                self._show("originals above reconstructions", step, in_pairs(originals, decoded, COLUMNS))
             if centroids is not None:
                 self._show("decoded centroids", step, in_lines(centroids, COLUMNS))
         if self._assignments is not None:
-            self._show_members(step, self._images.images, self._assignments)
+            self._show_members(step, self._images.images, self._assignments, self._clusters)
 
-    def _show_members(self, step: int, images: UInt8[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> None:
-        self._show("members of every cluster", step, in_clusters(images, labels, self._clusters, MEMBERS))
+    def _show_members(
+        self, step: int, images: UInt8[Tensor, "n c h w"], labels: Int64[Tensor, " n"], clusters: int
+    ) -> None:
+        self._show("members of every cluster", step, in_clusters(images, labels, clusters, MEMBERS))
 
     def _show(self, name: str, step: int, picture: UInt8[Tensor, "3 height width"]) -> None:
         if self._last_pictured.get(name) != step:  # the last epoch of a phase ends with the phase
             self._events.image(f"{PICTURES}/{name}", picture, step)
             self._last_pictured[name] = step
+
+
+def finds_clusters(phase: str) -> bool:
+    """Whether there are clusters after this phase: not after "pretrain" or "represent-umap"."""
+    return phase.partition("-")[0] not in WITHOUT_CLUSTERS
 
 
 def is_pictured(epoch: int) -> bool:

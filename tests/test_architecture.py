@@ -15,7 +15,7 @@ ALLOWED = {
     "monitoring": {"evaluation", "methods", "data", "configs"},
     "engine": {"monitoring", "methods", "models", "configs", "storage"},
     "evaluation": {"methods", "data", "configs", "storage"},
-    "methods": {"models", "losses", "clusterers", "representations", "data", "configs"},
+    "methods": {"models", "losses", "clusterers", "representations", "data", "configs", "storage"},
     "representations": {"clusterers", "configs", "storage"},
     "clusterers": {"configs", "storage"},
     "models": {"losses", "configs"},

@@ -18,21 +18,48 @@ from configs.load import (
 )
 from methods.dec import DECConfig
 from methods.registry import METHODS
+from methods.resolve import resolve_config
+
+RUNS = [file for file in sorted(FOLDER.rglob("*.yaml")) if file.parent.name != "two-stage"]
 
 
-@pytest.mark.parametrize("file", sorted(FOLDER.rglob("*.yaml")), ids=lambda f: f.name)
+@pytest.mark.parametrize("file", RUNS, ids=lambda f: f.name)
 def test_shipped_configs_are_valid_and_say_their_command(file: Path) -> None:
     raw = read_yaml(file)
     config = validate(METHODS[raw["method"]].config, raw, str(file))
     assert config.method == raw["method"]
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.rglob("*.yaml")), ids=lambda f: f.name)
+def test_headers_say_command_time_and_what_to_expect(file: Path) -> None:
     header = file.read_text().split("\n\n")[0].split("method:")[0]
     assert "python train.py" in header
     assert "Expect" in header
+    assert file.parent.name == "paper" or "Time" in header
+
+
+@pytest.mark.parametrize("file", sorted((FOLDER / "reports").glob("*.yaml")), ids=lambda f: f.name)
+def test_reports_name_their_row_and_keep_to_their_own_name(file: Path) -> None:
+    config = resolve_config(None, file, [], {})
+    assert config.title == file.stem
+    assert config.report is not None
+    assert config.report.row[0] == file.stem[0].upper()
+    assert f"--config configs/reports/{file.name}" in file.read_text()
+
+
+def test_all_systems_of_the_reports_are_there() -> None:
+    files = [file.stem[0] for file in (FOLDER / "reports").glob("*.yaml")]
+    assert {report: files.count(report) for report in "abcde"} == {"a": 13, "b": 1, "c": 2, "d": 4, "e": 3}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_a_default_config(name: str) -> None:
-    assert (FOLDER / f"{name}.yaml").is_file()
+    assert resolve_config(name, None, [], {}).method == name
+
+
+def test_a_method_that_its_parts_do_not_make_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"is called 'raw-kmeans'.*make it 'pca-kmeans'"):
+        resolve_config("raw-kmeans", None, ["representation.pca={components: 2}"], {})
 
 
 def test_the_default_config_is_the_schemas_own() -> None:

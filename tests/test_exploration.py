@@ -7,12 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from data.image_set import ImageSet
-from data.sources import load
-from evaluation import exploration, principal_components
+from evaluation import exploration
 from evaluation.exploration import (
     Groups,
     brightness,
@@ -26,7 +24,7 @@ from evaluation.exploration import (
 )
 from evaluation.exploration_table import group_table, layer_table, set_table
 from evaluation.network_layers import Layer, layers_of
-from evaluation.principal_components import spectrum
+from evaluation.principal_components import Spectrum
 from methods.base import Assignments
 
 NAMES = ("shoe", "$bag$ [red]", "a name that is longer than any terminal is wide, and then some more of it, to be sure")
@@ -103,42 +101,9 @@ def test_draws_are_members_and_leave_the_global_generator_alone() -> None:
     assert all(torch.equal(a, b) for a, b in zip(drawn, draws(groups, 10), strict=True))
 
 
-@pytest.mark.parametrize("wide", [False, True], ids=["covariance", "gram"])
-def test_the_spectrum_is_scikit_learns(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(principal_components, "BLOCK", 37)
-    pixels = images_of(25, height=6, width=7) if wide else load("digits").images[:300]
-    found = spectrum(pixels, components=6)
-    assert found is not None
-    expected = PCA(svd_solver="full").fit(pixels.numpy().reshape(len(pixels), -1) / 255.0)
-    np.testing.assert_allclose(found.ratios, expected.explained_variance_ratio_, atol=1e-12)
-    overlap = found.components.flatten(1).double().numpy() @ expected.components_[:6].T
-    np.testing.assert_allclose(np.abs(overlap), np.eye(6), atol=1e-5)
-    for share in (0.5, 0.8, 0.9, 0.95):
-        reference = PCA(share, svd_solver="full").fit(pixels.numpy().reshape(len(pixels), -1))
-        assert found.needed(share) == reference.n_components_
-
-
-def test_all_the_variance_needs_no_more_components_than_there_are() -> None:
-    found = spectrum(images_of(5, 1), components=40)
-    assert found is not None
-    assert len(found.components) == 4  # five points span four directions
-    assert found.needed(1.0) == 4
-
-
-def test_equal_images_have_no_components() -> None:
-    assert spectrum(images_of(1).repeat(30, 1, 1, 1), 3) is None
-    assert spectrum(images_of(1), 3) is None
-    assert spectrum(images_of(1, height=1, width=1).repeat(30, 1, 1, 1), 3) is None
-
-
-def test_images_beyond_the_largest_matrix_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(principal_components, "LARGEST_MATRIX", 16)
-    found = spectrum(images_of(50), 2)
-    assert found is not None
-    assert (found.images, len(found.ratios)) == (16, 16)
-    small = spectrum(images_of(50, 1, height=4, width=4), 2)
-    assert small is not None
-    assert small.images == 50
+def test_components_are_counted_until_they_reach_the_share() -> None:
+    found = Spectrum(torch.tensor([0.5, 0.3, 0.1, 0.1, 0.0]).double(), torch.zeros(1, 1, 1, 1), 9)
+    assert [found.needed(share) for share in (0.4, 0.5, 0.51, 0.8, 0.9, 1.0)] == [1, 1, 2, 2, 3, 4]
 
 
 def test_layers_by_hand() -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from sklearn.decomposition import PCA
 
 import explore
 import train
+from data.image_set import ImageSet
+from data.sources import load
 from tests.runs import call, small_train
 
 
@@ -26,6 +30,12 @@ def unlabelled(folder: Path, n: int = 30) -> Path:
     images[-2:] = images[0]
     np.savez(folder / "mine.npz", images=images)
     return folder / "mine.npz"
+
+
+def noise(n: int) -> ImageSet:
+    """Colour images of 4×5 pixels."""
+    generator = torch.Generator().manual_seed(0)
+    return ImageSet("noise", "train", torch.randint(0, 256, (n, 3, 4, 5), dtype=torch.uint8, generator=generator))
 
 
 def test_classes_are_counted_and_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +85,38 @@ def test_what_the_checkpoint_cannot_take_is_refused(trained: Path, tmp_path: Pat
     assert "[3, 9, 7]" in done.stderr
     assert "trained on [1, 8, 8]" in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_components_are_scikit_learns(wide: bool) -> None:
+    images = noise(25) if wide else load("digits")
+    found = explore.decompose(images)
+    assert found is not None
+    points = images.images.numpy().reshape(len(images), -1) / 255.0
+    expected = PCA(svd_solver="full").fit(points)
+    np.testing.assert_allclose(found.ratios, expected.explained_variance_ratio_, atol=1e-9)
+    overlap = found.components[:6].flatten(1).double().numpy() @ expected.components_[:6].T
+    np.testing.assert_allclose(np.abs(overlap), np.eye(6), atol=1e-5)
+    for share in (0.5, 0.8, 0.9, 0.95):
+        assert found.needed(share) == PCA(share, svd_solver="full").fit(points).n_components_
+
+
+def test_five_images_span_four_directions() -> None:
+    found = explore.decompose(noise(5))
+    assert found is not None
+    assert len(found.components) == 4
+    assert found.needed(1.0) == 4
+
+
+def test_equal_images_have_no_components() -> None:
+    for images in (noise(1), noise(5).subset(torch.zeros(30, dtype=torch.int64))):
+        assert explore.decompose(images) is None
+
+
+def test_many_large_images_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explore, "LARGEST", 30)
+    monkeypatch.setattr(explore, "SAMPLE", 20)
+    assert [found.images for n in (30, 31) if (found := explore.decompose(noise(n)))] == [30, 20]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from evaluation.figures.panels import grid_shape
 from evaluation.figures.pixel_histogram import pixel_histogram
 from evaluation.figures.principal_components import explained_variance, principal_components, signed_picture
 from evaluation.network_layers import Layer
-from evaluation.principal_components import Spectrum, spectrum
+from evaluation.principal_components import Spectrum
 
 NAMES = ("sandal", "cost $5 & $6_x", "日本語 \t with a long explanation behind it")
 
@@ -38,7 +38,9 @@ def images_of(n: int = 40, channels: int = 1, classes: int = 3, labelled: bool =
 
 
 def all_figures(images: ImageSet, groups: Groups) -> dict[str, Figure | None]:
-    counts, found = pixel_counts(images.images, groups), spectrum(images.images, 40)
+    counts = pixel_counts(images.images, groups)
+    ratios = torch.arange(40, 0, -1).double() / 820
+    found = Spectrum(ratios, images.images[1:].float(), len(images)) if len(images) > 1 else None
     return {
         "group_counts": group_counts(images, groups),
         "mean_images": mean_images(images, groups),

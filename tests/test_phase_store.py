@@ -22,7 +22,7 @@ from tests.toy import CONFIG, IMAGES, Toy, loop, run
 def test_finished_phases_are_shared_and_end_alike(tmp_path: Path) -> None:
     first = Toy()
     made = run(first, store=PhaseStore(tmp_path))
-    assert len(list(tmp_path.iterdir())) == 2  # pretrain and initialise; the last phase is the run's own
+    assert len(list(tmp_path.glob("*.pt"))) == 2  # pretrain and initialise; the last phase is the run's own
     second = Toy()
     again = run(second, store=PhaseStore(tmp_path))
     assert second.first.seen == []
@@ -36,7 +36,7 @@ def test_finished_phases_are_shared_and_end_alike(tmp_path: Path) -> None:
 
 def test_a_damaged_shared_phase_is_computed_again(tmp_path: Path) -> None:
     run(Toy(), store=PhaseStore(tmp_path))
-    for file in tmp_path.iterdir():
+    for file in tmp_path.glob("*.pt"):
         file.write_bytes(file.read_bytes()[:100])
     method = Toy()
     run(method, store=PhaseStore(tmp_path))

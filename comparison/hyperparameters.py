@@ -1,0 +1,45 @@
+"""The points of a grid on TensorBoard's HParams page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from comparison.plan import Run
+from evaluation.rows import Row, value
+
+METRICS = ("acc", "nmi", "ari", "ami", "purity", "silhouette", "seconds")
+"""Those that compare with classes are to be looked at, not to be chosen by."""
+
+
+def log_hyperparameters(folder: Path, runs: Sequence[Run], rows: Mapping[str, Row]) -> None:
+    """One session a run, with the grid's settings and the scores of its first split; what was there is replaced.
+
+    Args:
+        folder: of the sessions, in which TensorBoard looks.
+        runs: of a grid.
+        rows: the scores, by the runs' names; a run without any is left out.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    for run in runs:
+        row = rows.get(run.name)
+        if row is None:
+            continue
+        # Unlike short names, the dotted paths cannot clash between a network's and a clusterer's settings.
+        settings = {path: _plain(text) for path, text in run.point.items()} | {"seed": run.config.seed}
+        scores = {f"score/{name}": found for name in METRICS if isinstance(found := value(row, name), int | float)}
+        with SummaryWriter(str(folder / f"{run.config.title},seed={run.config.seed}")) as writer:
+            writer.add_hparams(settings, scores, run_name=".")
+
+
+def _plain(text: str) -> float | str | bool:
+    """A grid's value as the page sorts it: a number where it is one ("1e-3" is, though YAML says a string)."""
+    try:
+        return float(text)
+    except ValueError:
+        parsed = yaml.safe_load(text)
+        return parsed if isinstance(parsed, bool) else text

@@ -1,0 +1,185 @@
+"""What a comparison consists of: every config under every seed, at every point of a grid."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.load import ConfigError, differences, read_yaml
+from configs.schema import RunConfig
+from engine.checkpoint import read_checkpoint
+from engine.errors import CheckpointError
+from engine.run_folder import deciding, default_folder, lock_file
+from methods.resolve import resolve_config
+
+
+@dataclass(frozen=True)
+class Run:
+    """One config under one seed.
+
+    Attributes:
+        config: resolved.
+        source: the method's name or the config file it came from.
+        assignments: "section.key=value" each, on top of it.
+        point: the grid's settings, by their dotted path; empty without a grid.
+        splits: what is scored.
+    """
+
+    config: RunConfig
+    source: str
+    assignments: tuple[str, ...]
+    point: Mapping[str, str]
+    splits: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        return default_folder(self.config)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the command that trains it."""
+        return lock_file(self.folder)
+
+    @property
+    def name(self) -> str:
+        """For messages: "pca-kmeans, seed 0"."""
+        return f"{self.config.title}, seed {self.config.seed}"
+
+    def scores(self, split: str) -> Path:
+        """Where the scores of a split stand."""
+        return self.folder / f"scores-{split}.json"
+
+    def check_folder(self) -> None:
+        """Make sure that its folder is free or holds this very run.
+
+        Raises:
+            ConfigError: when it holds another run.
+        """
+        written = self.folder / "config.yaml"
+        if not written.is_file() or not self.checkpoint.is_file():
+            return
+        found = read_yaml(written)
+        here = self.config.model_dump(mode="json")
+        changed = differences(deciding(found), deciding(here))
+        changed += differences({"data": found.get("data", {})}, {"data": here["data"]})
+        if changed:
+            raise ConfigError(
+                f"{self.folder} holds another run of that name. What differs (there → here):\n  "
+                + "\n  ".join(changed)
+                + "\nMove that folder away, or give this run a name of its own: --set name=NAME."
+            )
+
+    def is_scored(self, split: str) -> bool:
+        """Whether the split was scored since the checkpoint was written."""
+        scores = self.scores(split)
+        if not scores.is_file() or not self.checkpoint.is_file():
+            return False
+        return scores.stat().st_mtime_ns >= self.checkpoint.stat().st_mtime_ns
+
+    def is_trained(self) -> bool:
+        """Whether its folder holds a finished run."""
+        try:
+            return read_checkpoint(self.checkpoint).loop.done
+        except CheckpointError:
+            return False
+
+
+def plan(
+    sources: Sequence[str],
+    seeds: Sequence[int],
+    assignments: Sequence[str],
+    grid: Mapping[str, Sequence[str]],
+    data: str | None,
+    splits: Sequence[str] = (),
+) -> list[Run]:
+    """Every source at every point of the grid under every seed, the seeds innermost.
+
+    In this order runs side by side have different seeds, so that they seldom wait for a phase which they share.
+
+    Args:
+        sources: methods' names, or YAML files.
+        seeds: of the runs.
+        assignments: "section.key=value" for all.
+        grid: values by their dotted path.
+        data: a data set for all, in place of the configs' own.
+        splits: what to score; without them what a config's report scored, or what the method was fitted to.
+
+    Raises:
+        ConfigError: when a config is not valid, or two runs would share a folder.
+    """
+    runs = []
+    for source, values, seed in itertools.product(sources, itertools.product(*grid.values()), seeds):
+        point = dict(zip(grid, values, strict=True))
+        settings = [*assignments, *(f"{path}={value}" for path, value in point.items())]
+        config = _resolve(source, settings, seed, data)
+        if point:
+            labels = [f"{path.rpartition('.')[2]}={value}" for path, value in point.items()]
+            settings.append(f"name={json.dumps(','.join([config.title, *labels]))}")
+            config = _resolve(source, settings, seed, data)
+        runs.append(Run(config, source, tuple(settings), point, tuple(splits) or _own_splits(config)))
+    _refuse_shared_folders(runs)
+    return runs
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """ "5" for the seeds 0 to 4, or "0,3,7".
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--seeds takes a number of seeds or a list such as 0,3,7; received {text!r}.") from error
+    seeds = tuple(range(numbers[0])) if len(numbers) == 1 else numbers
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds takes a number above 0 or a list of different seeds; received {text!r}.")
+    return seeds
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """ "section.key=v1,v2" each.
+
+    Raises:
+        ConfigError: when one is not of that form, or names a setting twice.
+    """
+    grid: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        path, equals, values = text.partition("=")
+        parts = tuple(part.strip() for part in values.split(","))
+        if not equals or not path.strip() or not all(parts):
+            raise ConfigError(f"--grid takes section.key=value,value,…; received {text!r}.")
+        if path in grid:
+            raise ConfigError(f"--grid names {path} twice; give all its values at once.")
+        grid[path.strip()] = parts
+    return grid
+
+
+def _resolve(source: str, settings: Sequence[str], seed: int, data: str | None) -> RunConfig:
+    is_file = source.endswith((".yaml", ".yml"))
+    flags = {"seed": seed, "data.name": data}
+    return resolve_config(None if is_file else source, Path(source) if is_file else None, settings, flags)
+
+
+def _own_splits(config: RunConfig) -> tuple[str, ...]:
+    if config.report is None:
+        return (config.data.split,)
+    return tuple(config.report.splits)
+
+
+def _refuse_shared_folders(runs: Sequence[Run]) -> None:
+    seen: dict[Path, Run] = {}
+    for run in runs:
+        other = seen.setdefault(run.folder, run)
+        if other is not run:
+            raise ConfigError(
+                f"{other.source} and {run.source} would both write {run.folder}: they are called alike. "
+                "Give one of them another `name:`."
+            )

@@ -1,0 +1,156 @@
+"""Tables of our figures beside those that published reports give for the same systems.
+
+A format is a function from rows to text in `FORMATS`; what the rows hold is said in `evaluation.beside`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.beside import RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts
+from evaluation.errors import EvaluationError
+from evaluation.rows import MISSING, SD, Column, Row, value
+from evaluation.table_terminal import ARROWS, FITTED
+from evaluation.table_text import (
+    BOOKTABS,
+    LATEX_ESCAPES,
+    MARKDOWN_ESCAPES,
+    latex_table,
+    markdown_table,
+    render_csv,
+    render_json,
+)
+from evaluation.terminal import is_narrow, printed, ruled_table
+
+NAME_WIDTH = 32
+"""Columns of the terminal for a system's name; a longer one goes on in the next line."""
+
+
+def render_reported(rows: Sequence[Row], format: str) -> str:
+    """`rows` beside the reported figures that they carry, as text without a newline at the end.
+
+    Raises:
+        EvaluationError: a format that is none of `FORMATS`, or no rows.
+    """
+    if format not in FORMATS:
+        raise EvaluationError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}.")
+    if not rows:
+        raise EvaluationError("there are no results to show; name at least one system.")
+    return FORMATS[format](rows)
+
+
+def render_terminal(rows: Sequence[Row]) -> str:
+    """Tables of at most 80 columns: for every report the metrics, as many side by side as fit, then the cost."""
+    found, notes = parts(rows)
+    shown: list[Table | str] = []
+    for part in found:
+        shown += [_heading(part), ""] if _is_named(part, found) else []
+        for table in [*_metric_tables(part.rows), _table([SYSTEM], costs(part.rows), part.rows)]:
+            shown += [table, ""]
+    return printed([*shown, *_numbered(notes), *([""] if notes else []), *_legend(rows)])
+
+
+def render_markdown(rows: Sequence[Row]) -> str:
+    """A GitHub table for every report, and the notes in a numbered list."""
+    found, notes = parts(rows)
+    blocks = []
+    for part in found:
+        blocks += [f"### {_heading(part).translate(MARKDOWN_ESCAPES)}"] if _is_named(part, found) else []
+        blocks.append(markdown_table(beside(part.rows), part.rows))
+    listed = "\n".join(line.translate(MARKDOWN_ESCAPES) for line in _numbered(notes))
+    legend = " ".join(line.translate(MARKDOWN_ESCAPES) for line in _legend(rows))
+    return "\n\n".join([*blocks, *([listed] if notes else []), legend])
+
+
+def render_latex(rows: Sequence[Row]) -> str:
+    """A `tabular` for every report, and the notes in a numbered list; for the package booktabs."""
+    found, notes = parts(rows)
+    blocks = [BOOKTABS]
+    for part in found:
+        blocks += [rf"\paragraph{{{_heading(part).translate(LATEX_ESCAPES)}}}"] if _is_named(part, found) else []
+        blocks.append(latex_table(beside(part.rows), part.rows))
+    items = [rf"\item {note.translate(LATEX_ESCAPES)}" for note in notes]
+    listed = [r"\begin{enumerate}", *items, r"\end{enumerate}"] if notes else []
+    return "\n".join([*blocks, *listed, *(line.translate(LATEX_ESCAPES) for line in _legend(rows))])
+
+
+FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "table": render_terminal,
+    "markdown": render_markdown,
+    "csv": render_csv,
+    "json": render_json,
+    "latex": render_latex,
+}
+
+
+def _is_named(part: Part, all_parts: Sequence[Part]) -> bool:
+    return bool(part.report) or len(all_parts) > 1
+
+
+def _heading(part: Part) -> str:
+    name = f"Report {part.report}" if part.report else "Without a report"
+    splits = {SPLIT.show(row) for row in part.rows}
+    return name + (f", split: {splits.pop()}" if len(splits) == 1 else "")
+
+
+def _metric_tables(rows: Sequence[Row]) -> list[Table]:
+    """All metrics in few tables, each as wide as fits."""
+    tables: list[Table] = []
+    columns: list[Column] = []
+    for pair in pairs(rows):
+        own = _of_terminal(pair)
+        wider = _table(names(rows), [*columns, *own], rows)
+        if columns and is_narrow(wider):
+            columns, tables[-1] = [*columns, *own], wider
+        else:
+            columns = own
+            tables.append(_table(names(rows), own, rows))
+    return tables
+
+
+def _of_terminal(pair: Pair) -> list[Column]:
+    """The pair's columns, with the metric's name over both."""
+    ours, reported = pair
+    over = Column(ours.key, f"{ours.heading}{ARROWS[ours.better]}\nours", decimals=ours.decimals)
+    return [over] if reported is None else [over, Column(reported.key, "\nreported", decimals=reported.decimals)]
+
+
+def _table(heads: Sequence[Column], columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    """`heads` and `columns` of those rows that hold something in `columns`, and of equal ones the first."""
+    cells = {
+        tuple(column.show(row) for column in [*heads, *columns]): None
+        for row in rows
+        if any(column.show(row) != MISSING for column in columns)
+    }
+    for gap in (1, 0):
+        table = ruled_table("", gap)
+        for column in [*heads, *columns]:
+            is_name = column in (SYSTEM, RUN)
+            table.add_column(
+                Text(column.heading + ARROWS[column.better]),
+                justify="left" if is_name or not column.is_number(rows) else "right",
+                vertical="bottom",
+                no_wrap=not is_name,  # names give way where room is short, numbers never
+                overflow="fold",
+                max_width=NAME_WIDTH if is_name else None,
+            )
+        for row in cells:
+            table.add_row(*[Text(cell) for cell in row])
+        if is_narrow(table):
+            break
+    return table
+
+
+def _numbered(notes: Sequence[str]) -> list[str]:
+    return [f"{number}. {note}" for number, note in enumerate(notes, start=1)]
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    means = any(key.endswith(SD) for row in rows for key in row)
+    lines = ["Mean ± standard deviation over the seeds."] if means else []
+    if any(value(row, "protocol") == "transductive" for row in rows):
+        lines.append(f"{FITTED} transductive: scored on the images that the method was fitted to; others are held out.")
+    return [*lines, f"{MISSING} was not reported, or does not apply."]

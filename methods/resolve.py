@@ -1,0 +1,43 @@
+"""Which config a run has: a method's defaults or a file, then single settings, then flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from configs.load import ConfigError, default_config, read_yaml, set_value, set_values, validate
+from configs.schema import RunConfig
+from methods.registry import METHODS, check_method, method_names
+
+
+def resolve_config(
+    method: str | None, file: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]
+) -> RunConfig:
+    """The run's config.
+
+    Args:
+        method: its name, for the default settings; may be left out where `file` names it.
+        file: a YAML file in place of the default settings.
+        assignments: "section.key=value" each.
+        flags: values by their dotted path; None leaves the setting alone.
+
+    Raises:
+        ConfigError: when the method is missing or unknown, or a setting is not valid.
+    """
+    if file is not None:
+        raw, source = read_yaml(file), str(file)
+    elif method is not None:
+        check_method(method)
+        raw, source = default_config(method)
+    else:
+        raise ConfigError(f"name a method, --method NAME, or a config, --config FILE. Methods: {method_names()}.")
+    named = str(raw.setdefault("method", method))
+    check_method(named)
+    if method is not None and named != method:
+        raise ConfigError(f"{source} is for method {named!r}; received --method {method}.")
+    set_values(raw, assignments)
+    for path, value in flags.items():
+        if value is not None:
+            set_value(raw, path, value)
+    return validate(METHODS[named].config, raw, f"{source}, --set and the flags" if assignments else source)

@@ -1,0 +1,214 @@
+"""Two stages: a representation of the images, then a clusterer of its points.
+
+Every baseline is a configuration of this one method, and is named after its parts: raw-kmeans, ae-gmm, pca-umap-som.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from clusterers.base import Clusterer
+from clusterers.build import CLUSTERERS, build_clusterer
+from clusterers.settings import ClustererSettings, KMeansClustererSettings
+from configs.schema import RunConfig, Settings
+from methods.base import Assignments, Compute, FitPhase, Phase
+from methods.image_encoders import (
+    AutoencoderEncoder,
+    AutoencoderStageSettings,
+    ImageEncoder,
+    RawPixels,
+    VAEEncoder,
+    VAEStageSettings,
+)
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from representations.base import Reducer
+from representations.pca import PCA
+from representations.settings import PCASettings, UMAPSettings
+from representations.umap import UMAP
+from storage.arrays import FittedArrays
+
+
+class RepresentationSettings(Settings):
+    """Images, then a network, then PCA, then UMAP, each of them only if it is given; none of them is raw pixels."""
+
+    autoencoder: AutoencoderStageSettings | None = None
+    vae: VAEStageSettings | None = None
+    pca: PCASettings | None = None
+    umap: UMAPSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_network(self) -> RepresentationSettings:
+        if self.autoencoder is not None and self.vae is not None:
+            raise ValueError("give either `autoencoder` or `vae`, not both")
+        return self
+
+    @property
+    def name(self) -> str:
+        """ "raw", or the parts in their order: "ae-umap"."""
+        parts = {"ae": self.autoencoder, "vae": self.vae, "pca": self.pca, "umap": self.umap}
+        return "-".join(name for name, part in parts.items() if part is not None) or "raw"
+
+
+class TwoStageConfig(RunConfig):
+    """Config of all two-stage methods."""
+
+    method: str = "raw-kmeans"
+    representation: RepresentationSettings = RepresentationSettings()
+    cluster: ClustererSettings = KMeansClustererSettings()
+
+    @model_validator(mode="after")
+    def _is_named_after_its_parts(self) -> TwoStageConfig:
+        name = f"{self.representation.name}-{self.cluster.name}"
+        if self.method != name:
+            raise ValueError(f"the method is called {self.method!r}, but its parts make it {name!r}; name that one")
+        return self
+
+
+NETWORKS, REDUCERS = ("", "ae", "vae"), ("", "pca", "umap", "pca-umap")
+NAMES = tuple("-".join(filter(None, (network, reducer))) or "raw" for network, reducer in product(NETWORKS, REDUCERS))
+"""The names of representations."""
+METHOD_NAMES = tuple(f"{representation}-{clusterer}" for representation, clusterer in product(NAMES, CLUSTERERS))
+
+
+class TwoStage(nn.Module):
+    """A representation, then a clusterer of its points.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when a network does not fit the images.
+    """
+
+    def __init__(self, config: TwoStageConfig, shape: ImageShape) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config.representation, shape)
+        self.reducers = nn.ModuleDict(build_reducers(config.representation))
+        self.clusterer: Clusterer = build_clusterer(config.cluster)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: of a network. represent-pca, represent-umap: of its points. cluster: of what comes out."""
+        config = self.config
+        phases: list[Phase] = list(self.encoder.phases(images))
+
+        def fitting(part: FittedArrays, fit: Callable[[Tensor], None]) -> Callable[[], None]:
+            def run() -> None:
+                points = self._reduce(compute.map(self.encoder.encode, images), before=part)
+
+                def arrays() -> dict[str, Tensor]:
+                    fit(points)
+                    return part.arrays
+
+                part.arrays = compute.once(arrays)
+
+            return run
+
+        for name, reducer in self._reducers.items():
+            settings = {"represent": getattr(config.representation, name).model_dump(mode="json")}
+            phases.append(
+                FitPhase(
+                    f"represent-{name}",
+                    settings | {"encoder": self.encoder.name},
+                    reducer,
+                    fitting(reducer, lambda points, reducer=reducer: reducer.fit(points, config.seed)),  # type: ignore[misc]
+                )
+            )
+        settings = {"cluster": config.cluster.model_dump(mode="json"), "clusters": config.clusters}
+        cluster = fitting(self.clusterer, lambda points: self.clusterer.fit(points, config.clusters, config.seed))
+        return (*phases, FitPhase("cluster", settings, self.clusterer, cluster))
+
+    @property
+    def clusters(self) -> int:
+        return self.clusterer.clusters or self.config.clusters
+
+    @property
+    def space(self) -> str:
+        # The dimensions are known once all is fitted.
+        size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
+        name = self.config.representation.name
+        return {"raw": "pixels", "ae": "latent", "vae": "latent"}.get(name, name.upper().replace("-", " ")) + size
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*(note for reducer in self._reducers.values() for note in reducer.notes), *self.clusterer.notes)
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The points that the clusterer sees, on the CPU; before the end of the fit, those of the stages so far."""
+        return self._reduce(map_batches(self.encoder.encode, images, self.encoder.device))
+
+    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+        """The clusterer's answer."""
+        return self.assign_embedded(self.embed(images))
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The clusterer's answer for points that `embed` gave."""
+        return Assignments(*self.clusterer.assign(z))
+
+    def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
+        """The clusterer's own criterion on points that `embed` gave."""
+        return self.clusterer.criteria(z)
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The clusters' centres in the space that was clustered."""
+        return self.clusterer.centroids
+
+    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+        """Every image as its point gives it back; None for raw pixels, which lose nothing, and for UMAP."""
+        if self.config.representation.name == "raw":
+            return None
+        return self._decode(self.embed(images))
+
+    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"] | None:
+        """The images that the clusters' centres stand for; None for UMAP, which has no way back."""
+        return self._decode(self.centroid_positions())
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return self.encoder.networks()
+
+    @property
+    def _reducers(self) -> dict[str, Reducer]:
+        return {name: reducer for name, reducer in self.reducers.items() if isinstance(reducer, Reducer)}
+
+    def _reduce(self, points: Float[Tensor, "n d"], before: FittedArrays | None = None) -> Float[Tensor, "n e"]:
+        """The points through all fitted reducers, or through those that stand before `before`."""
+        for reducer in self._reducers.values():
+            if reducer is before or not reducer.is_fitted:
+                break
+            points = reducer.transform(points)
+        return points
+
+    def _decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"] | None:
+        for reducer in reversed(self._reducers.values()):
+            if not isinstance(reducer, PCA):
+                return None
+            if reducer.is_fitted:
+                points = reducer.invert(points)
+        return map_batches(self.encoder.decode, points, self.encoder.device).to(torch.uint8)
+
+
+def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageEncoder:
+    """The network that `settings` name, or raw pixels."""
+    if settings.autoencoder is not None:
+        return AutoencoderEncoder(settings.autoencoder, shape)
+    if settings.vae is not None:
+        return VAEEncoder(settings.vae, shape)
+    return RawPixels(shape)
+
+
+def build_reducers(settings: RepresentationSettings) -> dict[str, Reducer]:
+    """PCA and UMAP, where `settings` name them, in this order."""
+    reducers: dict[str, Reducer] = {}
+    if settings.pca is not None:
+        reducers["pca"] = PCA(settings.pca)
+    if settings.umap is not None:
+        reducers["umap"] = UMAP(settings.umap)
+    return reducers

@@ -1,0 +1,115 @@
+"""Comparisons: which runs there are, under which names, and what counts as done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from comparison.commands import score_command, train_command
+from comparison.plan import Run, parse_grid, parse_seeds, plan
+from configs.load import ConfigError, to_yaml
+from engine import run_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _own_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder, "CHECKPOINTS", tmp_path)
+
+
+def test_seeds_are_counted_or_listed() -> None:
+    assert parse_seeds("3") == (0, 1, 2)
+    assert parse_seeds("0,3,7") == (0, 3, 7)
+    for text in ("0", "-1", "1,1", "x", "", "2,"):
+        with pytest.raises(ConfigError, match="--seeds"):
+            parse_seeds(text)
+
+
+def test_a_grid_names_a_setting_and_its_values() -> None:
+    assert parse_grid(["a.b=1,2", "c=x"]) == {"a.b": ("1", "2"), "c": ("x",)}
+    for texts in (["a"], ["=1"], ["a=1,,2"], ["a="], ["a=1", "a=2"]):
+        with pytest.raises(ConfigError, match="--grid"):
+            parse_grid(texts)
+
+
+def test_every_source_runs_under_every_seed_with_the_seeds_innermost() -> None:
+    runs = plan(["raw-kmeans", "dec"], [0, 1], [], {}, "digits")
+    assert [run.name for run in runs] == ["raw-kmeans, seed 0", "raw-kmeans, seed 1", "dec, seed 0", "dec, seed 1"]
+    assert [run.folder.name for run in runs][:2] == ["digits-raw-kmeans-s0", "digits-raw-kmeans-s1"]
+    assert {run.config.data.name for run in runs} == {"digits"}
+    assert runs[0].splits == ("train",)
+
+
+def test_a_report_says_which_splits_are_scored() -> None:
+    file = str(ROOT / "configs" / "reports" / "e-kmeans-raw.yaml")
+    (run,) = plan([file], [0], [], {}, None)
+    assert run.splits == ("train", "test")
+    assert plan([file], [0], [], {}, None, ["validation"])[0].splits == ("validation",)
+    assert "--classify" in score_command(run, "test", None)
+    assert "--classify" not in score_command(run, "train", None)
+
+
+def test_the_points_of_a_grid_have_names_and_folders_of_their_own() -> None:
+    grid = parse_grid(["cluster.redos=1,2", "cluster.iterations=5,6"])
+    runs = plan(["raw-kmeans"], [0], ["clusters=4"], grid, "digits")
+    assert [run.config.title for run in runs][:2] == [
+        "raw-kmeans,redos=1,iterations=5",
+        "raw-kmeans,redos=1,iterations=6",
+    ]
+    assert len({run.folder for run in runs}) == 4
+    assert runs[3].config.model_dump()["cluster"]["redos"] == 2
+    assert runs[3].point == {"cluster.redos": "2", "cluster.iterations": "6"}
+    assert {run.config.clusters for run in runs} == {4}
+    command = train_command(runs[3], Path("/data"))
+    assert command[command.index("--data-root") + 1] == "/data"
+    assert "cluster.redos=2" in command
+
+
+def test_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("method: raw-kmeans\nclusters: 5\n")
+    with pytest.raises(ConfigError, match="would both write"):
+        plan(["raw-kmeans", str(tmp_path / "other.yaml")], [0], [], {}, "fashion-mnist")
+
+
+def test_an_unknown_method_or_setting_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no method 'raw-kmean'\. Did you mean raw-kmeans\?"):
+        plan(["raw-kmean"], [0], [], {}, None)
+    with pytest.raises(ConfigError, match="Did you mean redos"):
+        plan(["raw-kmeans"], [0], [], parse_grid(["cluster.redo=1"]), None)
+
+
+def make(run: Run) -> None:
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.yaml").write_text(to_yaml(run.config))
+    run.checkpoint.write_bytes(b"x")
+
+
+def test_another_run_in_its_folder_is_refused_with_what_differs() -> None:
+    (run,) = plan(["raw-kmeans"], [0], [], {}, "digits")
+    run.check_folder()
+    make(run)
+    run.check_folder()
+    (other,) = plan(["raw-kmeans"], [0], ["cluster.redos=3"], {}, "digits")
+    with pytest.raises(ConfigError, match="redos: 10 → 3"):
+        other.check_folder()
+    (renamed,) = plan(["raw-kmeans"], [0], ["data.validation=0.5"], {}, "digits")
+    with pytest.raises(ConfigError, match="validation"):
+        renamed.check_folder()
+
+
+def test_scores_count_until_the_checkpoint_is_newer() -> None:
+    import os
+
+    (run,) = plan(["raw-kmeans"], [0], [], {}, "digits")
+    assert not run.is_scored("train")
+    assert not run.is_trained()
+    make(run)
+    run.scores("train").write_text(json.dumps({}))
+    assert run.is_scored("train")
+    later = run.scores("train").stat().st_mtime_ns + 1_000_000
+    os.utime(run.checkpoint, ns=(later, later))
+    assert not run.is_scored("train")
+    assert not run.is_trained()  # what stands there is no checkpoint
