@@ -6,19 +6,15 @@ own, since its figures compare with no other's.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from evaluation.neighbours import NEIGHBOURS
 from evaluation.rows import MISSING, SD, Column, Row, all_keys, value
+from evaluation.terminal import is_narrow, printed, ruled_table
 
-WIDTH = 80
 # Behind a split that the method was fitted to; the legend explains it.
 FITTED = "*"
 ARROWS = {"up": " ↑", "down": " ↓", "": ""}
@@ -71,47 +67,32 @@ def render_terminal(rows: Sequence[Row]) -> str:
 
 def _block(rows: Sequence[Row]) -> str:
     labelled = any(value(row, column.key) is not None for row in rows for column in AGREEMENT)
-    text = io.StringIO()
-    console = Console(file=text, width=WIDTH, color_system=None)
-    console.print(Text(_heading("Results", rows, DATA, SEED)))
+    parts: list[Table | str] = [_heading("Results", rows, DATA, SEED)]
     if labelled:
         # Means with their deviations are twice as wide: two tables.
         half = len(AGREEMENT) // 2 if _are_means(rows) else len(AGREEMENT)
-        _print(console, "Agreement with the labels (higher is better)", AGREEMENT[:half], rows)
-        if AGREEMENT[half:]:
-            _print(console, "", AGREEMENT[half:], rows)
+        parts += _spaced("Agreement with the labels (higher is better)", AGREEMENT[:half], rows)
+        parts += _spaced("", AGREEMENT[half:], rows) if AGREEMENT[half:] else []
     else:
-        console.print("\nNo agreement with labels: these images have none.")
-    title = _heading("Internal metrics", rows, SPACE)
-    _print(console, title, [*_differing(rows, SPACE), *INTERNAL], rows)
+        parts += ["", "No agreement with labels: these images have none."]
+    parts += _spaced(_heading("Internal metrics", rows, SPACE), [*_differing(rows, SPACE), *INTERNAL], rows)
     criteria = [column for column in CRITERIA if any(value(row, column.key) is not None for row in rows)]
     if criteria:
         having = [row for row in rows if any(value(row, column.key) is not None for column in criteria)]
-        _print(console, "Own criterion of the method", criteria, having)
+        parts += _spaced("Own criterion of the method", criteria, having)
     title = _heading("Clusters and time", rows, THREADS, DEVICE)
-    _print(console, title, [*CLUSTERS, *_differing(rows, THREADS, DEVICE)], rows)
-    for line in [*_phases(rows), *_notes(rows), "", *_legend(rows, labelled)]:
-        console.print(Text(line))
-    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())
+    parts += _spaced(title, [*CLUSTERS, *_differing(rows, THREADS, DEVICE)], rows)
+    return printed([*parts, *_phases(rows), *_notes(rows), "", *_legend(rows, labelled)])
 
 
-def _print(console: Console, title: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+def _spaced(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> list[Table | str]:
+    """A table below an empty line, with narrower gaps where it needs the room."""
     wide = _table(title, columns, rows, gap=1)
-    room = console.options.update(width=10 * WIDTH)
-    fits = Measurement.get(console, room, wide).maximum <= WIDTH
-    console.print()
-    console.print(wide if fits else _table(title, columns, rows, gap=0))
+    return ["", wide if is_narrow(wide) else _table(title, columns, rows, gap=0)]
 
 
 def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], gap: int) -> Table:
-    table = Table(
-        title=Text(title) if title else None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, gap, 0, 0),
-    )
+    table = ruled_table(title, gap)
     shown = [METHOD, *_differing(rows, SEED), SPLIT, *columns]
     for column in shown:
         number = column.is_number(rows)
