@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from representations.neighbours import NearestSearch
+from clusterers.extension import nearest
+from representations.base import RepresentationError
 
 
 class InverseDistance:
@@ -28,9 +29,9 @@ class InverseDistance:
 
     def __init__(self, points: Float32[Tensor, "u d"], places: Float32[Tensor, "u e"], count: int) -> None:
         self.places = places
-        self._count = count
+        self._points = points
+        self._count = min(count, len(points))
         self._rows = {digest: row for row, digest in enumerate(_digests(points))}
-        self._search = NearestSearch(points)
 
     def transform(self, points: Float32[Tensor, "m d"]) -> Float32[Tensor, "m e"]:
         """The places of any points.
@@ -38,6 +39,8 @@ class InverseDistance:
         Raises:
             RepresentationError: when a value is not finite.
         """
+        if not bool(torch.isfinite(points).all()):
+            raise RepresentationError("new points must be finite; received NaN or infinity.")
         rows = torch.tensor([self._rows.get(digest, -1) for digest in _digests(points)], dtype=torch.int64)
         places = self.places[rows.clamp(min=0)]
         unknown = rows < 0
@@ -47,16 +50,15 @@ class InverseDistance:
 
     def between(self, points: Float32[Tensor, "m d"]) -> Float32[Tensor, "m e"]:
         """The places of any points by search alone."""
-        indices, distances = self._search.nearest(points, self._count)
-        nearest = distances[:, :1].double()
-        # In units of the nearest distance: no square overflows. The sums run in a fixed order, whatever the batch.
-        weights = (nearest / distances.double()).square()
+        squared, indices = nearest(points, self._points, self._count)
+        # In units of the nearest distance: nothing overflows. The sums run in a fixed order, whatever the batch.
+        weights = squared[:, :1] / squared
         total = torch.zeros(len(points), 1, dtype=torch.float64)
         places = torch.zeros(len(points), self.places.shape[1], dtype=torch.float64)
         for weight, index in zip(weights.T, indices.T, strict=True):
             total += weight[:, None]
             places += weight[:, None] * self.places[index]
-        return torch.where(nearest == 0, self.places[indices[:, 0]], (places / total).float())
+        return torch.where(squared[:, :1] == 0, self.places[indices[:, 0]], (places / total).float())
 
 
 def distinct_rows(

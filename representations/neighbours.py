@@ -1,7 +1,7 @@
-"""Nearest neighbours: of all points among themselves, and of any points among given ones.
+"""The nearest neighbours of all points among themselves.
 
-faiss finds the candidates. It expands the square of the distance, ‖x‖² + ‖y‖² − 2⟨x, y⟩, which loses digits and rounds
-differently by the size of a batch; so the differences of the coordinates decide among the candidates.
+faiss finds the candidates. It expands the square of the distance, ‖x‖² + ‖y‖² − 2⟨x, y⟩, which loses digits; so the
+differences of the coordinates decide among the candidates.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def neighbour_graph(points: Float[Tensor, "n d"], count: int) -> Neighbours:
     searched, candidates = vectors, min(count + SPARE, n)
     indices, squared = np.empty((n, count), np.int64), np.empty((n, count), np.float32)
     with ThreadPoolExecutor(faiss.omp_get_max_threads(), initializer=faiss.omp_set_num_threads, initargs=(1,)) as pool:
-        if n * n * dimensions > EXACT_WORK and count < MOST_CANDIDATES:
+        if n * n * dimensions > EXACT_WORK and dimensions > PROJECTED and count < MOST_CANDIDATES:
             projected = _projected(vectors, pool)
             enough = _candidates_needed(vectors, projected, count, pool)
             if enough is not None:
@@ -82,65 +82,20 @@ def neighbour_graph(points: Float[Tensor, "n d"], count: int) -> Neighbours:
     return Neighbours(torch.from_numpy(indices), torch.from_numpy(np.sqrt(squared) * np.float32(unit)))
 
 
-class NearestSearch:
-    """Exact nearest neighbours among `base`, whatever the batch in which they are asked for.
-
-    Args:
-        base: (n, d), finite values.
-    """
-
-    def __init__(self, base: Float[Tensor, "n d"]) -> None:
-        self._base = base
-        self._origin, self._unit = _frame(base)
-        self._vectors = _moved(base, self._origin, self._unit)
-        self._reach = float(np.sqrt(np.square(self._vectors).sum(axis=1).max(initial=0)))
-
-    def nearest(self, points: Float[Tensor, "m d"], count: int) -> Neighbours:
-        """The `count` nearest points of the base, or all of it where it is smaller.
-
-        Distances are computed in float64; of equal ones the lower index comes first. Where rounding could have kept a
-        neighbour from being a candidate, the search is repeated with more candidates.
-
-        Raises:
-            RepresentationError: when a value is not finite.
-        """
-        n, dimensions = self._base.shape
-        count = min(count, n)
-        queries = _moved(points, self._origin, self._unit)
-        # Error of the expanded square in float32: a sum of d products and two norms.
-        length = np.sqrt(np.square(queries.astype(np.float64)).sum(axis=1))
-        error = torch.from_numpy((dimensions + 4) * 2.0**-23 * (length + self._reach) ** 2)
-        indices = torch.empty(len(points), count, dtype=torch.int64)
-        distances = torch.empty(len(points), count)
-        open_rows, candidates = torch.arange(len(points)), min(2 * count + SPARE, n)
-        while len(open_rows):
-            approximate, found = faiss.knn(queries[open_rows.numpy()], self._vectors, candidates)
-            nearest, squared = _decided(points[open_rows], self._base, torch.from_numpy(found), count)
-            # All points that are no candidates lie beyond the last candidate, up to the error.
-            beyond = torch.from_numpy(approximate[:, -1]).double() - error[open_rows]
-            certain = (squared[:, -1] / self._unit**2 < beyond) | (candidates == n)
-            rows = open_rows[certain]
-            indices[rows], distances[rows] = nearest[certain], squared[certain].sqrt().float()
-            open_rows, candidates = open_rows[~certain], min(8 * candidates, n)
-        return Neighbours(indices, distances)
-
-
 def _frame(points: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], float]:
-    """The mean, and a power of two as the unit: about the one, in the other, squares neither overflow nor lose digits."""
+    """The mean, and a power of two as the unit: about the one, in the other, squares neither overflow nor vanish."""
     if not bool(torch.isfinite(points).all()):
         raise RepresentationError("neighbours need finite points; received NaN or infinity.")
-    total = torch.stack([block.double().sum(dim=0) for block in points.split(ROWS)]).sum(dim=0)
-    origin = total / len(points)
-    largest = max(float((block - origin).abs().max()) for block in points.split(ROWS))
+    # By numpy: one thread, so that not even the last digit depends on their number.
+    origin = torch.from_numpy(points.numpy().mean(axis=0, dtype=np.float64))
+    largest = max(float((block - origin).abs().max()) for block in torch.split(points, ROWS))
     return origin, float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
-def _moved(
-    points: Float[Tensor, "n d"], origin: Float[Tensor, " d"], unit: float
-) -> Float32[np.ndarray, "n d"]:
+def _moved(points: Float[Tensor, "n d"], origin: Float[Tensor, " d"], unit: float) -> Float32[np.ndarray, "n d"]:
     """The points about `origin` in units of `unit`."""
     moved = torch.empty(points.shape, dtype=torch.float32)
-    for target, block in zip(moved.split(ROWS), points.split(ROWS), strict=True):
+    for target, block in zip(torch.split(moved, ROWS), torch.split(points, ROWS), strict=True):
         target.copy_((block - origin) / unit)
     return moved.numpy()
 
@@ -166,7 +121,7 @@ def _projected(vectors: Float32[np.ndarray, "n d"], pool: ThreadPoolExecutor) ->
 def _candidates_needed(
     vectors: Float32[np.ndarray, "n d"], projected: Float32[np.ndarray, "n p"], count: int, pool: ThreadPoolExecutor
 ) -> int | None:
-    """How many nearest points in projection hold the sample's true neighbours, or None when too many would be needed."""
+    """How many nearest points in projection hold the sample's true neighbours; None where these are too many."""
     sample = np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64)
     true, close = pool.map(
         lambda space, k: faiss.knn(space[sample], space, k)[1], (vectors, projected), (count, MOST_CANDIDATES)
@@ -182,26 +137,13 @@ def _themselves_first(
     """The `count` nearest of the candidates that were found for `rows`, the rows themselves before all others."""
     own = np.arange(rows.start, rows.stop)
     # A point that its duplicates crowded out takes the last one's place.
-    found[(found != own[:, None]).all(axis=1), -1] = own[(found != own[:, None]).all(axis=1)]
+    crowded_out = (found != own[:, None]).all(axis=1)
+    found[crowded_out, -1] = own[crowded_out]
     found = np.sort(found, axis=1)
     queries, squared = vectors[rows], np.empty(found.shape, np.float32)
-    faiss.fvec_L2sqr_by_idx(
+    faiss.fvec_L2sqr_by_idx(  # type: ignore[attr-defined]
         *(faiss.swig_ptr(array) for array in (squared, queries, vectors, found)), vectors.shape[1], *found.shape
     )
     squared[found == own[:, None]] = -1
     nearest = np.argsort(squared, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(found, nearest, 1), np.maximum(np.take_along_axis(squared, nearest, 1), 0)
-
-
-def _decided(
-    points: Float[Tensor, "m d"], base: Float[Tensor, "n d"], found: Int64[Tensor, "m c"], count: int
-) -> tuple[Int64[Tensor, "m k"], Float[Tensor, "m k"]]:
-    """The `count` nearest of the candidates and their squared distances, float64."""
-    found = found.sort(dim=1).values
-    rows = max(2**24 // (found.shape[1] * base.shape[1]), 1)
-    parts = [
-        (point[:, None].double() - base[index].double()).square().sum(dim=2)
-        for point, index in zip(points.split(rows), found.split(rows), strict=True)
-    ]
-    squared, order = torch.cat(parts).sort(dim=1, stable=True)
-    return found.gather(1, order[:, :count]), squared[:, :count]

@@ -51,7 +51,7 @@ class PCA(Reducer):
             )
         if not bool(torch.isfinite(points).all()):
             raise RepresentationError("PCA needs finite points; received NaN or infinity.")
-        mean = torch.stack([block.double().sum(dim=0) for block in points.split(ROWS)]).sum(dim=0) / n
+        mean = torch.stack([block.double().sum(dim=0) for block in torch.split(points, ROWS)]).sum(dim=0) / n
         variances, components = _spectrum(points, mean)
         total = variances.sum()
         if total == 0 and self.settings.variance is not None:
@@ -75,12 +75,12 @@ class PCA(Reducer):
     def transform(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
         """Coordinates along the components, float32."""
         mean, components = self.arrays["mean"], self.arrays["components"]
-        return torch.cat([((block - mean) @ components.T).float() for block in points.split(ROWS)])
+        return torch.cat([((block - mean) @ components.T).float() for block in torch.split(points, ROWS)])
 
     def invert(self, places: Float[Tensor, "m e"]) -> Float[Tensor, "m d"]:
         """The points at these coordinates, float32: of all points with them the nearest to the mean."""
         mean, components = self.arrays["mean"], self.arrays["components"]
-        return torch.cat([(block.double() @ components + mean).float() for block in places.split(ROWS)])
+        return torch.cat([(block.double() @ components + mean).float() for block in torch.split(places, ROWS)])
 
     @property
     def title(self) -> str:
@@ -99,7 +99,7 @@ def _spectrum(points: Float[Tensor, "n d"], mean: Float[Tensor, " d"]) -> tuple[
         _, lengths, components = torch.linalg.svd(points - mean, full_matrices=False)
         return lengths.square() / max(n - 1, 1), components
     covariance = torch.zeros(dimensions, dimensions, dtype=torch.float64)
-    for block in points.split(ROWS):
+    for block in torch.split(points, ROWS):
         centred = block - mean
         covariance.addmm_(centred.T, centred)
     variances, directions = torch.linalg.eigh(covariance / max(n - 1, 1))

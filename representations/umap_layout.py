@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32, Float64
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from representations.base import RepresentationError
@@ -41,7 +41,7 @@ def lay_out(
         from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
 
     n, count = neighbours.indices.shape
-    random = np.random.RandomState(seed)  # noqa: NPY002: the library's type
+    random = np.random.RandomState(seed)  # the library's type
     # As the library has it: the fewer points, the less an epoch costs, and the more of them it needs.
     epochs = settings.epochs or (500 if n <= 10_000 else 200)
     a, b = find_ab_params(1.0, settings.min_dist)
@@ -99,7 +99,7 @@ def initial_places(
     edges.eliminate_zeros()
     places = None
     if len(points) > 4 * (dimensions + 1) and connected_components(edges, directed=False)[0] == 1:
-        places = _laplacian_eigenvectors(edges, dimensions)
+        places = _laplacian_eigenvectors(edges, dimensions, random)
     if places is None:
         places = _principal_components(points, dimensions)
     extent = np.abs(places).max()
@@ -107,7 +107,9 @@ def initial_places(
     return (10 / extent * places + noise if extent > 0 else noise).astype(np.float32)
 
 
-def _laplacian_eigenvectors(edges: scipy.sparse.csr_matrix, dimensions: int) -> Float64[np.ndarray, "n e"] | None:
+def _laplacian_eigenvectors(
+    edges: scipy.sparse.csr_matrix, dimensions: int, random: np.random.RandomState
+) -> Float64[np.ndarray, "n e"] | None:
     """Eigenvectors 2 to e + 1 of the normalised Laplacian I − D^(−½) W D^(−½); None where they do not converge."""
     scale = scipy.sparse.diags(1 / np.sqrt(np.asarray(edges.sum(axis=0), dtype=np.float64).ravel()))
     count = dimensions + 1
@@ -120,8 +122,10 @@ def _laplacian_eigenvectors(edges: scipy.sparse.csr_matrix, dimensions: int) -> 
                 which="LA",
                 ncv=3 * count,
                 tol=1e-5,
-                v0=np.ones(edges.shape[0]),
+                v0=random.normal(size=edges.shape[0]),
                 maxiter=500,
+                # It begins anew at random where it has found a whole invariant subspace.
+                rng=np.random.default_rng(random.randint(2**31)),
             )
     except ArpackError:
         return None
@@ -145,7 +149,7 @@ def _numba_threads(count: int) -> Iterator[None]:
     import numba
 
     before = numba.get_num_threads()
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     try:
         yield
     finally:
