@@ -6,15 +6,30 @@ a figure of quality against time, into the folder --out; progress goes to stderr
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.console import Console
 
+from comparison.hyperparameters import log_hyperparameters
+from comparison.plan import Run, parse_grid, parse_seeds, plan
+from comparison.schedule import Schedule
+from configs.load import ConfigError
 from engine.run_folder import CHECKPOINTS
-from evaluation.reported import FORMATS
+from evaluation.figures.files import draw_files
+from evaluation.figures.quality_time import quality_time
+from evaluation.reported import FORMATS, render_reported
+from evaluation.rows import Row
+from evaluation.seeds import over_seeds
+from storage.atomic import write_atomically
+
+ENDINGS = {"table": ".txt", "markdown": ".md", "csv": ".csv", "json": ".jsonl", "latex": ".tex"}
+METRICS = ("ari", "nmi")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True, highlight=False, markup=False)
@@ -40,3 +55,70 @@ def main(
     """Train, score and compare systems."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or min(2, cores)
+    if format_ not in FORMATS:
+        raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
+    try:
+        runs = plan(systems, parse_seeds(seeds), set_ or [], parse_grid(grid or []), data, split or [])
+        for run in runs:
+            run.check_folder()
+    except ConfigError as error:
+        raise leave([str(error)]) from error
+    schedule = Schedule(runs, jobs, max(1, cores // jobs), say, data_root)
+    try:
+        schedule.carry_out()
+    except KeyboardInterrupt as error:
+        raise leave(["interrupted; the states are saved. The same command goes on."], 130) from error
+    rows = {run.name: scores(run) for run in runs if any(run.is_scored(split) for split in run.splits)}
+    problems = [f"{name}: {problem}" for name, problem in schedule.failures.items()]
+    means = over_seeds([row for found in rows.values() for row in found])
+    if means:
+        try:
+            write_tables(means, out)
+        except OSError as error:
+            problems.append(f"cannot write into {out}: {error.strerror or error}. --out names another folder.")
+        if grid:
+            log_hyperparameters(out / "hparams", runs, {name: found[0] for name, found in rows.items()})
+            say(f"grid: tensorboard --logdir {out / 'hparams'}")
+        print(render_reported(means, format_))
+    if problems:
+        raise leave(problems, 1)
+
+
+def scores(run: Run) -> list[Row]:
+    """The rows of a run's splits, as eval.py wrote them."""
+    return [json.loads(run.scores(split).read_text("utf-8")) for split in run.splits if run.is_scored(split)]
+
+
+def write_tables(rows: Sequence[Row], folder: Path) -> None:
+    """The table in every format, all values as CSV, and the figure of quality against time.
+
+    Raises:
+        OSError: when the folder cannot be written.
+    """
+    for name in FORMATS:
+        text = (render_reported(rows, name) + "\n").encode()
+        write_atomically(folder / f"table{ENDINGS[name]}", partial(_fill, text))
+    drawn = draw_files({"quality_time": lambda: quality_time(rows, METRICS)}, folder)
+    say(f"tables and figure: {folder}")
+    if drawn.problem:
+        say(drawn.problem)
+
+
+def _fill(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
+def say(text: str) -> None:
+    """Tell the user, on stderr."""
+    console.print(text, soft_wrap=True)
+
+
+def leave(problems: Sequence[str], code: int = 2) -> typer.Exit:
+    """Say on stderr what went wrong, and the exit that carries `code`."""
+    for problem in problems:
+        say(problem)
+    return typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

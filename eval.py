@@ -58,8 +58,16 @@ def main(
         list[int] | None, typer.Option(metavar="N", help="Score the clusters merged into N broader ones as well.")
     ] = None,
     classify: Annotated[
-        bool, typer.Option("--classify", help="Train random forests on the clusters; score them on the test split.")
-    ] = False,
+        list[str] | None,
+        typer.Option(
+            metavar="FEATURES",
+            help="Train a random forest on what was fitted and score it on the test split: on the pixels and the "
+            "cluster (add), on the cluster alone (replace), or on the pixels alone (pixels).",
+        ),
+    ] = None,
+    neighbours: Annotated[
+        bool, typer.Option(help="Score nearest neighbours, which takes longest in many dimensions.")
+    ] = True,
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Print the metric table of checkpoints."""
@@ -80,17 +88,17 @@ def main(
         for name in splits_to_score(split, fitted.config.data.split):
             try:
                 predictions = fitted.predict(name, data, data_root)
-                rows.append(score(fitted, predictions))
+                rows.append(score(fitted, predictions, neighbours))
                 if figures is not None:
                     draw_into(figures / f"{path.resolve().parent.name}-{name}", predictions, checkpoint)
                 for groups in broader or []:
-                    row = score(fitted, merged(predictions, groups))
+                    row = score(fitted, merged(predictions, groups), neighbours)
                     rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": None})
             except PROBLEMS as error:
                 problems.append(str(error))
         if classify:
             try:
-                forests = fitted.classify(data, data_root)
+                forests = fitted.classify(classify, data, data_root)
                 console.print(f"\n{fitted.config.title}, seed {fitted.config.seed}\n{forests.text}", soft_wrap=True)
                 rows = [{**row, **forests.accuracies} if is_test_of(row, path) else row for row in rows]
             except PROBLEMS as error:
@@ -138,11 +146,11 @@ class Fitted:
         check_images(images, self.checkpoint, self.path)
         return predict(self.method, images)
 
-    def classify(self, other: str | None, data_root: Path | None) -> Forests:
+    def classify(self, features: Sequence[str], other: str | None, data_root: Path | None) -> Forests:
         """Random forests on pixels and clusters of what it was fitted to, scored on the test split."""
         train = self.predict(self.config.data.split, other, data_root)
         test = self.predict("test", other, data_root)
-        scores = clusters_as_features(train, test, self.config.seed)
+        scores = clusters_as_features(train, test, self.config.seed, features=features)
         accuracies = {f"rf_accuracy_{name}": found.accuracy for name, found in scores.items()}
         return Forests(render_classifiers(scores, test.images.class_names), accuracies)
 
@@ -158,11 +166,11 @@ class Fitted:
         return bool(part_of_all or images.fingerprint == fitted["fingerprint"])
 
 
-def score(fitted: Fitted, predictions: Predictions) -> Row:
+def score(fitted: Fitted, predictions: Predictions, neighbours: bool) -> Row:
     """The row of one run and one set of images."""
     images, environment = predictions.images, fitted.checkpoint.environment
     return make_row(
-        evaluate(predictions),
+        evaluate(predictions, neighbours),
         title=fitted.config.title,
         method=fitted.config.method,
         data=images.name,
@@ -176,6 +184,7 @@ def score(fitted: Fitted, predictions: Predictions) -> Row:
         checkpoint=str(fitted.path),
         peak_memory=fitted.checkpoint.loop.peak_memory,
         notes=(*fitted.checkpoint.data.get("notes", ()), *fitted.method.notes),
+        report=None if fitted.config.report is None else fitted.config.report.row,
         reported=fitted.reported(images.split),
     )
 

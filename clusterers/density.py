@@ -10,7 +10,6 @@ from typing import final
 
 import torch
 from jaxtyping import Float, Int64
-from sklearn.cluster import HDBSCAN
 from torch import Tensor
 
 from clusterers.base import ClusteringError
@@ -39,7 +38,9 @@ class DBSCANClusterer(TransductiveClusterer):
                 f"{len(points)}. Set points to {len(points)} or less, or give a radius."
             )
         found = dbscan(points, core, radius)
-        return Partition(noise_last(found), {"noise": count_noise(found), "radius": torch.tensor(radius)})
+        return Partition(
+            noise_last(found), {"noise": count_noise(found), "radius": torch.tensor(radius, dtype=torch.float64)}
+        )
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -62,6 +63,8 @@ class HDBSCANClusterer(TransductiveClusterer):
                 f"HDBSCAN measures density by {self.settings.points} neighbours, but there are {len(points)} points. "
                 f"Set points to {len(points)} or less."
             )
+        from sklearn.cluster import HDBSCAN  # here, since it takes seconds that other methods need not spend
+
         model = HDBSCAN(min_cluster_size=smallest, min_samples=self.settings.points, copy=True)
         found = torch.from_numpy(model.fit_predict(points.double().numpy())).long()
         return Partition(noise_last(found), {"noise": count_noise(found)})

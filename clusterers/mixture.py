@@ -12,8 +12,6 @@ from typing import Final, final
 
 import torch
 from jaxtyping import Float, Float64
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from clusterers.base import Clusterer, Clustering, ClusteringError
@@ -38,6 +36,10 @@ class GMMClusterer(Clusterer):
 
     def fit(self, points: Float[Tensor, "n d"], k: int, seed: int) -> None:
         check_clusters("GMM", points, k)
+        # Here, since they take seconds that other methods need not spend.
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
         mixture = GaussianMixture(
             k,
             covariance_type=COVARIANCES[self.settings.covariance],

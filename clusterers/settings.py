@@ -61,6 +61,7 @@ class DBSCANSettings(Settings):
     points: PositiveInt = 10
     """Within the radius, itself included, that make a point a core point."""
     subset: PositiveInt = 60_000
+    """Time grows with its square: about 20 s in 10 dimensions, minutes in 784. Memory does not."""
 
 
 class HDBSCANSettings(Settings):
@@ -71,7 +72,9 @@ class HDBSCANSettings(Settings):
     """Smallest cluster, as a share of the points."""
     points: PositiveInt = 10
     """Neighbours whose distance measures the density."""
-    subset: PositiveInt = 60_000
+    subset: PositiveInt = 20_000
+    """Time grows with its square and the dimensions: 60,000 points take about half a minute in 10 dimensions, hours in
+    784."""
 
 
 class SOMSettings(Settings):

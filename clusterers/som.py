@@ -39,7 +39,7 @@ class SOMClusterer(Clusterer):
         check_clusters("SOM", points, k)
         grid = unit_grid(k, self.settings.rows)
         units = spread_on_principal_plane(points, grid)
-        widest = max(float(grid.max()) / 2, LAST_WIDTH)
+        widest = (float(grid.max()) + 1) / 2
         on_grid = (grid[:, None] - grid).square().sum(dim=2)  # (k, k) squared distances
         x = points.double()
         for done in range(self.settings.passes):
@@ -94,10 +94,11 @@ def spread_on_principal_plane(points: Float[Tensor, "n d"], grid: Float64[Tensor
 
     The grid's longer side lies along the first component.
     """
-    x = points.double()
-    mean = x.mean(dim=0)
-    variances, axes = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))  # ascending
-    count = min(2, x.shape[1])
+    centred = points.to(torch.float64, copy=True)
+    mean = centred.mean(dim=0)
+    centred -= mean
+    variances, axes = torch.linalg.eigh(centred.T @ centred / len(centred))  # ascending
+    count = min(2, points.shape[1])
     sides = axes[:, -count:].flip(1) * variances[-count:].flip(0).clamp(min=0).sqrt()  # (d, count), longer first
     # An axis has two directions: the larger entries point up, so that the map never depends on the solver.
     sides = sides * _sign_of_largest(sides)

@@ -22,10 +22,11 @@ def train_command(run: Run, data_root: Path | None) -> list[str]:
 
 def score_command(run: Run, split: str, data_root: Path | None) -> list[str]:
     """The command that scores one split of the finished run, as one line of JSON into `run.scores(split)`."""
-    classify = run.config.report is not None and run.config.report.classify and split == "test"
+    forests = run.config.report is not None and run.config.report.classify and split == "test"
+    classify = ["--classify", "add", "--classify", "replace"] if forests else []
     return [
         sys.executable, str(ROOT / "eval.py"), str(run.checkpoint), "--split", split, "--format", "json",
-        "--output", str(run.scores(split)), *(["--classify"] if classify else []), *_root(data_root),
+        "--output", str(run.scores(split)), "--no-neighbours", *classify, *_root(data_root),
     ]  # fmt: skip
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 
 from evaluation.errors import EvaluationError
@@ -65,6 +63,9 @@ def clusters_as_features(
     unknown = sorted(set(features) - set(FEATURES))
     if unknown:
         raise EvaluationError(f"unknown features {', '.join(unknown)}; choose among {', '.join(FEATURES)}.")
+    # Here, since it takes seconds that other scores need not spend.
+    from sklearn.ensemble import RandomForestClassifier
+
     scores = {}
     for kind in features:
         forest = RandomForestClassifier(trees, random_state=seed, n_jobs=torch.get_num_threads())
@@ -76,6 +77,8 @@ def clusters_as_features(
 
 def score(true: Int64[np.ndarray, " n"], given: Int64[np.ndarray, " n"], classes: int) -> ClassifierScore:
     """The scores of a classifier that gave the classes `given`, (n,), to images of the classes `true`, (n,)."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     labels = np.arange(classes)
     precision, recall, f1, support = precision_recall_fscore_support(true, given, labels=labels, zero_division=0)
     confusion = confusion_matrix(true, given, labels=labels)

@@ -12,14 +12,15 @@ from evaluation.predictions import Predictions
 AGREEMENT = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness")
 
 
-def evaluate(predictions: Predictions) -> dict[str, float | int | str | None]:
+def evaluate(predictions: Predictions, neighbours: bool = True) -> dict[str, float | int | str | None]:
     """Every metric that applies to `predictions`, in the tables' order; None where one does not.
 
     `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, silhouette, silhouette_space,
     davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max`. Those that compare with classes
     are None without labels, and the method's own criteria follow (inertia, log_likelihood, bic).
     `size_min` and `size_max` are over all k clusters, so 0 when one is empty.
-    All are exact: nothing is sampled.
+    All are exact: nothing is sampled. Without `neighbours`, neighbour_purity is None: in many dimensions it takes
+    longer than all others.
 
     Raises:
         EvaluationError: parts of different lengths, clusters outside 0 to k - 1, or an embedding that is not
@@ -41,7 +42,7 @@ def evaluate(predictions: Predictions) -> dict[str, float | int | str | None]:
         "silhouette_space": predictions.space,
         "davies_bouldin": davies_bouldin(embedding, clusters),
         "calinski_harabasz": calinski_harabasz(embedding, clusters),
-        "neighbour_purity": None if classes is None else neighbour_purity(embedding, classes),
+        "neighbour_purity": neighbour_purity(embedding, classes) if neighbours and classes is not None else None,
         "size_min": int(sizes.min()),
         "size_max": int(sizes.max()),
         **predictions.criteria,

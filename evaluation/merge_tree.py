@@ -81,7 +81,8 @@ def merged(predictions: Predictions, groups: int) -> Predictions:
     """`predictions` with the clusters merged into `groups` broader ones.
 
     An image goes where its cluster goes. A group's probability is the sum of its clusters', its centroid their mean
-    weighted by their images. Nothing decodes such a centroid.
+    weighted by their images. Nothing decodes such a centroid, and the
+    method's own criterion is not that of the groups.
 
     Raises:
         EvaluationError: as `cut`.
@@ -101,6 +102,7 @@ def merged(predictions: Predictions, groups: int) -> Predictions:
         clusters=groups,
         centroids=centroids,
         decoded_centroids=None,
+        criteria={},
     )
 
 

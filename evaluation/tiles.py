@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
-from torchvision.utils import make_grid
 
 WHITE = 255
 
 
 def grid(images: UInt8[Tensor, "n c h w"], columns: int, gap: int) -> UInt8[Tensor, "3 height width"]:
     """The images row by row, `gap` white pixels around each; places that are left over are white."""
-    tiled: Tensor = make_grid(to_rgb(images), nrow=columns, padding=gap, pad_value=WHITE)
-    return tiled
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    cells = torch.nn.functional.pad(padded(to_rgb(images), rows * columns), (gap, 0, gap, 0), value=WHITE)
+    tiled = rearrange(cells, "(row column) c h w -> c (row h) (column w)", row=rows)
+    return torch.nn.functional.pad(tiled, (0, gap, 0, gap), value=WHITE)
 
 
 def to_rgb(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 h w"]:

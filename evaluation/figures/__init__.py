@@ -47,5 +47,9 @@ def draw(predictions: Predictions, folder: Path, history: Sequence[Mapping[str, 
     Raises:
         OSError: the folder cannot be made.
     """
-    figures = {name: partial(function, predictions) for name, function in FIGURES.items()}
-    return draw_files({**figures, "learning_curves": partial(learning_curves, history)}, folder)
+    figures: dict[str, Callable[[], Figure | None]] = {
+        name: partial(function, predictions) for name, function in FIGURES.items()
+    }
+    if history:
+        figures["learning_curves"] = partial(learning_curves, history)
+    return draw_files(figures, folder)

@@ -1,0 +1,64 @@
+"""The exact silhouette by blocks beside scikit-learn's: `python -m benchmarks.silhouette`.
+
+Each way and each space runs in a process of its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import torch
+import typer
+from sklearn.metrics import silhouette_score
+
+from clusterers.kmeans import kmeans
+from configs.schema import KMeansSettings
+from data.sources import load
+from engine.memory import peak_memory
+from evaluation.internal import silhouette
+from models.normalise import unit_pixels
+from representations.pca import PCA
+from representations.settings import PCASettings
+
+WAYS = {"ours": silhouette, "scikit-learn": lambda x, labels: silhouette_score(x.numpy(), labels.numpy())}
+
+
+def main(
+    data: Annotated[str, typer.Option(help="A data set's name or path.")] = "fashion-mnist",
+    way: Annotated[str | None, typer.Option(help="Only this one, in this process.")] = None,
+    dimensions: Annotated[int, typer.Option(help="With --way: 0 for pixels, else of PCA.")] = 0,
+) -> None:
+    """Seconds, value and peak memory of both ways, on pixels and on ten principal components."""
+    if way is not None:
+        print(measure(data, way, dimensions), flush=True)
+        return
+    print(f"{torch.get_num_threads()} threads\n")
+    print("| space | way | seconds | silhouette | memory above the data, MiB |")
+    print("|---|---|--:|--:|--:|")
+    for size in (0, 10):
+        for name in WAYS:
+            command = [sys.executable, "-m", "benchmarks.silhouette", "--data", data, "--way", name]
+            print(subprocess.check_output([*command, "--dimensions", str(size)], text=True).strip(), flush=True)
+
+
+def measure(data: str, way: str, dimensions: int) -> str:
+    """A line of the table."""
+    x = unit_pixels(load(data).images).flatten(1)
+    if dimensions:
+        pca = PCA(PCASettings(components=dimensions))
+        pca.fit(x, 0)
+        x = pca.transform(x)
+    labels = kmeans(x, 10, KMeansSettings(redos=1, iterations=10), 0).labels
+    before = peak_memory(torch.device("cpu"))
+    begin = time.perf_counter()
+    value = WAYS[way](x, labels)
+    seconds = time.perf_counter() - begin
+    above = peak_memory(torch.device("cpu")) - before
+    return f"| {len(x):,} × {x.shape[1]} | {way} | {seconds:.1f} | {value:.4f} | {above:.0f} |"
+
+
+if __name__ == "__main__":
+    typer.run(main)
