@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Float64, Int
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from clusterers.base import ClusteringError
@@ -26,6 +27,7 @@ from clusterers.transductive import Partition, TransductiveClusterer
 from configs.schema import KMeansSettings
 
 DENSE = 1000  # up to so many points all eigenvectors are computed, which then is quicker and always works
+RESTARTS = 1000  # of the search for eigenvectors, a few minutes among 60,000 points
 MOST_EDGES = 30_000_000  # of the graph, about 1 GB
 
 
@@ -126,7 +128,23 @@ def leading(
         return vectors
     deflated = LinearOperator((n, n), matvec=lambda x: symmetric @ x - 2 * known @ (known.T @ x), dtype=np.float64)
     random = np.random.default_rng(seed)
-    start = random.standard_normal(n)
-    found = eigsh(deflated, count, which="LA", v0=start, ncv=max(4 * count, 40), tol=1e-6, rng=random)
-    largest: Float64[np.ndarray, "n {count}"] = found[1][:, ::-1]
+    try:
+        # Threads would change the rounding, and gain nothing on vectors of this length.
+        with threadpool_limits(1, user_api="blas"):
+            _, found = eigsh(
+                deflated,
+                count,
+                which="LA",
+                v0=random.standard_normal(n),
+                ncv=min(max(4 * count, 40), n),
+                maxiter=RESTARTS,
+                tol=1e-6,
+                rng=random,
+            )
+    except ArpackNoConvergence as error:
+        raise ClusteringError(
+            f"Spectral clustering: the eigenvectors of the graph of {n:,} points were not found in {RESTARTS:,} "
+            "restarts: its parts hardly hang together. Take more neighbours or a smaller subset."
+        ) from error
+    largest: Float64[np.ndarray, "n {count}"] = found[:, ::-1]
     return largest

@@ -171,6 +171,15 @@ def test_a_subset_is_named_and_reaches_all_points(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SUBSET_CLUSTERERS)
+def test_a_point_of_the_fit_keeps_its_cluster(name: str) -> None:
+    points, _ = three_blobs(150)
+    clusterer = build(name, subset=100)
+    clusterer.fit(points + 30, 3, seed=0)
+    assert clusterer.clusters == 3
+    assert torch.equal(clusterer.assign(clusterer.arrays["points"]).labels, clusterer.arrays["labels"])
+
+
+@pytest.mark.parametrize("name", SUBSET_CLUSTERERS)
 def test_a_subset_that_holds_all_points_is_not_named(name: str, fitted: dict[str, Clusterer]) -> None:
     assert not any("drawn" in note for note in fitted[name].notes)
     assert fitted[name].notes[-1] == "other images: nearest neighbour (1-NN)"

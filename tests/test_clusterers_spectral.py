@@ -99,6 +99,13 @@ def test_too_many_parts_for_memory_are_refused(monkeypatch: pytest.MonkeyPatch) 
         clustered(points, 2, neighbours=4)
 
 
+def test_eigenvectors_that_are_not_found_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spectral, "DENSE", 0)
+    monkeypatch.setattr(spectral, "RESTARTS", 1)
+    with pytest.raises(ClusteringError, match="of 300 points were not found in 1 restarts"):
+        clustered(ring(300), 3, neighbours=3)
+
+
 def test_fewer_different_points_than_clusters() -> None:
     clusterer, labels = clustered(torch.zeros(20, 2), 3)
     assert clusterer.clusters <= 3
