@@ -13,6 +13,7 @@ from typing import Final, final
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
+from torch.nn.functional import pad
 
 from clusterers.base import Clusterer, Clustering, ClusteringError
 from clusterers.checks import check_clusters, check_points
@@ -20,6 +21,7 @@ from clusterers.settings import GMMSettings
 
 COVARIANCES: Final = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
 BLOCK = 1024  # points at a time
+ROW = 16  # numbers in a row are a multiple of it
 
 
 @final
@@ -99,29 +101,31 @@ class GMMClusterer(Clusterer):
     def joint_log_density(self, points: Float[Tensor, "m d"]) -> Float64[Tensor, "m k"]:
         """log weight + log density of every component.
 
-        Blocks have one size, the last is filled up with zeros: the rounding of a matrix product depends on its shape.
+        The rounding of a matrix product depends on its shape, and on where in memory a row begins. So blocks have one
+        size, and one that begins every row alike; they are filled up with zeros.
         """
+        d = points.shape[1]
         result = torch.empty(len(points), self.clusters, dtype=torch.float64)
+        block = torch.zeros(BLOCK, d + -d % ROW, dtype=torch.float64)
         for first in range(0, len(points), BLOCK):
             rows = points[first : first + BLOCK]
-            block = torch.zeros(BLOCK, points.shape[1], dtype=torch.float64)
-            block[: len(rows)] = rows
-            result[first : first + BLOCK] = self._block_log_density(block)[: len(rows)]
+            block[: len(rows), :d] = rows
+            for component in range(self.clusters):
+                density = self._log_density(block, component, d)[: len(rows)]
+                result[first : first + BLOCK, component] = self.arrays["weights"][component].log() + density
         return result
 
-    def _block_log_density(self, x: Float64[Tensor, "b d"]) -> Float64[Tensor, "b k"]:
-        d = x.shape[1]
-        columns = []
-        for component, (weight, mean) in enumerate(zip(self.arrays["weights"], self.arrays["means"], strict=True)):
-            factor = self._factor(component)
-            # The precision is factor · factorᵀ, so that its half log-determinant is the sum of log diagonal entries.
-            if factor.ndim == 2:
-                whitened, half_log_det = (x - mean) @ factor, factor.diagonal().log().sum()
-            else:
-                whitened, half_log_det = (x - mean) * factor, factor.log().expand(d).sum()
-            log_density = half_log_det - 0.5 * (whitened.square().sum(dim=1) + d * math.log(2 * math.pi))
-            columns.append(weight.log() + log_density)
-        return torch.stack(columns, dim=1)
+    def _log_density(self, x: Float64[Tensor, "b padded"], component: int, d: int) -> Float64[Tensor, " b"]:
+        """Of one component, for points whose dimensions from the d-th on are 0."""
+        width = x.shape[1] - d
+        mean = pad(self.arrays["means"][component], (0, width))
+        factor = self._factor(component)
+        # The precision is factor · factorᵀ, so that its half log-determinant is the sum of log diagonal entries.
+        if factor.ndim == 2:
+            whitened, half_log_det = (x - mean) @ pad(factor, (0, width, 0, width)), factor.diagonal().log().sum()
+        else:
+            whitened, half_log_det = (x - mean) * pad(factor.expand(d), (0, width)), factor.log().expand(d).sum()
+        return half_log_det - 0.5 * (whitened.square().sum(dim=1) + d * math.log(2 * math.pi))
 
     def _factor(self, component: int) -> Float64[Tensor, "*shape"]:
         """Cholesky factor of a component's precision: (d, d), or its diagonal, (d,), or one number for all, ()."""

@@ -1,9 +1,13 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next step, not in the middle of one."""
+"""Ctrl-C and SIGTERM as a wish to stop at the next step, not in the middle of one; within a fit, at once."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+from engine.errors import Interrupted
 
 
 class StopWish:
@@ -11,6 +15,7 @@ class StopWish:
 
     def __init__(self) -> None:
         self.wished = False
+        self._at_once = False
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> StopWish:
@@ -24,7 +29,18 @@ class StopWish:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within the block a wish is fulfilled where it comes, by `Interrupted`: for work that leaves nothing half done."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.wished and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.wished = True
+        if self._at_once:
+            raise Interrupted

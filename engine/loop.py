@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,7 +165,9 @@ class Loop:
     def _fit(self, phase: FitPhase) -> None:
         self.display.start(phase.name, None)
         begin = time.perf_counter()
-        phase.fit()
+        # A fit can take minutes and saves nothing on its way. Several processes stop together, after it.
+        with self._stop.at_once() if self.processes.count == 1 else nullcontext():
+            phase.fit()
         seconds = time.perf_counter() - begin
         self.state.history.append({"phase": phase.name, "step": self.state.global_step, "seconds": seconds})
         self.display.finish(f"{phase.name}: done in {seconds:.1f} s")

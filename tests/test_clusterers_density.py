@@ -69,8 +69,9 @@ def test_links_hold_over_blocks_and_end_at_the_radius() -> None:
 
 
 def test_links_are_exact_far_from_the_origin() -> None:
-    pairs = torch.tensor([[0.0], [1.0], [3.0]]).expand(3, 20) / 20**0.5 + 4096
-    assert linked(pairs, 1.01).tolist() == [0, 0, 1]
+    # So many points in so many dimensions that faiss would expand the square, and lose these distances in 10^10.
+    places = torch.tensor([0.0, 1.0, 3.0]).repeat(100)[:, None].expand(300, 600) / 600**0.5 + 4096
+    assert linked(places, 1.05).tolist() == [0, 0, 1] * 100
 
 
 def test_core_distances_by_hand() -> None:

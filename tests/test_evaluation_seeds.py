@@ -19,8 +19,9 @@ def row(seed: int, acc: float | None, split: str = "train", threads: int = 2) ->
     last = {"silhouette_space": "latent (10-d)", "davies_bouldin": 1.0, "calinski_harabasz": 9.0}
     return make_row(
         {**metrics, **more, **last, "size_min": 5 + seed, "size_max": 20},
-        method="dec", data="digits", split=split, fitted=split == "train", seed=seed,
+        title="dec", method="dec", data="digits", split=split, fitted=split == "train", seed=seed, k_asked=10,
         seconds={"pretrain": 10.0 + seed, "cluster": 5.0}, threads=threads, device="cpu", checkpoint=f"s{seed}.pt",
+        peak_memory=1000.0 + seed, notes=(f"note {seed % 2}",), report="A: DEC", reported={"nmi": 0.6},
     )  # fmt: skip
 
 
@@ -34,6 +35,16 @@ def test_mean_and_sample_deviation_by_hand() -> None:
     assert summary["seconds_pretrain_sd"] == 1
     assert (summary["seed"], summary["runs"]) == ("0, 1, 2", 3)
     assert "checkpoint" not in summary
+    assert summary["notes"] == "note 0; note 1"
+    assert summary["reported_nmi"] == 0.6
+    assert "reported_nmi_sd" not in summary
+    assert summary["k"] == 10
+
+
+def test_a_number_of_clusters_that_differs_has_a_mean() -> None:
+    rows = [{**row(0, 0.5), "k": 8}, {**row(1, 0.5), "k": 9}]
+    (summary,) = over_seeds(rows)
+    assert (summary["k"], summary["k_asked"]) == (8.5, 10)
 
 
 def test_only_runs_of_one_thing_are_averaged() -> None:

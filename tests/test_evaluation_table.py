@@ -50,11 +50,17 @@ def row(
 ) -> Row:
     return make_row(
         {**METRICS, "silhouette_space": space, **changed},
+        title=method,
         method=method,
         data=data,
         split=split,
         fitted=split == "train",
         seed=seed,
+        k_asked=10,
+        peak_memory=812.0,
+        notes=(),
+        report=None,
+        reported={},
         seconds={"pretrain": 100.25, "cluster": 20.5} if seconds is None else seconds,
         threads=2,
         device="cpu",
@@ -68,8 +74,9 @@ def unlabelled(**changed: Any) -> Row:
 
 def test_a_row_names_protocol_time_and_machine() -> None:
     made = row()
-    assert list(made)[:5] == ["method", "data", "split", "protocol", "seed"]
-    assert list(made)[-6:] == [*("seconds", "seconds_pretrain", "seconds_cluster", "threads", "device", "checkpoint")]
+    assert list(made)[:6] == ["title", "method", "data", "split", "protocol", "seed"]
+    time, machine = ("seconds", "seconds_pretrain", "seconds_cluster"), ("threads", "device", "peak_memory_mb")
+    assert list(made)[-9:] == [*time, *machine, "notes", "report", "checkpoint"]
     assert made["protocol"] == "transductive"
     assert row(split="test")["protocol"] == "held out"
     assert made["seconds"] == 120.75
@@ -116,11 +123,11 @@ def test_markdown_by_hand() -> None:
     lines = render([row(), unlabelled(method="a|b_c")], "markdown").split("\n")
     assert lines[0] == (
         "| Method | Data | Split | Protocol | Seed | k | k used | ACC ↑ | NMI ↑ | ARI ↑ | AMI ↑ | Purity ↑ "
-        "| Silhouette ↑ | Space | Seconds ↓ | Threads | Device |"
+        "| Silhouette ↑ | Space | Seconds ↓ | Threads | Device | Peak MiB ↓ | Notes |"
     )
     assert lines[2] == (
         "| dec | toys | train | transductive | 0 | 10 | 9 | 0.523 | 0.500 | -0.013 | 0.250 | 0.625 "
-        "| 0.125 | latent (10-d) | 120.8 | 2 | cpu |"
+        "| 0.125 | latent (10-d) | 120.8 | 2 | cpu | 812 | – |"
     )
     assert lines[3].startswith(r"| a\|b\_c | toys | train | transductive | 0 | 10 | 9 | – | – |")
     assert lines[1].split("|")[1:4] == [" :--- ", " :--- ", " :--- "]
@@ -129,7 +136,7 @@ def test_markdown_by_hand() -> None:
 def test_latex_by_hand() -> None:
     text = render([row(method=r"a_b & 50% \x~", ari=None)], "latex")
     lines = text.split("\n")
-    assert lines[1] == r"\begin{tabular}{llllrrrrrrrrrlrrl}"
+    assert lines[1] == r"\begin{tabular}{llllrrrrrrrrrlrrlrr}"
     assert lines[3].startswith(r"Method & Data & Split & Protocol & Seed & k & k used & ACC $\uparrow$ &")
     assert r"Seconds $\downarrow$" in lines[3]
     assert lines[5].startswith(r"a\_b \& 50\% \textbackslash{}x\textasciitilde{} & toys & train &")
@@ -144,7 +151,7 @@ def test_the_terminal_shows_three_tables_and_says_what_labels_were_for() -> None
     assert lines[0] == ["Results,", "data:", "toys,", "seed:", "0"]
     assert ["dec", "train*", *SHOWN] in lines
     assert ["dec", "test", "0.125", "1.500", "12345.7"] in lines
-    assert ["dec", "train*", "60000", "10", "9", "0", "9876", "120.8"] in lines
+    assert ["dec", "train*", "60000", "10", "9", "0", "9876", "120.8", "812"] in lines
     for title in ("Agreement with the labels", "Internal metrics, space: latent (10-d)", "Clusters and time"):
         assert title in text
     assert "dec: pretrain 100.2, cluster 20.5" in text
@@ -172,7 +179,7 @@ def test_the_terminal_keeps_to_80_columns_and_never_cuts_a_number(space: str) ->
     assert any(line[1:] == ["12345", "test", *SHOWN] and "…" in line[0] for line in lines)
     assert any(line[-8:] == ["–"] * 8 for line in lines)
     assert any(line[-3:] == ["0.125", "1.500", "12345.7"] and line[0].startswith("umap") for line in lines)
-    assert any(line[-5:] == ["10", "9", "0", "9876", "120.8"] for line in lines)
+    assert any(line[-6:] == ["10", "9", "0", "9876", "120.8", "812"] for line in lines)
 
 
 def test_the_terminal_names_the_space_of_every_row_when_they_differ() -> None:

@@ -149,6 +149,23 @@ def test_interrupted_at_any_step_and_resumed_it_ends_with_the_same_bits(stop_at:
     ]
 
 
+def test_an_interrupt_within_a_fit_ends_it_and_the_run_goes_on_there() -> None:
+    method, saved = Toy(), []
+    made = loop(method, save=lambda state, optimiser: saved.append(state.phase))
+    phases = list(method.phases(IMAGES, made.processes))
+
+    def patient() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the fit went on")
+
+    phases[1] = dataclasses.replace(phases[1], fit=patient)
+    with pytest.raises(Interrupted):
+        made.run(phases)
+    assert saved[-1] == made.state.phase == 1
+    made.run(method.phases(IMAGES, made.processes))
+    assert made.state.phase == 3
+
+
 def test_a_second_interrupt_stops_at_once() -> None:
     method = Toy()
 

@@ -39,7 +39,7 @@ def umap(embedding: Float[Tensor, "n d"]) -> Float[np.ndarray, "n 2"]:
     with warnings.catch_warnings():
         # umap warns about a missing TensorFlow, about graphs in pieces, which clusters are, and so on.
         warnings.simplefilter("ignore")
-        from umap import UMAP  # imported here since it takes seconds, which other figures need not pay
+        from umap.umap_ import UMAP  # imported here since it takes seconds, which other figures need not pay
 
         # umap would compute these distances in a Python loop over all pairs, most of its time.
         neighbours = min(15, len(embedding) - 1)

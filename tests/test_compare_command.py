@@ -1,0 +1,84 @@
+"""compare.py as a person calls it, on digits, with real runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import compare
+from engine import run_folder
+from tests.runs import ROOT, call
+
+GRID = ("--grid", "cluster.redos=1,2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("comparison")
+
+
+@pytest.fixture
+def _own_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of a test stand beside a user's; they are called otherwise."""
+    monkeypatch.setattr(run_folder, "CHECKPOINTS", folder / "runs")
+
+
+@pytest.mark.usefixtures("_own_names")
+def test_systems_are_trained_scored_and_tabulated_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The commands run in processes of their own, which know nothing of the test's folder: tell them.
+    from comparison import commands
+
+    train = commands.train_command
+    monkeypatch.setattr(
+        "comparison.schedule.train_command",
+        lambda run, root: [*train(run, root), "--out", str(run.folder), "--no-share"],
+    )
+    arguments = ("raw-kmeans", "--data", "digits", "--seeds", "1", *GRID, "--out", str(folder / "out"))
+    first = call(compare.app, *arguments)
+    assert first.exit_code == 0, first.stderr
+    assert "raw-kmeans,redos=1" in first.stdout
+    assert {file.name for file in (folder / "out").iterdir()} == {
+        *("table.txt", "table.md", "table.csv", "table.jsonl", "table.tex", "quality_time.png", "hparams")
+    }
+    assert max(map(len, (folder / "out" / "table.txt").read_text().splitlines())) <= 80
+    with open(folder / "out" / "table.csv") as file:
+        assert [row["title"] for row in csv.DictReader(file)] == ["raw-kmeans,redos=1", "raw-kmeans,redos=2"]
+
+    sessions = sorted((folder / "out" / "hparams").iterdir())
+    assert [session.name for session in sessions] == ["raw-kmeans,redos=1,seed=0", "raw-kmeans,redos=2,seed=0"]
+    events = EventAccumulator(str(sessions[0])).Reload()
+    scores = json.loads((folder / "runs" / "digits-raw-kmeans,redos=1-s0" / "scores-train.json").read_text())
+    assert events.Scalars("score/nmi")[0].value == pytest.approx(scores["nmi"])
+
+    checkpoints = sorted((folder / "runs").glob("*/checkpoint.pt"))
+    before = [file.stat().st_mtime_ns for file in checkpoints]
+    second = call(compare.app, *arguments)
+    assert "2 of 2 runs are done already" in second.stderr
+    assert second.stdout == first.stdout
+    assert [file.stat().st_mtime_ns for file in checkpoints] == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("raw-kmean",), "Did you mean raw-kmeans"),
+        (("none.yaml",), "cannot read the config none.yaml"),
+        (("raw-kmeans", "--seeds", "x"), "--seeds takes"),
+        (("raw-kmeans", "--grid", "clusters"), "--grid takes"),
+        (("raw-kmeans", "--format", "html"), "formats are table"),
+        (("raw-kmeans", "raw-kmeans"), "would both write"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_runs(arguments: tuple[str, ...], message: str) -> None:
+    result = call(compare.app, *arguments, "--data", "digits")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_reports_are_set_beside_ours_in_every_format() -> None:
+    assert set(compare.ENDINGS) == set(compare.FORMATS)
+    assert (ROOT / "configs" / "reports").is_dir()
