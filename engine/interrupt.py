@@ -31,7 +31,7 @@ class StopWish:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within the block a wish is fulfilled where it comes, by `Interrupted`: for work that leaves nothing half done."""
+        """Within the block a wish raises `Interrupted` where it comes: for work that leaves nothing half done."""
         self._at_once = True
         try:
             yield
