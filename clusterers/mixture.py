@@ -102,7 +102,7 @@ class GMMClusterer(Clusterer):
         """log weight + log density of every component.
 
         The rounding of a matrix product depends on its shape, and on where in memory a row begins. So blocks have one
-        size, and one that begins every row alike; they are filled up with zeros.
+        size, and their rows are filled up with zeros to a multiple of ROW numbers.
         """
         d = points.shape[1]
         result = torch.empty(len(points), self.clusters, dtype=torch.float64)
