@@ -73,7 +73,7 @@ class HDBSCANSettings(Settings):
     points: PositiveInt = 10
     """Neighbours whose distance measures the density."""
     subset: PositiveInt = 20_000
-    """Time grows with its square and the dimensions: 60,000 points take about half a minute in 10 dimensions, hours in
+    """Time grows with its square and the dimensions: 60,000 points take about 40 s in 10 dimensions, hours in
     784."""
 
 
