@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32, Float64
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from representations.base import RepresentationError

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 from jaxtyping import install_import_hook
 
-PACKAGES = ["clusterers", "data", "engine", "evaluation", "losses", "methods", "models", "monitoring"]
+PACKAGES = [
+    "clusterers",
+    "comparison",
+    "data",
+    "engine",
+    "evaluation",
+    "losses",
+    "methods",
+    "models",
+    "monitoring",
+    "representations",
+    "storage",
+]
 
 # Before any test module imports them.
 install_import_hook(PACKAGES, "beartype.beartype")
