@@ -145,12 +145,15 @@ def _principal_components(points: Float32[Tensor, "n d"], dimensions: int) -> Fl
 
 @contextmanager
 def _numba_threads(count: int) -> Iterator[None]:
-    """Run numba's parallel loops on `count` threads."""
+    """Run numba's parallel loops on `count` threads, and leave torch's number as it was."""
     import numba
 
+    of_torch = torch.get_num_threads()  # first: numba starts threads when it is asked for their number
     before = numba.get_num_threads()
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     try:
         yield
     finally:
         numba.set_num_threads(before)
+        # numba starts its threads through the OpenMP that torch asks for its number.
+        torch.set_num_threads(of_torch)
