@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_leaves_what_it_promises(trained: Path) -> None:
-    assert sorted(f.name for f in trained.parent.iterdir()) == ["checkpoint.pt", "config.yaml", "tb"]
+    assert sorted(f.name for f in trained.parent.iterdir()) == [".lock", "checkpoint.pt", "config.yaml", "tb"]
     assert any((trained.parent / "tb").rglob("events.out.tfevents.*"))
     checkpoint = read_checkpoint(trained)
     assert checkpoint.loop.done
@@ -100,8 +100,8 @@ def test_training_on_a_file_without_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name a method or a config"),
-        (["--method", "dce"], "there is no method 'dce'. Methods: dec"),
+        ([], "name a method, --method NAME, or a config"),
+        (["--method", "dce"], "there is no method 'dce'. Did you mean dec? Methods: dec"),
         (["--method", "dec", "--set", "pretrain.epoch=3"], "Did you mean epochs?"),
         (["--method", "dec", "--config", "none.yaml"], "cannot read the config none.yaml"),
         (["--method", "dec", "--data", "fashion"], "neither a data set's name nor a path"),
