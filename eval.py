@@ -6,8 +6,9 @@ The table goes to stdout, or to --output; everything else goes to stderr.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import torch
 import typer
@@ -26,10 +27,13 @@ from evaluation.classify_table import render_classifiers
 from evaluation.errors import EvaluationError
 from evaluation.evaluate import evaluate
 from evaluation.figures import draw
+from evaluation.figures.confusion_classifiers import confusion_classifiers
+from evaluation.figures.files import Drawn, draw_files
 from evaluation.merge_tree import merged
 from evaluation.predict import predict
 from evaluation.predictions import Predictions
-from evaluation.rows import Row
+from evaluation.reported import render_reported
+from evaluation.rows import Row, value
 from evaluation.seeds import over_seeds
 from evaluation.table import FORMATS, make_row, render, write
 from methods.base import Method
@@ -75,34 +79,13 @@ def main(
         raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
     if split not in (None, "train", "validation", "test", "all"):
         raise leave([f"--split {split}: splits are train, validation, test and all (train and test, a row each)."])
+    wishes = Wishes(split, data, data_root, figures, broader or (), classify or (), neighbours, device)
     rows: list[Row] = []
     problems: list[str] = []
     for path in checkpoints:
-        # What cannot be scored does not cost what can.
-        try:
-            checkpoint = read_checkpoint(path)
-            fitted = Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device(device))
-        except PROBLEMS as error:
-            problems.append(str(error))
-            continue
-        for name in splits_to_score(split, fitted.config.data.split):
-            try:
-                predictions = fitted.predict(name, data, data_root)
-                rows.append(score(fitted, predictions, neighbours))
-                if figures is not None:
-                    draw_into(figures / f"{path.resolve().parent.name}-{name}", predictions, checkpoint)
-                for groups in broader or []:
-                    row = score(fitted, merged(predictions, groups), neighbours)
-                    rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": None})
-            except PROBLEMS as error:
-                problems.append(str(error))
-        if classify:
-            try:
-                forests = fitted.classify(classify, data, data_root)
-                console.print(f"\n{fitted.config.title}, seed {fitted.config.seed}\n{forests.text}", soft_wrap=True)
-                rows = [{**row, **forests.accuracies} if is_test_of(row, path) else row for row in rows]
-            except PROBLEMS as error:
-                problems.append(str(error))
+        found, troubles = score_checkpoint(path, wishes)
+        rows += found
+        problems += troubles
     try:
         if rows and mean:
             rows = over_seeds(rows)
@@ -111,17 +94,69 @@ def main(
             console.print(f"table: {output}", soft_wrap=True)
         elif rows:
             print(render(rows, format_))
+            if format_ == "table" and any(value(row, "report") is not None for row in rows):
+                print(f"\n\nBeside the reports\n\n{render_reported(rows, format_)}")
     except EvaluationError as error:
         problems.append(str(error))
     if problems:
         raise leave(problems)
 
 
-class Forests(NamedTuple):
-    """What random forests made of the clusters: a report for people, and the accuracies for the row."""
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of every checkpoint; see the command's options."""
 
-    text: str
-    accuracies: Row
+    split: str | None
+    data: str | None
+    data_root: Path | None
+    figures: Path | None
+    broader: Sequence[int]
+    classify: Sequence[str]
+    neighbours: bool
+    device: str
+
+
+def score_checkpoint(path: Path, wishes: Wishes) -> tuple[list[Row], list[str]]:
+    """The rows of one checkpoint, and what went wrong: what cannot be scored does not cost what can."""
+    try:
+        checkpoint = read_checkpoint(path)
+        fitted = Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device(wishes.device))
+    except PROBLEMS as error:
+        return [], [str(error)]
+    rows: list[Row] = []
+    problems: list[str] = []
+    for name in splits_to_score(wishes.split, fitted.config.data.split):
+        try:
+            predictions = fitted.predict(name, wishes.data, wishes.data_root)
+            rows.append(score(fitted, predictions, wishes.neighbours))
+            if wishes.figures is not None:
+                draw_into(figure_folder(wishes.figures, path, name), predictions, checkpoint)
+            for groups in wishes.broader:
+                row = score(fitted, merged(predictions, groups), wishes.neighbours)
+                rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": None})
+        except PROBLEMS as error:
+            problems.append(str(error))
+    if wishes.classify:
+        try:
+            accuracies = classify_clusters(fitted, wishes)
+            rows = [{**row, **accuracies} if value(row, "split") == "test" else row for row in rows]
+        except PROBLEMS as error:
+            problems.append(str(error))
+    return rows, problems
+
+
+def classify_clusters(fitted: Fitted, wishes: Wishes) -> dict[str, float]:
+    """Random forests on pixels and clusters of what was fitted; their accuracies on the test split, for its row."""
+    train = fitted.predict(fitted.config.data.split, wishes.data, wishes.data_root)
+    test = fitted.predict("test", wishes.data, wishes.data_root)
+    scores = clusters_as_features(train, test, fitted.config.seed, features=wishes.classify)
+    names = test.images.class_names
+    console.print(f"\n{fitted.config.title}, seed {fitted.config.seed}", soft_wrap=True)
+    console.print(render_classifiers(scores, names), soft_wrap=True)
+    if wishes.figures is not None:
+        folder = figure_folder(wishes.figures, fitted.path, "test")
+        say_drawn(folder, draw_files({"confusion_classifiers": lambda: confusion_classifiers(scores, names)}, folder))
+    return {f"rf_accuracy_{name}": found.accuracy for name, found in scores.items()}
 
 
 class Fitted:
@@ -145,14 +180,6 @@ class Fitted:
         images = prepare(settings, split, self.config.seed, data_root)
         check_images(images, self.checkpoint, self.path)
         return predict(self.method, images)
-
-    def classify(self, features: Sequence[str], other: str | None, data_root: Path | None) -> Forests:
-        """Random forests on pixels and clusters of what it was fitted to, scored on the test split."""
-        train = self.predict(self.config.data.split, other, data_root)
-        test = self.predict("test", other, data_root)
-        scores = clusters_as_features(train, test, self.config.seed, features=features)
-        accuracies = {f"rf_accuracy_{name}": found.accuracy for name, found in scores.items()}
-        return Forests(render_classifiers(scores, test.images.class_names), accuracies)
 
     def reported(self, split: str) -> Mapping[str, float]:
         """What the report that it reproduces gives for this split."""
@@ -189,11 +216,6 @@ def score(fitted: Fitted, predictions: Predictions, neighbours: bool) -> Row:
     )
 
 
-def is_test_of(row: Row, path: Path) -> bool:
-    """Whether the row is of this checkpoint and the test split."""
-    return row["checkpoint"] == str(path) and row["split"] == "test"
-
-
 def splits_to_score(asked: str | None, fitted: str) -> tuple[str, ...]:
     """Without a wish, the split that the method was fitted to."""
     if asked == "all":
@@ -216,13 +238,21 @@ def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
         )
 
 
+def figure_folder(figures: Path, path: Path, split: str) -> Path:
+    """`figures`/<run>-<split>."""
+    return figures / f"{path.resolve().parent.name}-{split}"
+
+
 def draw_into(folder: Path, predictions: Predictions, checkpoint: Checkpoint) -> None:
     """Draw what applies; what fails is said and costs nothing else."""
     try:
-        drawn = draw(predictions, folder, checkpoint.loop.history)
+        say_drawn(folder, draw(predictions, folder, checkpoint.loop.history))
     except OSError as error:
         console.print(f"no figures: cannot write into {folder}: {error.strerror or error}.", soft_wrap=True)
-        return
+
+
+def say_drawn(folder: Path, drawn: Drawn) -> None:
+    """Where figures stand, and which could not be drawn."""
     console.print(f"figures: {folder} ({len(drawn.paths)} files)", soft_wrap=True)
     if drawn.problem:
         console.print(drawn.problem, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Two-stage methods by train.py and eval.py: parts of a data set, groups, forests, and a report's figures beside ours."""
+"""Two-stage methods by train.py and eval.py: parts of a data set, groups, forests, reported figures beside ours."""
 
 from __future__ import annotations
 
@@ -99,17 +99,35 @@ def test_a_report_stands_beside_ours_with_what_must_be_said(of_a_report: Path) -
     assert {"log_likelihood", "bic"} <= row.keys()
     text = call(eval.app, str(of_a_report)).stdout
     assert "Notes" in text
+    assert "Beside the reports" in text
+    assert "reported" in text
     assert "drawn by class" in text
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_forests_are_trained_on_what_was_fitted_and_scored_on_the_test_split(of_a_report: Path) -> None:
-    arguments = (str(of_a_report), "--split", "all", "--classify", "add", "--classify", "replace", "--format", "json")
+def test_forests_are_trained_on_what_was_fitted_and_scored_on_the_test_split(
+    of_a_report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.figures.FIGURES", {})  # all but the forests' own
+    arguments = (
+        "--figures",
+        str(tmp_path),
+        str(of_a_report),
+        "--split",
+        "all",
+        "--classify",
+        "add",
+        "--classify",
+        "replace",
+        "--format",
+        "json",
+    )
     done = call(eval.app, *arguments)
     train_row, test_row = rows(done)
     assert "rf_accuracy_add" not in train_row
     assert 0.5 < test_row["rf_accuracy_replace"] < test_row["rf_accuracy_add"] <= 1  # type: ignore[operator]
     assert "precision" in done.stderr.lower()
+    assert [file.name for file in tmp_path.rglob("confusion_classifiers.png")] == ["confusion_classifiers.png"]
     wrong = call(eval.app, str(of_a_report), "--classify", "shape")
     assert wrong.exit_code == 2
     assert "pixels, add, replace" in wrong.stderr
