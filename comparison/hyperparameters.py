@@ -11,9 +11,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from comparison.plan import Run
 from evaluation.rows import Row, value
+from monitoring.guide import WATCH_ONLY
 
-METRICS = ("acc", "nmi", "ari", "ami", "purity", "silhouette", "seconds")
-"""Those that compare with classes are to be looked at, not to be chosen by."""
+AGREEMENT = ("acc", "nmi", "ari", "ami", "purity")
+OTHERS = ("silhouette", "inertia", "log_likelihood", "bic", "seconds")
 
 
 def log_hyperparameters(folder: Path, runs: Sequence[Run], rows: Mapping[str, Row]) -> None:
@@ -29,11 +30,17 @@ def log_hyperparameters(folder: Path, runs: Sequence[Run], rows: Mapping[str, Ro
         row = rows.get(run.name)
         if row is None:
             continue
-        # Unlike short names, the dotted paths cannot clash between a network's and a clusterer's settings.
-        settings = {path: _plain(text) for path, text in run.point.items()} | {"seed": run.config.seed}
-        scores = {f"score/{name}": found for name in METRICS if isinstance(found := value(row, name), int | float)}
+        settings = {_short(path, run.point): _plain(text) for path, text in run.point.items()}
+        tags = {name: f"score/{name}" for name in OTHERS} | {name: f"{WATCH_ONLY}/{name}" for name in AGREEMENT}
+        scores = {tag: found for name, tag in tags.items() if isinstance(found := value(row, name), int | float)}
         with SummaryWriter(str(folder / f"{run.config.title},seed={run.config.seed}")) as writer:
-            writer.add_hparams(settings, scores, run_name=".")
+            writer.add_hparams({**settings, "seed": run.config.seed}, scores, run_name=".")
+
+
+def _short(path: str, point: Mapping[str, str]) -> str:
+    """A setting's own name, or its whole path where another one of the grid is called so too."""
+    name = path.rpartition(".")[2]
+    return path if sum(other.rpartition(".")[2] == name for other in point) > 1 else name
 
 
 def _plain(text: str) -> float | str | bool:

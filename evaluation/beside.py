@@ -19,6 +19,7 @@ from evaluation.table_terminal import FITTED
 
 BETWEEN_NOTES = "; "
 
+SEEDS = Column("runs", "Seeds", decimals=0)
 SYSTEM, RUN, SPLIT = Column("system", "System"), Column("title", "Run"), Column("split", "Split")
 METRICS = (
     Column("acc", "ACC", "up"),
@@ -35,10 +36,10 @@ METRICS = (
 ALWAYS = METRICS[:3]
 """Shown where no report gives anything."""
 
+MACHINE = (Column("threads", "Threads"), Column("device", "Device"))
 COST = (
     Column("seconds", "Seconds", "down", decimals=1),
-    Column("threads", "Threads"),
-    Column("device", "Device"),
+    *MACHINE,
     Column("peak_memory_mb", "Peak MiB", "down", decimals=0),
 )
 NOTES = Column("notes", "Notes")
@@ -102,7 +103,8 @@ def costs(rows: Sequence[Row]) -> list[Column]:
     """The columns of time, machine and notes, and first the run's title where the report calls it otherwise."""
     renamed = any(value(row, "title") != value(row, "system") for row in rows)
     noted = any(value(row, "notes") is not None for row in rows)
-    return [*([RUN] if renamed else []), *COST, *([NOTES] if noted else [])]
+    seeds = [SEEDS] if any(value(row, SEEDS.key) is not None for row in rows) else []
+    return [*([RUN] if renamed else []), *seeds, *COST, *([NOTES] if noted else [])]
 
 
 def beside(rows: Sequence[Row]) -> list[Column]:

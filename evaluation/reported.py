@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.beside import RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts
+from evaluation.beside import MACHINE, RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts
 from evaluation.errors import EvaluationError
 from evaluation.rows import MISSING, SD, Column, Row, value
 from evaluation.table_terminal import ARROWS, FITTED
@@ -48,9 +48,12 @@ def render_terminal(rows: Sequence[Row]) -> str:
     shown: list[Table | str] = []
     for part in found:
         shown += [_heading(part), ""] if _is_named(part, found) else []
-        for table in [*_metric_tables(part.rows), _table([SYSTEM], costs(part.rows), part.rows)]:
+        # What all rows share stands below, once.
+        columns = [column for column in costs(part.rows) if column not in MACHINE or _shared(column, rows) is None]
+        for table in [*_metric_tables(part.rows), _table([SYSTEM], columns, part.rows)]:
             shown += [table, ""]
-    return printed([*shown, *_numbered(notes), *([""] if notes else []), *_legend(rows)])
+    machine = [f"{column.heading}: {same}." for column in MACHINE if (same := _shared(column, rows)) is not None]
+    return printed([*shown, *_numbered(notes), *([""] if notes else []), *machine, *_legend(rows)])
 
 
 def render_markdown(rows: Sequence[Row]) -> str:
@@ -142,6 +145,12 @@ def _table(heads: Sequence[Column], columns: Sequence[Column], rows: Sequence[Ro
         if is_narrow(table):
             break
     return table
+
+
+def _shared(column: Column, rows: Sequence[Row]) -> str | None:
+    """What the rows show in the column, if it is the same in all."""
+    shown = {column.show(row) for row in rows}
+    return shown.pop() if len(shown) == 1 else None
 
 
 def _numbered(notes: Sequence[str]) -> list[str]:

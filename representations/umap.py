@@ -63,7 +63,7 @@ class UMAP(Reducer):
     def notes(self) -> tuple[str, ...]:
         count = self.settings.extension
         return (
-            "UMAP seeded, one thread" if self.settings.reproducible else "UMAP unseeded, all threads",
+            "UMAP seeded, one thread" if self.settings.reproducible else "UMAP on all threads, not repeatable",
             f"new images: {count} nearest neighbour{'s' if count > 1 else ''}",
         )
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A package may import those to the right of it. The commands at the top may import all.
 ALLOWED = {
-    "comparison": {"engine", "evaluation", "methods", "data", "configs", "storage"},
+    "comparison": {"engine", "monitoring", "evaluation", "methods", "data", "configs", "storage"},
     "monitoring": {"evaluation", "methods", "data", "configs"},
     "engine": {"monitoring", "methods", "models", "configs", "storage"},
     "evaluation": {"methods", "data", "configs", "storage"},

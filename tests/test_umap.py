@@ -122,7 +122,7 @@ def test_titles_and_notes() -> None:
     assert UMAP(UMAPSettings()).title == "UMAP 10-d"
     assert UMAP(UMAPSettings()).notes == ("UMAP seeded, one thread", "new images: 5 nearest neighbours")
     loose = UMAPSettings(reproducible=False, extension=1)
-    assert UMAP(loose).notes == ("UMAP unseeded, all threads", "new images: 1 nearest neighbour")
+    assert UMAP(loose).notes == ("UMAP on all threads, not repeatable", "new images: 1 nearest neighbour")
 
 
 def test_too_few_points_are_refused() -> None:
