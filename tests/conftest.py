@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 PACKAGES = [
@@ -21,6 +22,11 @@ PACKAGES = [
 
 # Before any test module imports them.
 install_import_hook(PACKAGES, "beartype.beartype")
+
+
+# A busy machine is no bug, and no test is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

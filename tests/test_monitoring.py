@@ -36,6 +36,8 @@ class Plain(nn.Module):
     """A method that uses dropout and every global generator, to be caught when an observer disturbs it."""
 
     space = "made"
+    clusters = 3
+    notes = ()
 
     def __init__(self) -> None:
         super().__init__()

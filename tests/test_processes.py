@@ -25,7 +25,7 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
     assert one.returncode == 0, one.stderr
     assert two.returncode == 0, two.stderr
     assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.pt'}\n"  # one path, from one process
-    assert sorted(f.name for f in (tmp_path / "two").iterdir()) == ["checkpoint.pt", "config.yaml", "tb"]
+    assert sorted(f.name for f in (tmp_path / "two").iterdir()) == [".lock", "checkpoint.pt", "config.yaml", "tb"]
 
     first, second = (read_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
     assert second.environment["processes"] == 2
