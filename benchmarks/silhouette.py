@@ -44,7 +44,7 @@ def main(
         print(measure(data, way, dimensions), flush=True)
         return
     print(f"{torch.get_num_threads()} threads\n")
-    print("| space | way | seconds | silhouette | memory above the data, MiB |")
+    print("| space | way | seconds | silhouette | peak of the process, MiB |")
     print("|---|---|--:|--:|--:|")
     for size in (0, 10):
         for name in WAYS:
@@ -60,12 +60,11 @@ def measure(data: str, way: str, dimensions: int) -> str:
         pca.fit(x, 0)
         x = pca.transform(x)
     labels = kmeans(x, 10, KMeansSettings(redos=1, iterations=10), 0).labels
-    before = peak_memory(torch.device("cpu"))
     begin = time.perf_counter()
     value = WAYS[way](x, labels)
     seconds = time.perf_counter() - begin
-    above = peak_memory(torch.device("cpu")) - before
-    return f"| {len(x):,} × {x.shape[1]} | {way} | {seconds:.1f} | {value:.4f} | {above:.0f} |"
+    peak = peak_memory(torch.device("cpu"))
+    return f"| {len(x):,} × {x.shape[1]} | {way} | {seconds:.1f} | {value:.4f} | {peak:.0f} |"
 
 
 if __name__ == "__main__":

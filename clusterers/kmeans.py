@@ -24,8 +24,10 @@ COARSE = 64
 """Points in many more dimensions than this are first clustered on so many principal axes, where an iteration costs a
 fraction; the outcome is where the iterations in all dimensions begin. Nearly all that tells clusters apart lies there
 (Ding, He, "K-means Clustering via Principal Component Analysis", ICML 2004), so few of those are needed."""
-COARSE_STARTS = 4
+COARSE_STARTS = 2
 """So many times as many starts are made there, where each costs about a tenth."""
+COARSE_TOLERANCE, TOLERANCE = 1e-5, 1e-6
+"""A start ends when an iteration lowers its inertia by less than this share."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ def kmeans(points: Float[Tensor, "n d"], k: int, settings: KMeansSettings, seed:
     start = None
     if x.shape[1] > 2 * COARSE and len(x) > 2 * COARSE:
         coarse, basis, mean = _project(x, seed)
-        found = _faiss_kmeans(coarse, k, settings.model_copy(update={"redos": COARSE_STARTS * settings.redos}), seed)
-        start = found @ basis.T + mean
-    centroids = _faiss_kmeans(x, k, settings, seed, start)
+        more = settings.model_copy(update={"redos": COARSE_STARTS * settings.redos})
+        start = _faiss_kmeans(coarse, k, more, seed, COARSE_TOLERANCE) @ basis.T + mean
+    centroids = _faiss_kmeans(x, k, settings, seed, TOLERANCE, start)
     labels, squared = nearest_centroid(points, centroids)
     return KMeansFit(centroids, labels, float(squared.sum(dtype=torch.float64)))
 
@@ -83,6 +85,7 @@ def _faiss_kmeans(
     k: int,
     settings: KMeansSettings,
     seed: int,
+    tolerance: float,
     start: Float[Tensor, "k d"] | None = None,
 ) -> Float[Tensor, "k d"]:
     """The centroids of the best of so many starts, or those that `start` leads to."""
@@ -96,7 +99,7 @@ def _faiss_kmeans(
         min_points_per_centroid=1,
         max_points_per_centroid=len(points),
         init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
-        early_stop_threshold=1e-6,
+        early_stop_threshold=tolerance,
     )
     model.train(
         np.ascontiguousarray(points.numpy()),

@@ -7,7 +7,7 @@ import torch
 from sklearn.cluster import KMeans
 
 from clusterers.base import ClusteringError
-from clusterers.kmeans import kmeans, nearest_centroid
+from clusterers.kmeans import COARSE, kmeans, nearest_centroid
 from configs.schema import KMeansSettings
 
 SETTINGS = KMeansSettings(redos=5, iterations=100)
@@ -74,3 +74,18 @@ def test_nearest_centroid_does_not_depend_on_the_batch() -> None:
     assert torch.allclose(squared.double(), brute.min(dim=1).values, rtol=1e-5)
     parts = [nearest_centroid(part, centroids)[0] for part in points.split(33)]
     assert torch.equal(torch.cat(parts), label)
+
+
+def test_many_dimensions_end_as_low_as_scikit_learn_and_at_a_fixed_point() -> None:
+    """The starts on principal axes are only starts: the centroids are means of their points in all dimensions."""
+    generator = torch.Generator().manual_seed(0)
+    centres = 3 * torch.randn(6, 200, generator=generator)
+    points = centres[torch.arange(600) % 6] + torch.randn(600, 200, generator=generator)
+    assert points.shape[1] > 2 * COARSE
+    fit = kmeans(points, 6, KMeansSettings(redos=3), seed=0)
+    theirs = KMeans(6, n_init=3, random_state=0).fit(points.numpy())
+    assert fit.inertia == pytest.approx(theirs.inertia_, rel=1e-5)
+    for label in range(6):
+        assert torch.allclose(points[fit.labels == label].mean(dim=0), fit.centroids[label], atol=1e-4)
+    again = kmeans(points, 6, KMeansSettings(redos=3), seed=0)
+    assert torch.equal(fit.centroids, again.centroids)
