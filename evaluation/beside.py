@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from evaluation.rows import SD, Column, Row, Value, value
+from evaluation.rows import COST, NOTES, SCORES, SD, Column, Row, Value, value
 from evaluation.seeds import REPORTED
 from evaluation.table_terminal import FITTED
 
@@ -22,12 +22,7 @@ BETWEEN_NOTES = "; "
 SEEDS = Column("runs", "Seeds", decimals=0)
 SYSTEM, RUN, SPLIT = Column("system", "System"), Column("title", "Run"), Column("split", "Split")
 METRICS = (
-    Column("acc", "ACC", "up"),
-    Column("nmi", "NMI", "up"),
-    Column("ari", "ARI", "up"),
-    Column("ami", "AMI", "up"),
-    Column("purity", "Purity", "up"),
-    Column("silhouette", "Silhouette", "up"),
+    *SCORES,
     Column("inertia", "Inertia", "down", decimals=0),
     Column("log_likelihood", "Log-likelihood", "up", decimals=2),
     Column("rf_accuracy_add", "RF, add", "up"),
@@ -35,14 +30,6 @@ METRICS = (
 )
 ALWAYS = METRICS[:3]
 """Shown where no report gives anything."""
-
-MACHINE = (Column("threads", "Threads"), Column("device", "Device"))
-COST = (
-    Column("seconds", "Seconds", "down", decimals=1),
-    *MACHINE,
-    Column("peak_memory_mb", "Peak MiB", "down", decimals=0),
-)
-NOTES = Column("notes", "Notes")
 
 
 class Pair(NamedTuple):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from jaxtyping import Int64
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -16,8 +13,7 @@ from data.image_set import ImageSet
 from evaluation.exploration import Groups, MeanSD, channel_names, mean_and_sd
 from evaluation.network_layers import Layer
 from evaluation.rows import MISSING
-
-WIDTH = 80
+from evaluation.terminal import printed, ruled_table
 
 
 def set_table(images: ImageSet, counts: Int64[Tensor, "g c 256"], duplicates: int) -> str:
@@ -48,12 +44,12 @@ def set_table(images: ImageSet, counts: Int64[Tensor, "g c 256"], duplicates: in
     ]
     for row in rows:
         table.add_row(*[Text(cell) for cell in row])
-    return _text(table)
+    return printed([table])
 
 
 def group_table(groups: Groups, counts: Int64[Tensor, "g c 256"]) -> str:
     """A row a class or cluster: images, share, mean and sd of its pixels over all channels."""
-    table = _ruled(f"By {groups.kind} (pixels from 0 to 1)")
+    table = ruled_table(f"By {groups.kind} (pixels from 0 to 1)")
     table.add_column(groups.kind.capitalize(), overflow="ellipsis", no_wrap=True, max_width=44)
     for heading in ("Images", "Share", "Mean", "SD"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -62,12 +58,12 @@ def group_table(groups: Groups, counts: Int64[Tensor, "g c 256"]) -> str:
         found = [f"{value:.3f}" for value in mean_and_sd(pixels)] if size else [MISSING, MISSING]
         share = f"{100 * size / len(groups.labels):.1f} %"
         table.add_row(*[Text(cell) for cell in (name, f"{size:,}", share, *found)])
-    return _text(table)
+    return printed([table])
 
 
 def layer_table(layers: Sequence[Layer]) -> str:
     """A row a layer: the shape that it gives out and its number of parameters; below, the sum."""
-    table = _ruled("Network")
+    table = ruled_table("Network")
     table.add_column("Part", no_wrap=True)
     table.add_column("Layer", overflow="fold")
     table.add_column("Output", justify="right", no_wrap=True)
@@ -79,7 +75,7 @@ def layer_table(layers: Sequence[Layer]) -> str:
         table.add_row(*[Text(cell) for cell in (part, layer.name, sides(layer.output), f"{layer.parameters:,}")])
     table.add_section()
     table.add_row("all", "", "", f"{sum(layer.parameters for layer in layers):,}")
-    return _text(table)
+    return printed([table])
 
 
 def sides(shape: Sequence[int]) -> str:
@@ -87,22 +83,5 @@ def sides(shape: Sequence[int]) -> str:
     return "×".join(f"{side:,}" for side in shape)
 
 
-def _ruled(title: str) -> Table:
-    return Table(
-        title=Text(title),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-
-
 def _mean_sd(pixels: MeanSD) -> str:
     return f"mean {pixels.mean:.4f}, sd {pixels.sd:.4f}"
-
-
-def _text(table: Table) -> str:
-    text = io.StringIO()
-    Console(file=text, width=WIDTH, color_system=None).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.beside import MACHINE, RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts
-from evaluation.errors import EvaluationError
-from evaluation.rows import MISSING, SD, Column, Row, value
+from evaluation.beside import RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts
+from evaluation.formats import render_as
+from evaluation.rows import MACHINE, MISSING, SD, Column, Row, value
 from evaluation.table_terminal import ARROWS, FITTED
 from evaluation.table_text import (
     BOOKTABS,
@@ -35,11 +35,7 @@ def render_reported(rows: Sequence[Row], format: str) -> str:
     Raises:
         EvaluationError: a format that is none of `FORMATS`, or no rows.
     """
-    if format not in FORMATS:
-        raise EvaluationError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}.")
-    if not rows:
-        raise EvaluationError("there are no results to show; name at least one system.")
-    return FORMATS[format](rows)
+    return render_as(format, FORMATS, rows, "system")
 
 
 def render_terminal(rows: Sequence[Row]) -> str:

@@ -46,6 +46,22 @@ class Column:
         return not any(isinstance(value(row, self.key), str) for row in rows)
 
 
+SCORES = (
+    Column("acc", "ACC", "up"),
+    Column("nmi", "NMI", "up"),
+    Column("ari", "ARI", "up"),
+    Column("ami", "AMI", "up"),
+    Column("purity", "Purity", "up"),
+    Column("silhouette", "Silhouette", "up"),
+)
+MACHINE = (Column("threads", "Threads"), Column("device", "Device"))
+COST = (
+    Column("seconds", "Seconds", "down", decimals=1),
+    *MACHINE,
+    Column("peak_memory_mb", "Peak MiB", "down", decimals=0),
+)
+NOTES = Column("notes", "Notes")
+
 # The main columns, for documents.
 MAIN = (
     Column("title", "Method"),
@@ -55,18 +71,10 @@ MAIN = (
     Column("seed", "Seed"),
     Column("k", "k", decimals=0),
     Column("k_used", "k used", decimals=0),
-    Column("acc", "ACC", "up"),
-    Column("nmi", "NMI", "up"),
-    Column("ari", "ARI", "up"),
-    Column("ami", "AMI", "up"),
-    Column("purity", "Purity", "up"),
-    Column("silhouette", "Silhouette", "up"),
+    *SCORES,
     Column("silhouette_space", "Space"),
-    Column("seconds", "Seconds", "down", decimals=1),
-    Column("threads", "Threads"),
-    Column("device", "Device"),
-    Column("peak_memory_mb", "Peak MiB", "down", decimals=0),
-    Column("notes", "Notes"),
+    *COST,
+    NOTES,
 )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from evaluation.errors import EvaluationError
+from evaluation.formats import render_as
 from evaluation.rows import Row, Value
 from evaluation.seeds import REPORTED
 from evaluation.table_terminal import render_terminal
@@ -90,11 +91,7 @@ def render(rows: Sequence[Row], format: str) -> str:
     Raises:
         EvaluationError: a format that is none of `FORMATS`, or no rows.
     """
-    if format not in FORMATS:
-        raise EvaluationError(f"unknown format {format!r}; choose one of {', '.join(FORMATS)}.")
-    if not rows:
-        raise EvaluationError("there are no results to show; name at least one checkpoint.")
-    return FORMATS[format](rows)
+    return render_as(format, FORMATS, rows, "checkpoint")
 
 
 def write(rows: Sequence[Row], format: str, path: str | Path) -> None:

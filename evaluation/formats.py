@@ -1,0 +1,29 @@
+"""From rows to text, by the name of a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from evaluation.errors import EvaluationError
+from evaluation.rows import Row
+
+
+def render_as(
+    format: str, formats: Mapping[str, Callable[[Sequence[Row]], str]], rows: Sequence[Row], what: str
+) -> str:
+    """`rows` in one of `formats`.
+
+    Args:
+        format: a name in `formats`.
+        formats: from rows to text.
+        rows: at least one.
+        what: a row is of, for the message where there is none: "checkpoint".
+
+    Raises:
+        EvaluationError: a format that is none of `formats`, or no rows.
+    """
+    if format not in formats:
+        raise EvaluationError(f"unknown format {format!r}; choose one of {', '.join(formats)}.")
+    if not rows:
+        raise EvaluationError(f"there are no results to show; name at least one {what}.")
+    return formats[format](rows)
