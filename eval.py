@@ -125,10 +125,14 @@ def score_checkpoint(path: Path, wishes: Wishes) -> tuple[list[Row], list[str]]:
         return [], [str(error)]
     rows: list[Row] = []
     problems: list[str] = []
+    # Only forests need the predictions once more: without them each goes when its row is made.
+    kept: dict[str, Predictions] = {}
     for name in splits_to_score(wishes.split, fitted.config.data.split):
         try:
             predictions = fitted.predict(name, wishes.data, wishes.data_root)
             rows.append(score(fitted, predictions, wishes.neighbours))
+            if wishes.classify:
+                kept[name] = predictions
             if wishes.figures is not None:
                 draw_into(figure_folder(wishes.figures, path, name), predictions, checkpoint)
             for groups in wishes.broader:
@@ -138,17 +142,22 @@ def score_checkpoint(path: Path, wishes: Wishes) -> tuple[list[Row], list[str]]:
             problems.append(str(error))
     if wishes.classify:
         try:
-            accuracies = classify_clusters(fitted, wishes)
+            accuracies = classify_clusters(fitted, wishes, kept)
             rows = [{**row, **accuracies} if value(row, "split") == "test" else row for row in rows]
         except PROBLEMS as error:
             problems.append(str(error))
     return rows, problems
 
 
-def classify_clusters(fitted: Fitted, wishes: Wishes) -> dict[str, float]:
-    """Random forests on pixels and clusters of what was fitted; their accuracies on the test split, for its row."""
-    train = fitted.predict(fitted.config.data.split, wishes.data, wishes.data_root)
-    test = fitted.predict("test", wishes.data, wishes.data_root)
+def classify_clusters(fitted: Fitted, wishes: Wishes, kept: Mapping[str, Predictions]) -> dict[str, float]:
+    """Random forests on pixels and clusters of what was fitted; their accuracies on the test split, for its row.
+
+    `kept` are the predictions that scoring has made already, by split.
+    """
+    train, test = (
+        kept[name] if name in kept else fitted.predict(name, wishes.data, wishes.data_root)
+        for name in (fitted.config.data.split, "test")
+    )
     scores = clusters_as_features(train, test, fitted.config.seed, features=wishes.classify)
     names = test.images.class_names
     console.print(f"\n{fitted.config.title}, seed {fitted.config.seed}", soft_wrap=True)
