@@ -75,7 +75,7 @@ def main(
     print("|---|--:|--:|--:|--:|")
     slowest = next(iter(speeds.values()))
     for name, trainer in trainers.items():
-        for step in range(trainer.steps):
+        for step in range(trainer.epochs * trainer.steps_per_epoch):
             trainer.step(step)
         size = sum(p.numel() for p in trainer.autoencoder.parameters())
         error = held_out_error(trainer.autoencoder, normalise, test)
@@ -90,17 +90,17 @@ class Trainer:
         self.autoencoder = autoencoder
         self.settings = OptimiserSettings(learning_rate=2e-3, schedule="one-cycle")
         self.objective = ReconstructionObjective(normalise, autoencoder, PretrainSettings())
-        self.optimiser = build_optimiser(self.objective.parameters(), self.settings)
+        self.optimiser = build_optimiser(self.objective, self.settings)
         self.train, self.seed = train, seed
         self.steps_per_epoch = len(train) // BATCH
-        self.steps = epochs * self.steps_per_epoch
+        self.epochs = epochs
 
     def step(self, step: int) -> None:
         """Step number `step` of the training."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         if batch == 0:
             self.order = epoch_order(len(self.train), self.seed, epoch)
-        set_learning_rate(self.optimiser, learning_rate(self.settings, step, self.steps))
+        set_learning_rate(self.optimiser, learning_rate(self.settings, step, self.steps_per_epoch, self.epochs))
         index = self.order[batch * BATCH : (batch + 1) * BATCH]
         noise = BatchNoise(derive_seed(self.seed, step), BATCH, slice(0, BATCH), CPU)
         self.optimiser.zero_grad()

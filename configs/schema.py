@@ -55,7 +55,11 @@ class OptimiserSettings(Settings):
     epsilon: PositiveFloat = 1e-8
     """Adam alone."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    schedule: Literal["constant", "cosine", "one-cycle", "step"] = "constant"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Schedule step alone: the rate is multiplied by this …"""
+    decay_epochs: PositiveInt = 10
+    """… after every so many epochs."""
 
 
 class AugmentationSettings(Settings):
@@ -75,9 +79,20 @@ class AugmentationSettings(Settings):
     """Largest relative change of contrast."""
 
 
+class GreedySettings(Settings):
+    """Denoising autoencoders of one layer each, stacked (Vincent et al., JMLR 2010), before the whole is trained."""
+
+    epochs: PositiveInt = 10
+    """Of every layer."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Of a layer's input and of its output."""
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
+
+
 class PretrainSettings(Settings):
     """Training of an autoencoder on the reconstruction alone."""
 
+    objective: Literal["reconstruction"] = "reconstruction"
     epochs: PositiveInt = 20
     min_steps: Annotated[int, Field(ge=0)] = 2000
     """As many epochs more as a small data set needs to reach this number of steps."""
@@ -85,6 +100,8 @@ class PretrainSettings(Settings):
     noise: Share = 0.0
     """Share of the inputs set to zero (denoising autoencoder); the target stays clean."""
     augmentation: AugmentationSettings = AugmentationSettings()
+    greedy: GreedySettings | None = None
+    """Layer by layer first; dense networks alone."""
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-3, schedule="one-cycle")
 
 

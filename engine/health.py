@@ -5,6 +5,8 @@ from __future__ import annotations
 from jaxtyping import Int64
 from torch import Tensor
 
+from methods.base import GradientPhase
+
 COLLAPSED_SHARE = 0.5
 """A cluster with more of the images than this is reported."""
 
@@ -25,3 +27,11 @@ def cluster_warning(sizes: Int64[Tensor, " k"]) -> str | None:
     if share > COLLAPSED_SHARE:
         parts.append(f"cluster {largest} holds {share:.0%} of the images")
     return "collapsing: " + "; ".join(parts) if parts else None
+
+
+def stability_advice(phase: GradientPhase) -> str:
+    """What to do about losses or weights that are no longer finite."""
+    return (
+        f"A smaller learning rate (--set {phase.name}.optimiser.learning_rate=…, now "
+        f"{phase.optimiser.learning_rate:g}) or precision 32-true usually mends it."
+    )

@@ -21,10 +21,10 @@ from torch.optim import Optimizer
 from configs.schema import RunConfig
 from engine.checkpoint import LoopState
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
-from engine.health import cluster_warning
+from engine.health import cluster_warning, stability_advice
 from engine.interrupt import StopWish
 from engine.memory import peak_memory
-from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
+from engine.optimisers import build_optimiser, forget, learning_rate, set_learning_rate
 from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from engine.progress import Display
@@ -177,13 +177,17 @@ class Loop:
         batch_size = self._batch_size(phase)
         steps = len(self.images) // batch_size
         objective = fabric.setup_module(phase.module)
-        optimiser = build_optimiser(objective.parameters(), phase.optimiser)
+        optimiser = build_optimiser(phase.module, phase.optimiser)
         if optimiser_state is not None:
             optimiser.load_state_dict(optimiser_state)
         wrapped = fabric.setup_optimizers(optimiser)
         self.display.start(phase.name, phase.epochs * steps, state.epoch * steps + state.batch, phase.epochs)
         while state.epoch < phase.epochs:
             objective.train()
+            if phase.restart is not None and state.epoch > 0 and state.batch == 0:
+                # Nothing is saved between this and the epoch's first step: a resumed run restarts exactly once.
+                seed_all(derive_seed(self.config.seed, phase.name, "restart", state.epoch))
+                forget(optimiser, phase.restart(state.epoch))
             order = epoch_order(len(self.images), self.config.seed, phase.name, state.epoch)
             self._epoch_clock = time.perf_counter(), state.batch
             while state.batch < steps:
@@ -191,7 +195,7 @@ class Loop:
                 if self._refresh_is_due(phase, step) and self._refresh(phase, step):
                     self._end_epoch(phase, batch_size)
                     return
-                set_learning_rate(optimiser, learning_rate(phase.optimiser, step, phase.epochs * steps))
+                set_learning_rate(optimiser, learning_rate(phase.optimiser, step, steps, phase.epochs))
                 self._step(phase, objective, wrapped, order, batch_size, step)
                 state.batch += 1
                 state.global_step += 1
@@ -213,11 +217,13 @@ class Loop:
         if broken:
             raise TrainingError(
                 f"stopped in phase {phase.name}, step {step} (epoch {state.epoch + 1}): {', '.join(broken)}. "
-                + _advice(phase)
+                + stability_advice(phase)
             )
         optimiser.zero_grad()
         self.processes.fabric.backward(losses["loss"])
         optimiser.step()
+        with torch.no_grad():
+            phase.module.after_step(batch)
         for name, value in values.items():
             state.sums[name] = state.sums.get(name, 0.0) + value
         if step % SCALARS_EVERY == 0:
@@ -287,7 +293,7 @@ class Loop:
         if not all(bool(p.isfinite().all()) for p in phase.module.parameters()):
             raise TrainingError(
                 f"stopped in phase {phase.name} after epoch {state.epoch + 1}: a weight is NaN or infinite although "
-                f"every loss was finite. {_advice(phase)}"
+                f"every loss was finite. {stability_advice(phase)}"
             )
         begin, first_batch = self._epoch_clock
         speed = (state.batch - first_batch) * batch_size / max(time.perf_counter() - begin, 1e-9)
@@ -338,10 +344,3 @@ class Loop:
         """Save on the first process; when that fails, it fails on all."""
         self.processes.once(lambda: self.save(self.state, optimiser))
         self._saved_at = time.perf_counter()
-
-
-def _advice(phase: GradientPhase) -> str:
-    return (
-        f"A smaller learning rate (--set {phase.name}.optimiser.learning_rate=…, now "
-        f"{phase.optimiser.learning_rate:g}) or precision 32-true usually mends it."
-    )

@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from configs.schema import OptimiserSettings
+from methods.base import Objective
 
-OPTIMISERS: dict[str, Callable[[list[nn.Parameter], OptimiserSettings], Optimizer]] = {
+Groups = list[dict[str, Any]]
+
+OPTIMISERS: dict[str, Callable[[Groups, OptimiserSettings, bool], Optimizer]] = {
     # fused: one kernel over all parameters; on two CPU cores it saves a tenth of a small network's step
-    "adam": lambda parameters, s: Adam(
-        parameters, s.learning_rate, eps=s.epsilon, weight_decay=s.weight_decay, fused=_fused(parameters)
+    "adam": lambda groups, s, fused: Adam(
+        groups, s.learning_rate, eps=s.epsilon, weight_decay=s.weight_decay, fused=fused
     ),
-    "adamw": lambda parameters, s: AdamW(
-        parameters, s.learning_rate, eps=s.epsilon, weight_decay=s.weight_decay, fused=_fused(parameters)
+    "adamw": lambda groups, s, fused: AdamW(
+        groups, s.learning_rate, eps=s.epsilon, weight_decay=s.weight_decay, fused=fused
     ),
-    "sgd": lambda parameters, s: SGD(
-        parameters, s.learning_rate, s.momentum, weight_decay=s.weight_decay, fused=_fused(parameters)
-    ),
+    "sgd": lambda groups, s, fused: SGD(groups, s.learning_rate, s.momentum, weight_decay=s.weight_decay, fused=fused),
 }
 
 
-def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> Optimizer:
-    """The optimiser that `settings` name, over the parameters that require a gradient."""
-    return OPTIMISERS[settings.name]([p for p in parameters if p.requires_grad], settings)
+def build_optimiser(objective: Objective, settings: OptimiserSettings) -> Optimizer:
+    """The optimiser that `settings` name, over the objective's parameters that require a gradient.
+
+    Parameters of one factor on the learning rate are one group, which carries it as "factor".
+    """
+    by_factor: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            factor = objective.rate_factors.get(name.partition(".")[0], 1.0)
+            by_factor.setdefault(factor, []).append(parameter)
+    groups: Groups = [{"params": group, "factor": factor} for factor, group in by_factor.items()]
+    return OPTIMISERS[settings.name](groups, settings, _fused([p for group in by_factor.values() for p in group]))
 
 
 def _fused(parameters: list[nn.Parameter]) -> bool:
     return all(p.device.type in ("cpu", "cuda") and p.dtype == torch.float32 for p in parameters)
+
+
+def forget(optimiser: Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+    """Drop what the optimiser remembers of `parameters`: moments and step counts."""
+    for parameter in parameters:
+        optimiser.state.pop(parameter, None)
 
 
 # Factors on the learning rate over the share of the phase that is done, from 0 to 1.
@@ -47,12 +64,14 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-def learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
-    """The learning rate of step 0 <= step < steps."""
-    return settings.learning_rate * SCHEDULES[settings.schedule](step / max(steps, 1))
+def learning_rate(settings: OptimiserSettings, step: int, steps_per_epoch: int, epochs: int) -> float:
+    """The learning rate of step 0 <= step < steps_per_epoch · epochs."""
+    if settings.schedule == "step":
+        return settings.learning_rate * settings.decay ** (step // steps_per_epoch // settings.decay_epochs)
+    return settings.learning_rate * SCHEDULES[settings.schedule](step / max(steps_per_epoch * epochs, 1))
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
-    """Use `rate` in the next step."""
+    """Use `rate`, times the group's factor, in the next step."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["factor"]

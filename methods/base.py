@@ -55,8 +55,14 @@ class Objective(nn.Module):
     values are means over this process's rows.
     """
 
+    rate_factors: Mapping[str, float] = {}
+    """Factors on the learning rate, by the first part of a parameter's name; 1 for all others."""
+
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         raise NotImplementedError
+
+    def after_step(self, batch: Batch) -> None:
+        """What a method does by hand after the optimiser's step on `batch`, without gradients."""
 
 
 @runtime_checkable
@@ -116,6 +122,8 @@ class GradientPhase:
             training image, (n,). The loop counts how many changed.
         clusters: k, for the sizes that the loop reports after a refresh.
         tol: the phase ends when a refresh changes less than this share of the assignments.
+        restart: called before every epoch but the first, with its number, and with global generators seeded for it.
+            It may change the module's parameters by hand, and returns those whose optimiser state is then dropped.
         validates: whether the losses are defined for images outside the training set, so that a held-out share of
             the data can be scored after every epoch. It decides nothing.
     """
@@ -130,6 +138,7 @@ class GradientPhase:
     refresh_interval: int = 1
     clusters: int = 0
     tol: float = 0.0
+    restart: Callable[[int], Sequence[nn.Parameter]] | None = None
     validates: bool = False
 
 

@@ -1,55 +1,53 @@
-"""Deep embedded clustering.
+"""Deep embedded clustering, and the family around it.
 
-Source: Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis", ICML 2016. With the
-reconstruction kept it is IDEC: Guo, Gao, Liu, Yin, "Improved Deep Embedded Clustering with Local Structure
-Preservation", IJCAI 2017; and on the convolutional network DCEC (Guo et al., ICONIP 2017).
+Sources: Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis", ICML 2016 (DEC); with the
+reconstruction kept, Guo, Gao, Liu, Yin, "Improved Deep Embedded Clustering with Local Structure Preservation", IJCAI
+2017 (IDEC), on a convolutional network Guo et al., ICONIP 2017 (DCEC); with augmented images Guo, Zhu, Liu, Yin, "Deep
+Embedded Clustering with Data Augmentation", ACML 2018 (DEC-DA).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import torch
 from jaxtyping import Float, Int64, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from clusterers.kmeans import kmeans
-from configs.schema import (
-    KMeansSettings,
-    OptimiserSettings,
-    PositiveFloat,
-    PositiveInt,
-    PretrainSettings,
-    RunConfig,
-    Settings,
-    Share,
-)
+from clusterers.base import Clusterer
+from clusterers.settings import KMeansClustererSettings
+from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from data.augmentation import Augmentation
 from losses.clustering import clustering_kl
-from losses.reconstruction import reconstruction_mse
 from losses.soft_assignment import cluster_frequencies, target_distribution
-from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from methods.pretraining import pretraining
-from models.autoencoder import Autoencoder, ImageShape
+from methods.backbones import Branch
+from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.initialisation import initialisation
+from methods.joint import JointConfig, JointMethod
+from methods.reset import ResetSettings, resets
+from models.autoencoder import ImageShape
 from models.batched import map_batches
-from models.build import build_autoencoder, latent_size
 from models.clustering_head import ClusteringHead
-from models.normalise import Normalise
-from models.settings import AutoencoderSettings, ConvSettings
+from models.normalise import Normalise, unit_pixels
 
 
 class DECSettings(Settings):
     """The clustering phase.
 
-    The loss is γ·KL(p‖q), plus the reconstruction error where it is kept: IDEC is `reconstruction: true`, `gamma: 0.1`.
+    The loss is γ·KL(p‖q), plus the network's own loss where it is kept: IDEC is `reconstruction: true`, `gamma: 0.1`.
     """
 
     alpha: PositiveFloat = 1.0
     gamma: PositiveFloat = 1.0
     reconstruction: bool = False
+    """Keep the reconstruction error, or a VAE's whole lower bound."""
+    kl: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of a VAE's KL divergence from its prior, where that is kept."""
     detach: bool = False
     """Keep the clustering loss from the encoder, which the reconstruction alone then trains."""
+    augmentation: AugmentationSettings = AugmentationSettings()
+    """Of the images that q is predicted for, and that are reconstructed; p is always that of the clean image."""
     update_interval: PositiveInt = 140
     """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001
@@ -58,6 +56,7 @@ class DECSettings(Settings):
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
+    reset: ResetSettings | None = None
 
     @model_validator(mode="after")
     def _something_trains_the_encoder(self) -> DECSettings:
@@ -66,17 +65,37 @@ class DECSettings(Settings):
         return self
 
 
-class DECConfig(RunConfig):
-    """Config of `--method dec`."""
+class DECConfig(JointConfig):
+    """Config of DEC and of its family, whose members differ in their settings alone."""
 
-    method: Literal["dec"] = "dec"
-    pixels: Literal["standardised", "unit"] = "standardised"
-    """Standardised by the training images' mean and sd, or from 0 to 1 as in most papers. An error of 1 in
-    standardised pixels is one of the pixels' variance in the other: γ weighs accordingly."""
-    model: AutoencoderSettings = ConvSettings()
-    pretrain: PretrainSettings = PretrainSettings()
-    initialise: KMeansSettings = KMeansSettings()
+    method: Literal["dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"] = "dec"
+    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
     cluster: DECSettings = DECSettings()
+
+    @model_validator(mode="after")
+    def _is_what_it_is_called(self) -> DECConfig:
+        kept = self.cluster.reconstruction
+        demands = {
+            "idec": (kept, "keeps the reconstruction: set cluster.reconstruction: true"),
+            "dcec": (
+                kept and self.model.name != "dense",
+                "is IDEC on a convolutional network: set cluster.reconstruction: true and model.name: conv",
+            ),
+            "vae-dec": (
+                self.pretrain.objective == "elbo" and kept,
+                "keeps a VAE's lower bound: pretrain.objective: elbo",
+            ),
+            "dec-da": (_augments(self.cluster), "augments images: set cluster.augmentation"),
+            "idec-da": (kept and _augments(self.cluster), "keeps the reconstruction and augments images"),
+        }
+        fits, demand = demands.get(self.method, (True, ""))
+        if not fits:
+            raise ValueError(f"{self.method} {demand}, or call the method dec, which may have any of these")
+        return self
+
+
+def _augments(settings: DECSettings) -> bool:
+    return settings.augmentation != AugmentationSettings()
 
 
 class TrainingTarget(nn.Module):
@@ -103,38 +122,37 @@ class TrainingTarget(nn.Module):
 
 
 class DECObjective(Objective):
-    """γ·KL(p‖q) on a batch, against the target of the whole training set; the reconstruction beside it if kept."""
+    """γ·KL(p‖q) on a batch, against the target of the whole training set; the network's own loss beside it if kept."""
 
     def __init__(
         self,
         normalise: Normalise,
-        autoencoder: Autoencoder,
+        branch: Branch,
         head: ClusteringHead,
         target: TrainingTarget,
         settings: DECSettings,
     ) -> None:
         super().__init__()
         self.normalise = normalise
-        self.encoder = autoencoder.encoder
-        self.decoder = autoencoder.decoder if settings.reconstruction else None
+        self.branch = branch
         self.head = head
-        self.settings = settings
         self.target = target
+        self.settings = settings
+        self.augmentation = Augmentation(settings.augmentation)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        x = self.normalise(batch.images)
-        z = self.encoder(x)
+        pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
+        z, own = self.branch(self.normalise.standardise(pixels), batch.noise)
         q = self.head(z.detach() if self.settings.detach else z)
         clustering = clustering_kl(self.target.rows(batch.indices), q)
-        if self.decoder is None:
-            return {"loss": self.settings.gamma * clustering, "clustering": clustering}
-        reconstruction = reconstruction_mse(self.decoder(z), x)
-        loss = reconstruction + self.settings.gamma * clustering
-        return {"loss": loss, "clustering": clustering, "reconstruction": reconstruction}
+        loss = self.settings.gamma * clustering
+        for name, value in own.items():
+            loss = loss + (self.settings.kl * value if name == "kl" else value)
+        return {"loss": loss, "clustering": clustering, **own}
 
 
-class DEC(nn.Module):
-    """Autoencoder, then centroids from KMeans, then encoder and centroids together.
+class DEC(JointMethod):
+    """A backbone, then centroids from KMeans, then encoder and centroids together.
 
     Args:
         config: of the run.
@@ -145,23 +163,18 @@ class DEC(nn.Module):
     """
 
     def __init__(self, config: DECConfig, shape: ImageShape) -> None:
-        super().__init__()
+        super().__init__(config, shape)
         self.config = config
-        self.normalise = Normalise(shape.channels)
-        self.autoencoder = build_autoencoder(config.model, shape)
-        self.head = ClusteringHead(config.clusters, latent_size(config.model, shape), config.cluster.alpha)
+        self.head = ClusteringHead(config.clusters, self.backbone.latent, config.cluster.alpha)
         self.target = TrainingTarget()
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain: reconstruction. initialise: KMeans on z. cluster: KL(p‖q)."""
-        config, cluster = self.config, self.config.cluster
-        if config.pixels == "standardised":
-            self.normalise.fit(images)
+        """pretrain: the backbone. initialise: KMeans on z. cluster: KL(p‖q)."""
+        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        epochs = epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps)
 
-        def place_centroids() -> None:
-            z = compute.map(self._encode, images)
-            fit = compute.once(lambda: kmeans(z, config.clusters, config.initialise, config.seed))
-            self.head.place(fit.centroids)
+        def place(clusterer: Clusterer) -> None:
+            self.head.place(clusterer.centroids)
 
         def refresh_target() -> Int64[Tensor, " n"]:
             q = compute.shard(compute.map(self._soft_assign, images))
@@ -169,81 +182,40 @@ class DEC(nn.Module):
             self.target.p = compute.gather(p, len(images))
             return compute.gather(q.argmax(dim=1), len(images))
 
+        def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
+            place(clusterer)
+            refresh_target()
+            return (self.head.centroids,)
+
         return (
-            pretraining(self.normalise, self.autoencoder, config.pretrain, config.model, len(images)),
-            FitPhase(
-                name="initialise",
-                settings={
-                    "initialise": config.initialise.model_dump(mode="json"),
-                    "clusters": config.clusters,
-                },
-                module=self.head,
-                fit=place_centroids,
-            ),
+            *backbone.phases(images),
+            initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
             GradientPhase(
                 name="cluster",
                 settings=cluster.model_dump(mode="json"),
-                module=DECObjective(self.normalise, self.autoencoder, self.head, self.target, cluster),
+                module=DECObjective(
+                    backbone.normalise, backbone.branch(cluster.reconstruction), self.head, self.target, cluster
+                ),
                 optimiser=cluster.optimiser,
-                epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),
+                epochs=epochs,
                 batch_size=cluster.batch_size,
                 refresh=refresh_target,
                 refresh_interval=cluster.update_interval,
                 clusters=config.clusters,
                 tol=cluster.tol,
+                restart=resets(cluster.reset, backbone, config, images, compute, replace),
             ),
         )
 
-    @property
-    def clusters(self) -> int:
-        return self.config.clusters
-
-    @property
-    def space(self) -> str:
-        return f"latent ({self.head.centroids.shape[1]}-d)"
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return ()
-
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The latent z, on the CPU."""
-        return map_batches(self._encode, images, self._device)
-
-    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
         """The soft assignment q and its largest entry (Xie et al., section 3.1)."""
-        q = map_batches(self._soft_assign, images, self._device)
+        q = map_batches(self.head, z, self.backbone.device)
         return Assignments(q.argmax(dim=1), q)
-
-    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        """Every image as the decoder gives it back, on the CPU."""
-        pixels = map_batches(
-            lambda batch: self.normalise.invert(self.autoencoder.decode(self._encode(batch))),
-            images,
-            self._device,
-        )
-        return pixels.to(torch.uint8)
-
-    def networks(self) -> Mapping[str, nn.Module]:
-        """Encoder and decoder."""
-        return {"encoder": self.autoencoder.encoder, "decoder": self.autoencoder.decoder}
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The centroids in the latent space, on the CPU."""
         return self.head.centroids.detach().float().cpu()
 
-    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"]:
-        """What the decoder makes of every centroid, on the CPU."""
-        with torch.no_grad():
-            return self.normalise.invert(self.autoencoder.decode(self.head.centroids)).cpu()
-
-    def _encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        return self.autoencoder.encode(self.normalise(images))
-
     def _soft_assign(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        q: Tensor = self.head(self._encode(images))
+        q: Tensor = self.head(self.backbone.encode(images))
         return q
-
-    @property
-    def _device(self) -> torch.device:
-        return self.head.centroids.device

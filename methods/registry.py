@@ -30,7 +30,7 @@ class MethodEntry:
 
 
 METHODS: dict[str, MethodEntry] = {
-    "dec": MethodEntry(DECConfig, DEC),
+    **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry(DECConfig, DEC)),
     **dict.fromkeys(METHOD_NAMES, MethodEntry(TwoStageConfig, TwoStage)),
 }
 

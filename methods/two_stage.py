@@ -17,15 +17,9 @@ from clusterers.base import Clusterer
 from clusterers.build import CLUSTERERS, build_clusterer
 from clusterers.settings import ClustererSettings, KMeansClustererSettings
 from configs.schema import RunConfig, Settings
+from methods.backbones import AutoencoderBackbone, AutoencoderStageSettings, VAEBackbone, VAEStageSettings
 from methods.base import Assignments, Compute, FitPhase, Phase
-from methods.image_encoders import (
-    AutoencoderEncoder,
-    AutoencoderStageSettings,
-    ImageEncoder,
-    RawPixels,
-    VAEEncoder,
-    VAEStageSettings,
-)
+from methods.image_encoders import ImageEncoder, RawPixels
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from representations.base import Reducer
@@ -198,9 +192,9 @@ class TwoStage(nn.Module):
 def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageEncoder:
     """The network that `settings` name, or raw pixels."""
     if settings.autoencoder is not None:
-        return AutoencoderEncoder(settings.autoencoder, shape)
+        return AutoencoderBackbone(settings.autoencoder, shape)
     if settings.vae is not None:
-        return VAEEncoder(settings.vae, shape)
+        return VAEBackbone(settings.vae, shape)
     return RawPixels(shape)
 
 

@@ -31,12 +31,15 @@ NLL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bernoulli": bernoulli_nll
 class VAEPretrainSettings(Settings):
     """Training of a variational autoencoder on the evidence lower bound."""
 
+    objective: Literal["elbo"] = "elbo"
     epochs: PositiveInt = 20
     min_steps: Annotated[int, Field(ge=0)] = 2000
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
     beta: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the KL divergence; 1 is the evidence lower bound."""
+    sample: bool = True
+    """False: z = μ. With beta 0 it is a deterministic autoencoder, as VaDE's authors pretrain."""
     warmup: Share = 0.0
     """Share of the steps over which β grows linearly from 0."""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
@@ -62,6 +65,7 @@ class ELBOObjective(Objective):
         self.normalise = normalise
         self.vae = vae
         self.nll = NLL[settings.likelihood]
+        self.sample = settings.sample
         self.beta = settings.beta
         self.warmup_steps = warmup_steps
 
@@ -69,7 +73,9 @@ class ELBOObjective(Objective):
         x = self.normalise(batch.images)
         # Sums over pixels and exponentials need the pixels' precision, whatever the layers computed in.
         mu, log_variance = (part.to(x.dtype) for part in self.vae.encode(x))
-        z = reparameterise(mu, log_variance, batch.noise.normal(mu.shape[1]).to(x.dtype))
+        z = mu
+        if self.sample:
+            z = reparameterise(mu, log_variance, batch.noise.normal(mu.shape[1]).to(x.dtype))
         reconstruction = self.nll(self.vae.decode(z).to(x.dtype), x)
         kl = gaussian_kl(mu, log_variance)
         loss = reconstruction + self._beta() * kl

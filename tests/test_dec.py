@@ -6,7 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from configs.schema import KMeansSettings, OptimiserSettings, PretrainSettings
+from clusterers.settings import KMeansClustererSettings
+from configs.schema import OptimiserSettings, PretrainSettings
 from data.image_set import ImageSet
 from engine.loop import Loop
 from engine.processes import launch
@@ -42,7 +43,7 @@ def config(**cluster: object) -> DECConfig:
             "clusters": 4,
             "model": DenseSettings(hidden=(32,), latent=4),
             "pretrain": PretrainSettings(epochs=10, min_steps=0, batch_size=50, optimiser=ADAM),
-            "initialise": KMeansSettings(redos=5),
+            "initialise": KMeansClustererSettings(redos=5),
             "cluster": {
                 "max_epochs": 5,
                 "min_steps": 0,
@@ -84,14 +85,18 @@ def test_the_loss_weighs_the_clustering_term_by_gamma() -> None:
     q = method.assign(images.images).probabilities
     assert q is not None
     method.target.p = target_distribution(q)
-    objective = DECObjective(method.normalise, method.autoencoder, method.head, method.target, settings)
+    objective = DECObjective(
+        method.backbone.normalise, method.backbone.branch(True), method.head, method.target, settings
+    )
     index = torch.arange(3, 9)
     losses = objective(Batch(images.images[index], index, BatchNoise(0, 6, slice(0, 6), torch.device("cpu"))))
 
     p = target_distribution(q)
     kl = sum(float(p[i, j] * torch.log(p[i, j] / q[i, j])) for i in index.tolist() for j in range(4)) / 6
-    x = method.normalise(images.images[index])
-    mse = float((method.autoencoder.decode(method.autoencoder.encode(x)) - x).detach().square().mean())
+    x = method.backbone.normalise(images.images[index])
+    mse = float(
+        (method.backbone.autoencoder.decode(method.backbone.autoencoder.encode(x)) - x).detach().square().mean()
+    )
     assert losses["clustering"].item() == pytest.approx(kl, rel=1e-4)
     assert losses["reconstruction"].item() == pytest.approx(mse, rel=1e-5)
     assert losses["loss"].item() == pytest.approx(mse + 0.1 * kl, rel=1e-5)
@@ -108,12 +113,12 @@ def test_detach_keeps_the_clustering_loss_from_the_encoder() -> None:
         assert q is not None
         method.target.p = target_distribution(q)
         objective = DECObjective(
-            method.normalise, method.autoencoder, method.head, method.target, method.config.cluster
+            method.backbone.normalise, method.backbone.branch(True), method.head, method.target, method.config.cluster
         )
         index = torch.arange(20)
         losses = objective(Batch(images.images, index, BatchNoise(0, 20, slice(0, 20), torch.device("cpu"))))
         losses["clustering"].backward()
-        gradients[detach] = [p.grad for p in method.autoencoder.encoder.parameters()]
+        gradients[detach] = [p.grad for p in method.backbone.autoencoder.encoder.parameters()]
         assert method.head.centroids.grad is not None
     assert all(g is not None and bool(g.any()) for g in gradients[False])
     assert all(g is None for g in gradients[True])
@@ -129,7 +134,7 @@ def test_without_reconstruction_the_decoder_is_not_trained() -> None:
     method = DEC(config(), ImageShape(1, 8, 8))
     phases = method.phases(images.images, launch(method.config.runtime))
     trained = {id(p) for p in phases[-1].module.parameters()}
-    assert trained == {id(p) for p in [*method.autoencoder.encoder.parameters(), method.head.centroids]}
+    assert trained == {id(p) for p in [*method.backbone.autoencoder.encoder.parameters(), method.head.centroids]}
 
 
 def test_tol_ends_the_clustering() -> None:
@@ -153,4 +158,4 @@ def test_unit_pixels_are_left_as_they_are() -> None:
     for pixels, mean in (("unit", 0.0), ("standardised", float(images.images.double().mean() / 255))):
         method = DEC(config().model_copy(update={"pixels": pixels}), ImageShape(1, 8, 8))
         method.phases(images.images, launch(method.config.runtime))
-        assert method.normalise.mean.item() == pytest.approx(mean, abs=1e-6)
+        assert method.backbone.normalise.mean.item() == pytest.approx(mean, abs=1e-6)

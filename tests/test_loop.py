@@ -20,7 +20,7 @@ from engine.optimisers import build_optimiser, learning_rate
 from engine.progress import Display
 from engine.randomness import epoch_order
 from methods.base import GradientPhase
-from tests.toy import CONFIG, IMAGES, Recorder, Toy, loop, run
+from tests.toy import CONFIG, IMAGES, Recorder, Toy, ToyObjective, loop, run
 
 
 def test_every_epoch_sees_every_image_once_but_for_the_ragged_end() -> None:
@@ -214,16 +214,25 @@ def test_schedules_by_hand() -> None:
         OptimiserSettings(learning_rate=2.0, schedule=name)  # type: ignore[arg-type]
         for name in ("constant", "cosine", "one-cycle")
     )
-    assert [learning_rate(constant, step, 10) for step in (0, 9)] == [2.0, 2.0]
-    assert [learning_rate(cosine, step, 10) for step in (0, 5)] == pytest.approx([2.0, 1.0])
-    assert [learning_rate(cycle, step, 10) for step in (0, 1, 2, 6)] == pytest.approx([0.08, 1.04, 2.0, 1.0])
+    assert [learning_rate(constant, step, 5, 2) for step in (0, 9)] == [2.0, 2.0]
+    assert [learning_rate(cosine, step, 5, 2) for step in (0, 5)] == pytest.approx([2.0, 1.0])
+    assert [learning_rate(cycle, step, 5, 2) for step in (0, 1, 2, 6)] == pytest.approx([0.08, 1.04, 2.0, 1.0])
+
+
+def test_the_step_schedule_decays_after_whole_epochs() -> None:
+    """VaDE's: after every ten epochs of five steps nine tenths of the rate."""
+    decaying = OptimiserSettings(learning_rate=2.0, schedule="step", decay=0.9, decay_epochs=10)
+    assert [learning_rate(decaying, step, 5, 99) for step in (0, 49, 50, 99, 100)] == pytest.approx(
+        [2.0, 2.0, 1.8, 1.8, 1.62]
+    )
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
 def test_optimisers_get_their_settings(name: str, kind: str) -> None:
     settings = OptimiserSettings(name=name, learning_rate=0.3, weight_decay=0.1)  # type: ignore[arg-type]
-    frozen = nn.Parameter(torch.zeros(1), requires_grad=False)
-    optimiser = build_optimiser([nn.Parameter(torch.zeros(2)), frozen], settings)
+    objective = ToyObjective(None)
+    objective.register_parameter("frozen", nn.Parameter(torch.zeros(1), requires_grad=False))
+    optimiser = build_optimiser(objective, settings)
     assert type(optimiser).__name__ == kind
     (group,) = optimiser.param_groups
     assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.3, 0.1, 1)

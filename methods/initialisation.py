@@ -1,0 +1,66 @@
+"""Where clustering begins: centroids or a mixture, fitted to the latents of all training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from clusterers.base import Clusterer
+from clusterers.build import build_clusterer
+from clusterers.settings import GMMSettings, KMeansClustererSettings
+from configs.schema import RunConfig
+from methods.base import Compute, FitPhase
+
+
+def initialisation(
+    settings: KMeansClustererSettings | GMMSettings,
+    config: RunConfig,
+    images: UInt8[Tensor, "n c h w"],
+    compute: Compute,
+    encode: Callable[[Tensor], Tensor],
+    module: nn.Module,
+    place: Callable[[Clusterer], None],
+) -> FitPhase:
+    """The phase that fits a clusterer to all latents and places the outcome in the method.
+
+    Restarts are chosen among by the clusterer's own criterion: inertia, or likelihood.
+
+    Args:
+        settings: of the clusterer.
+        config: of the run; k and seed.
+        images: the training images.
+        compute: the machine.
+        encode: images to latents, (n, d).
+        module: what holds the outcome.
+        place: puts the fitted clusterer's centroids or components into it.
+    """
+
+    def fit() -> None:
+        z = compute.map(encode, images)
+        clusterer = fit_clusterer(settings, z, config.clusters, config.seed, compute)
+        with torch.no_grad():
+            place(clusterer)
+
+    return FitPhase(
+        name="initialise",
+        settings={"initialise": settings.model_dump(mode="json"), "clusters": config.clusters},
+        module=module,
+        fit=fit,
+    )
+
+
+def fit_clusterer(
+    settings: KMeansClustererSettings | GMMSettings, z: Float[Tensor, "n d"], k: int, seed: int, compute: Compute
+) -> Clusterer:
+    """A clusterer fitted to `z` by one process, and known to all."""
+    clusterer = build_clusterer(settings)
+
+    def arrays() -> dict[str, Tensor]:
+        clusterer.fit(z, k, seed)
+        return clusterer.arrays
+
+    clusterer.arrays = compute.once(arrays)
+    return clusterer

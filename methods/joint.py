@@ -1,0 +1,121 @@
+"""What the joint methods have in common: a pretrained backbone whose latents are clustered while it is trained on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from configs.schema import PretrainSettings, RunConfig
+from methods.backbones import (
+    AutoencoderBackbone,
+    AutoencoderStageSettings,
+    Backbone,
+    Pixels,
+    PretrainingSettings,
+    VAEBackbone,
+    VAEStageSettings,
+)
+from methods.base import Assignments, Compute, Phase
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.settings import AutoencoderSettings, ConvSettings
+
+
+class JointConfig(RunConfig):
+    """The backbone and its pretraining; methods add the sections `initialise` and `cluster`."""
+
+    pixels: Pixels = "standardised"
+    """Standardised by the training images' mean and sd, or from 0 to 1 as in most papers. An error of 1 in
+    standardised pixels is one of the pixels' variance in the other: weights beside it count accordingly."""
+    model: AutoencoderSettings = ConvSettings()
+    pretrain: PretrainingSettings = PretrainSettings()
+
+    @model_validator(mode="after")
+    def _pixels_suit_the_network(self) -> JointConfig:
+        if self.pretrain.objective == "elbo" and self.pixels != "unit":
+            raise ValueError("pretrain.objective elbo trains a VAE, whose pixels run from 0 to 1: set pixels: unit")
+        return self
+
+
+def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
+    """The network that `config` describes, with weights from torch's generator.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+    if config.pretrain.objective == "elbo":
+        return VAEBackbone(VAEStageSettings(model=config.model, pretrain=config.pretrain), shape)
+    stage = AutoencoderStageSettings(pixels=config.pixels, model=config.model, pretrain=config.pretrain)
+    return AutoencoderBackbone(stage, shape)
+
+
+class JointMethod(nn.Module, ABC):
+    """A backbone, and clusters of its latents. What remains to be said of a method is how it trains and assigns.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+
+    def __init__(self, config: JointConfig, shape: ImageShape) -> None:
+        super().__init__()
+        self.run = config
+        self.backbone = build_backbone(config, shape)
+
+    @abstractmethod
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """The phases in the order in which they run."""
+
+    @abstractmethod
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The clusters of latents, on the CPU."""
+
+    @abstractmethod
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The centroids in the latent space, on the CPU."""
+
+    def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
+        """What the method's own criterion says of latents, where tables have a column for it."""
+        return {}
+
+    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+        """The clusters of images, from the latents without noise."""
+        return self.assign_embedded(self.embed(images))
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The latent z, on the CPU."""
+        return map_batches(self.backbone.encode, images, self.backbone.device)
+
+    @property
+    def clusters(self) -> int:
+        return self.run.clusters
+
+    @property
+    def space(self) -> str:
+        return f"latent ({self.backbone.latent}-d)"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+        """Every image as the decoder gives it back, on the CPU."""
+        return self._decode(self.embed(images))
+
+    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"]:
+        """What the decoder makes of every centroid, on the CPU."""
+        return self._decode(self.centroid_positions())
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return self.backbone.networks()
+
+    def _decode(self, z: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
+        return map_batches(self.backbone.decode, z, self.backbone.device).to(torch.uint8)

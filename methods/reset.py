@@ -1,0 +1,76 @@
+"""Restarts within the clustering phase: weights are shrunk and perturbed, and the centroids found anew.
+
+Source: Miklautz et al., "Breaking the Reclustering Barrier in Centroid-based Deep Clustering", ICLR 2025. Shrink and
+perturb: Ash, Adams, "On Warm-Starting Neural Network Training", NeurIPS 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from clusterers.base import Clusterer
+from clusterers.settings import KMeansClustererSettings
+from configs.schema import PositiveInt, RunConfig, Settings, Share
+from methods.backbones import Backbone
+from methods.base import Compute
+from methods.initialisation import fit_clusterer
+
+
+class ResetSettings(Settings):
+    """What happens every few epochs of the clustering phase."""
+
+    interval: PositiveInt = 20
+    """Epochs between two of them, T."""
+    keep: Share = 0.8
+    """Share of every old weight; the rest is a fresh one."""
+    subsample: PositiveInt = 10_000
+    """At most so many images, drawn at random, on which the centroids are found anew."""
+    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=5)
+
+
+def shrink_and_perturb(backbone: Backbone, keep: float) -> None:
+    """θ ← keep · θ + (1 - keep) · fresh, for every layer of the encoder but the last, which makes the embedding.
+
+    The fresh weights come from torch's generator, by the network's own initialisation.
+    """
+    fresh = backbone.fresh()
+    embedding = [module for module in backbone.encoder.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    spared = {id(parameter) for parameter in embedding.parameters()}
+    with torch.no_grad():
+        for old, new in zip(backbone.encoder.parameters(), fresh.encoder.parameters(), strict=True):
+            if id(old) not in spared:
+                old.lerp_(new.to(old), 1 - keep)
+
+
+def resets(
+    settings: ResetSettings | None,
+    backbone: Backbone,
+    config: RunConfig,
+    images: UInt8[Tensor, "n c h w"],
+    compute: Compute,
+    place: Callable[[Clusterer], Sequence[nn.Parameter]],
+) -> Callable[[int], Sequence[nn.Parameter]]:
+    """What a gradient phase calls before every epoch; it does nothing where there are no `settings`.
+
+    Args:
+        settings: how often and how much.
+        backbone: whose encoder is perturbed.
+        config: of the run; k and seed.
+        images: the training images.
+        compute: the machine.
+        place: puts new centroids into the method, and returns the parameters whose optimiser state is dropped.
+    """
+
+    def reset(epoch: int) -> Sequence[nn.Parameter]:
+        if settings is None or epoch % settings.interval:
+            return ()
+        shrink_and_perturb(backbone, settings.keep)
+        chosen = torch.randperm(len(images))[: settings.subsample].sort().values
+        z = compute.map(backbone.encode, images[chosen])
+        return place(fit_clusterer(settings.initialise, z, config.clusters, config.seed, compute))
+
+    return reset
