@@ -1,9 +1,15 @@
-"""From settings to a network. A new kind of autoencoder is one entry here."""
+"""From settings to a network. A new kind of autoencoder is one entry here.
+
+Convolutions keep their weights channels-last, and so compute: a training step of the convolutional networks takes four
+fifths to two thirds of the time (docs/benchmarks.md).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import torch
 
 from models.autoencoder import Autoencoder, Coders, ImageShape
 from models.conv import build_conv
@@ -47,7 +53,8 @@ def build_autoencoder(settings: AutoencoderSettings, shape: ImageShape) -> Autoe
     Raises:
         ModelError: when the network does not fit the images.
     """
-    return Autoencoder(*BUILDERS[settings.name].coders(settings, shape, latent_size(settings, shape)))
+    coders = BUILDERS[settings.name].coders(settings, shape, latent_size(settings, shape))
+    return Autoencoder(*coders).to(memory_format=torch.channels_last)
 
 
 def build_vae(settings: AutoencoderSettings, shape: ImageShape) -> VAE:
@@ -56,4 +63,5 @@ def build_vae(settings: AutoencoderSettings, shape: ImageShape) -> VAE:
     Raises:
         ModelError: when the network does not fit the images, or cannot be a variational autoencoder.
     """
-    return VAE(*BUILDERS[settings.name].coders(settings, shape, 2 * latent_size(settings, shape)))
+    coders = BUILDERS[settings.name].coders(settings, shape, 2 * latent_size(settings, shape))
+    return VAE(*coders).to(memory_format=torch.channels_last)
