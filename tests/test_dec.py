@@ -16,7 +16,7 @@ from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.soft_assignment import target_distribution
-from methods.base import Batch, epochs_needed
+from methods.base import Batch, GradientPhase, epochs_needed
 from methods.dec import DEC, DECConfig, DECObjective, DECSettings
 from models.autoencoder import ImageShape
 from models.settings import DenseSettings
@@ -159,3 +159,44 @@ def test_unit_pixels_are_left_as_they_are() -> None:
         method = DEC(config().model_copy(update={"pixels": pixels}), ImageShape(1, 8, 8))
         method.phases(images.images, launch(method.config.runtime))
         assert method.backbone.normalise.mean.item() == pytest.approx(mean, abs=1e-6)
+
+
+def test_augmented_images_are_predicted_for_and_clean_ones_make_the_target() -> None:
+    images = bars(40)
+    shifted = {"augmentation": {"shift": 0.3}, "reconstruction": True}
+    method = DEC(config(**shifted), ImageShape(1, 8, 8))
+    method.head.place(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))
+    phase = method.phases(images.images, launch(method.config.runtime))[-1]
+    assert isinstance(phase, GradientPhase)
+    assert phase.refresh is not None
+    phase.refresh()
+    q = method.assign(images.images).probabilities
+    assert q is not None
+    assert method.target.p is not None
+    assert torch.allclose(method.target.p, target_distribution(q), atol=1e-6)  # of the clean images
+
+    index = torch.arange(40)
+
+    def losses(seed: int) -> dict[str, float]:
+        noise = BatchNoise(seed, 40, slice(0, 40), torch.device("cpu"))
+        return {name: value.item() for name, value in phase.module(Batch(images.images, index, noise)).items()}
+
+    clean = float((method.target.p * (method.target.p / q).log()).sum() / 40)
+    assert losses(0) == losses(0) != losses(1)
+    assert losses(0)["clustering"] != pytest.approx(clean, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"method": "idec"}, "keeps the reconstruction"),
+        ({"method": "dcec", "model": {"name": "dense"}, "cluster": {"reconstruction": True}}, "convolutional"),
+        ({"method": "dec-da"}, "augments images"),
+        ({"method": "idec-da", "cluster": {"reconstruction": True}}, "augments images"),
+        ({"method": "vae-dec", "cluster": {"reconstruction": True}}, "lower bound"),
+        ({"pretrain": {"objective": "elbo"}}, "set pixels: unit"),
+    ],
+)
+def test_a_name_that_does_not_fit_its_settings_is_refused(settings: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        DECConfig.model_validate(settings)

@@ -16,7 +16,7 @@ from configs.schema import OptimiserSettings, RuntimeSettings
 from engine.checkpoint import LoopState
 from engine.errors import Interrupted, TrainingError, UsageError
 from engine.health import cluster_warning
-from engine.optimisers import build_optimiser, learning_rate
+from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
 from engine.progress import Display
 from engine.randomness import epoch_order
 from methods.base import GradientPhase
@@ -236,3 +236,31 @@ def test_optimisers_get_their_settings(name: str, kind: str) -> None:
     assert type(optimiser).__name__ == kind
     (group,) = optimiser.param_groups
     assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.3, 0.1, 1)
+
+
+def test_parameters_of_another_factor_have_their_own_rate() -> None:
+    """As VaDE's mixture has, beside its network."""
+    objective = ToyObjective(None)
+    objective.head = nn.Linear(1, 1)
+    objective.rate_factors = {"head": 0.5}
+    optimiser = build_optimiser(objective, OptimiserSettings(learning_rate=0.3))
+    set_learning_rate(optimiser, 0.2)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert rates[id(objective.weight)] == pytest.approx(0.2)
+    assert rates[id(objective.head.weight)] == rates[id(objective.head.bias)] == pytest.approx(0.1)
+
+
+def test_after_step_sees_the_weights_that_the_step_made() -> None:
+    method = Toy()
+    told: list[tuple[list[int], Tensor]] = []
+    before: list[Tensor] = []
+    method.first.register_forward_pre_hook(lambda *_: before.append(method.first.weight.detach().clone()))
+    method.first.after_step = lambda batch: told.append(  # type: ignore[method-assign]
+        (batch.indices.tolist(), method.first.weight.clone())
+    )
+    run(method)
+    assert [indices for indices, _ in told] == method.first.seen
+    assert not any(weight.requires_grad for _, weight in told)
+    # What it saw is what the next step begins with, and not what its own step began with.
+    assert all(torch.equal(after, begin) for (_, after), begin in zip(told[:-1], before[1:], strict=True))
+    assert not any(torch.equal(after, begin) for (_, after), begin in zip(told, before, strict=True))

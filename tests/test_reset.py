@@ -1,0 +1,172 @@
+"""Resets within the clustering phase: weights shrunk and perturbed by hand, centroids found anew, moments dropped."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from clusterers.base import Clusterer
+from configs.schema import PretrainSettings
+from engine.checkpoint import LoopState
+from engine.errors import Interrupted
+from engine.loop import Loop
+from engine.optimisers import build_optimiser, forget
+from engine.processes import launch
+from engine.progress import Display
+from engine.randomness import generator_states, restore_generators, seed_all
+from evaluation.agreement import agreement
+from evaluation.contingency import contingency
+from methods.backbones import AutoencoderBackbone, AutoencoderStageSettings
+from methods.dec import DEC
+from methods.reset import ResetSettings, resets, shrink_and_perturb
+from models.autoencoder import ImageShape
+from models.settings import DenseSettings
+from tests.test_dec import ADAM, bars, config
+from tests.toy import ToyObjective
+
+SHAPE = ImageShape(1, 8, 8)
+
+
+def backbone() -> AutoencoderBackbone:
+    settings = AutoencoderStageSettings(model=DenseSettings(hidden=(16, 8), latent=3), pretrain=PretrainSettings())
+    return AutoencoderBackbone(settings, SHAPE)
+
+
+def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedding() -> None:
+    seed_all(0)
+    network = backbone()
+    with torch.no_grad():
+        for parameter in network.encoder.parameters():
+            parameter.fill_(1.0)
+    decoder = [p.detach().clone() for p in network.decoder.parameters()]
+    seed_all(1)
+    fresh = list(backbone().encoder.parameters())  # the very weights that the reset draws
+    seed_all(1)
+    shrink_and_perturb(network, 0.8)
+    *layers, weight, bias = network.encoder.parameters()
+    for now, new in zip(layers, fresh, strict=False):
+        assert torch.allclose(now, 0.8 + 0.2 * new, atol=1e-6)
+    assert bool((weight == 1).all())
+    assert bool((bias == 1).all())
+    assert all(torch.equal(old, new) for old, new in zip(decoder, network.decoder.parameters(), strict=True))
+
+
+def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
+    images = bars().images
+    run_config = config()
+    seen: list[Clusterer] = []
+
+    def place(clusterer: Clusterer) -> list[torch.nn.Parameter]:
+        seen.append(clusterer)
+        return []
+
+    settings = ResetSettings(interval=3, subsample=40)
+    network = backbone()
+    reset = resets(settings, network, run_config, images, launch(run_config.runtime), place)
+    before = [p.detach().clone() for p in network.encoder.parameters()]
+    for epoch in (1, 2):
+        reset(epoch)
+    assert not seen
+    assert all(torch.equal(a, b) for a, b in zip(before, network.encoder.parameters(), strict=True))
+    seed_all(0)
+    reset(3)
+    (clusterer,) = seen
+    assert clusterer.centroids.shape == (4, 3)
+    # The centroids are those of 40 images and not of all: the same draw gives the same points.
+    seed_all(0)
+    again = backbone()  # draws what the reset's fresh weights drew
+    again.load_state_dict(network.state_dict())
+    chosen = torch.randperm(400)[:40].sort().values
+    z = again.encode(images[chosen]).detach()
+    nearest = torch.cdist(z, clusterer.centroids).argmin(dim=1)
+    means = torch.stack([z[nearest == j].mean(dim=0) for j in range(4)])
+    assert torch.allclose(means, clusterer.centroids, atol=1e-4)
+
+
+def test_without_settings_nothing_happens() -> None:
+    network = backbone()
+    before = [p.detach().clone() for p in network.encoder.parameters()]
+    reset = resets(None, network, config(), bars().images, launch(config().runtime), lambda _: [])
+    assert reset(20) == ()
+    assert all(torch.equal(a, b) for a, b in zip(before, network.encoder.parameters(), strict=True))
+
+
+def test_forgotten_parameters_begin_with_new_moments() -> None:
+    objective = ToyObjective(None)
+    optimiser = build_optimiser(objective, ADAM)
+    objective.weight.grad = torch.ones(4)
+    optimiser.step()
+    assert optimiser.state[objective.weight]["step"] == 1
+    forget(optimiser, [objective.weight])
+    assert not optimiser.state[objective.weight]
+    optimiser.step()
+    assert optimiser.state[objective.weight]["step"] == 1
+
+
+def reset_loop(method: DEC, images: Tensor, **changes: Any) -> Loop:
+    values: dict[str, Any] = {
+        "keys": ["pretrain", "initialise", "cluster"],
+        "config": method.config,
+        "processes": launch(method.config.runtime),
+        "save": lambda *_: None,
+        "display": Display(quiet=True),
+        **changes,
+    }
+    return Loop(method, images, **values)
+
+
+def settings_with_resets() -> Any:
+    made = config(reset={"interval": 1, "subsample": 60}, max_epochs=4, tol=0.0)
+    runtime = made.runtime.model_copy(update={"checkpoint_seconds": 0.0})
+    return made.model_copy(update={"runtime": runtime})
+
+
+@pytest.mark.parametrize("stop_at", [80 + 8, 80 + 9, 80 + 16, 80 + 23])
+def test_stopped_around_a_reset_and_resumed_it_ends_with_the_same_bits(stop_at: int) -> None:
+    """Epochs of 8 steps after 80 of pretraining; a reset before each but the first."""
+    images = bars().images
+
+    def method() -> DEC:
+        seed_all(0)
+        return DEC(settings_with_resets(), SHAPE)
+
+    whole = method()
+    reset_loop(whole, images).run(whole.phases(images, launch(whole.config.runtime)))
+
+    saved: list[Any] = []
+    first = method()
+
+    def save(state: LoopState, optimiser: Any) -> None:
+        if state.global_step == stop_at and state.batch:
+            saved.append(
+                copy.deepcopy(
+                    (state, first.state_dict(), optimiser.state_dict() if optimiser else None, generator_states())
+                )
+            )
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        reset_loop(first, images, save=save).run(first.phases(images, launch(first.config.runtime)))
+    state, weights, optimiser, generators = saved[0]
+    second = method()
+    phases = second.phases(images, launch(second.config.runtime))
+    second.load_state_dict(weights)
+    restore_generators(generators)
+    reset_loop(second, images, state=dataclasses.replace(state)).run(phases, optimiser)
+    for name, value in whole.state_dict().items():
+        if isinstance(value, Tensor):
+            assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_with_resets_the_separable_set_is_still_found() -> None:
+    images = bars()
+    seed_all(0)
+    method = DEC(config(reset={"interval": 2, "subsample": 100}), SHAPE)
+    reset_loop(method, images.images).run(method.phases(images.images, launch(method.config.runtime)))
+    assert images.labels is not None
+    assert agreement(contingency(images.labels, method.assign(images.images).labels))["acc"] > 0.99
