@@ -13,6 +13,7 @@ from configs.schema import RunConfig
 from methods.base import Method
 from methods.dec import DEC, DECConfig
 from methods.two_stage import METHOD_NAMES, NAMES, TwoStage, TwoStageConfig
+from methods.vade import VaDE, VaDEConfig
 from models.autoencoder import ImageShape
 
 
@@ -31,6 +32,7 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry(DECConfig, DEC)),
+    "vade": MethodEntry(VaDEConfig, VaDE),
     **dict.fromkeys(METHOD_NAMES, MethodEntry(TwoStageConfig, TwoStage)),
 }
 

@@ -1,0 +1,181 @@
+"""Variational deep embedding: a variational autoencoder whose prior is a Gaussian mixture, one component a cluster.
+
+Source: Jiang, Zheng, Tan, Tang, Zhou, "Variational Deep Embedding: An Unsupervised and Generative Approach to
+Clustering", IJCAI 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from jaxtyping import Float, Int64, UInt8
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from clusterers.base import Clusterer
+from clusterers.settings import GMMSettings
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from losses.gaussian_mixture import cluster_divergence, latent_divergence, log_responsibilities
+from methods.backbones import Pixels, PretrainingSettings, VAEBackbone
+from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.initialisation import initialisation
+from methods.joint import JointConfig, JointMethod
+from methods.vae_pretraining import NLL, VAEPretrainSettings
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.mixture_prior import MixturePrior
+from models.normalise import Normalise
+from models.vae import VAE, reparameterise
+
+
+class VaDESettings(Settings):
+    """The clustering phase: the evidence lower bound, network and mixture together."""
+
+    floor: PositiveFloat = 1e-4
+    """Least variance of a component, in squared units of the latent."""
+    mixture_factor: PositiveFloat = 1.0
+    """On the learning rate, for the mixture's weights, means and variances."""
+    update_interval: PositiveInt = 234
+    """Steps between two assignments of all training images, which tell how many changed."""
+    tol: Share = 0.0
+    """The phase ends when a smaller share of the assignments changes; 0, as in the paper: never."""
+    max_epochs: PositiveInt = 15
+    min_steps: Annotated[int, Field(ge=0)] = 1000
+    """As many epochs more as a small data set needs to reach this number of steps."""
+    batch_size: PositiveInt = 256
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3, epsilon=1e-4, schedule="step")
+
+
+class VaDEConfig(JointConfig):
+    """Config of VaDE."""
+
+    method: Literal["vade"] = "vade"
+    pixels: Pixels = "unit"
+    pretrain: PretrainingSettings = VAEPretrainSettings(
+        warmup=0.1, optimiser=OptimiserSettings(learning_rate=1e-3, schedule="one-cycle")
+    )
+    initialise: GMMSettings = GMMSettings(covariance="diagonal", redos=5)
+    cluster: VaDESettings = VaDESettings()
+
+    @model_validator(mode="after")
+    def _is_a_vae_with_a_diagonal_mixture(self) -> VaDEConfig:
+        if self.pretrain.objective != "elbo":
+            raise ValueError(
+                f"vade trains a variational autoencoder, but pretrain.objective {self.pretrain.objective} makes a "
+                "plain one: set pretrain.objective: elbo (beta: 0 and sample: false pretrain it as a plain one)"
+            )
+        if self.initialise.covariance != "diagonal":
+            raise ValueError(
+                f"vade's components have diagonal covariances; received initialise.covariance: "
+                f"{self.initialise.covariance}, set it to diagonal"
+            )
+        return self
+
+
+class VaDEObjective(Objective):
+    """The negative evidence lower bound, with one sample of z an image (eq. 12, L = 1).
+
+        -log p(x|z) + sum_c gamma_c KL(q(z|x) ‖ p(z|c)) + KL(gamma ‖ pi),   gamma = p(c|z)     (eq. 16)
+
+    The gradient flows through γ as well: it is a function of the sample, no parameter of its own.
+
+    Args:
+        normalise: to pixels from 0 to 1.
+        vae: encoder and decoder.
+        prior: the mixture.
+        likelihood: of a pixel given z, a key of `NLL`.
+        mixture_factor: on the learning rate of the mixture.
+    """
+
+    def __init__(
+        self, normalise: Normalise, vae: VAE, prior: MixturePrior, likelihood: str, mixture_factor: float
+    ) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.vae = vae
+        self.prior = prior
+        self.nll = NLL[likelihood]
+        self.rate_factors = {"prior": mixture_factor}
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        x = self.normalise(batch.images)
+        # Sums over pixels and exponentials need the pixels' precision, whatever the layers computed in.
+        mu, log_variance = (part.to(x.dtype) for part in self.vae.encode(x))
+        z = reparameterise(mu, log_variance, batch.noise.normal(mu.shape[1]).to(x.dtype))
+        mixture = self.prior.mixture
+        log_gamma = log_responsibilities(z, mixture)
+        reconstruction = self.nll(self.vae.decode(z).to(x.dtype), x)
+        latent = latent_divergence(mu, log_variance, log_gamma, mixture)
+        cluster = cluster_divergence(log_gamma, mixture)
+        loss = reconstruction + latent + cluster
+        return {"loss": loss, "reconstruction": reconstruction, "latent_kl": latent, "cluster_kl": cluster}
+
+    def after_step(self, batch: Batch) -> None:
+        self.prior.raise_to_floor()
+
+
+class VaDE(JointMethod):
+    """A variational autoencoder, then a Gaussian mixture of its means, then both together.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+
+    backbone: VAEBackbone
+
+    def __init__(self, config: VaDEConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        self.prior = MixturePrior(config.clusters, self.backbone.latent, config.cluster.floor)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: the autoencoder. initialise: a mixture of μ̃. cluster: the evidence lower bound."""
+        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+
+        def place(clusterer: Clusterer) -> None:
+            arrays = clusterer.arrays
+            self.prior.place(arrays["weights"], arrays["means"], arrays["covariances"])
+
+        def refresh() -> Int64[Tensor, " n"]:
+            gamma = compute.map(lambda part: self.prior(backbone.encode(part)), images)
+            return gamma.argmax(dim=1)
+
+        objective = VaDEObjective(
+            backbone.normalise, backbone.vae, self.prior, backbone.settings.pretrain.likelihood, cluster.mixture_factor
+        )
+        return (
+            *backbone.phases(images),
+            initialisation(config.initialise, config, images, compute, backbone.encode, self.prior, place),
+            GradientPhase(
+                name="cluster",
+                settings=cluster.model_dump(mode="json"),
+                module=objective,
+                optimiser=cluster.optimiser,
+                epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),
+                batch_size=cluster.batch_size,
+                refresh=refresh,
+                refresh_interval=cluster.update_interval,
+                clusters=config.clusters,
+                tol=cluster.tol,
+                validates=True,
+            ),
+        )
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """γ of the posteriors' means and its largest entry."""
+        gamma = map_batches(self.prior, z, self.backbone.device)
+        return Assignments(gamma.argmax(dim=1), gamma)
+
+    def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
+        """log_likelihood: mean of log p(z) under the mixture, nats."""
+        values = map_batches(self.prior.log_likelihoods, z, self.backbone.device)
+        return {"log_likelihood": float(values.double().mean())}
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The components' means in the latent space, on the CPU."""
+        return self.prior.means.detach().float().cpu()
