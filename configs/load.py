@@ -119,28 +119,42 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
 
 def _explain(schema: type[BaseModel], detail: Any) -> str:
     """One line on one invalid key."""
-    path = [str(part) for part in detail["loc"]]
-    name = ".".join(path) or "the whole"
+    location = [str(part) for part in detail["loc"]]
+    path, allowed = _follow(schema, location[:-1])
+    name = ".".join([*path, *location[-1:]]) or "the whole"
     if detail["type"] != "extra_forbidden":
         return f"  {name}: received {detail['input']!r:.80}. {detail['msg']}."
-    allowed = _keys_at(schema, path[:-1])
-    near = difflib.get_close_matches(path[-1], allowed, n=1)
+    near = difflib.get_close_matches(location[-1], allowed, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"  {name}: no such setting.{hint} Allowed: {', '.join(allowed)}."
 
 
-def _keys_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """The settings that the section at `path` knows. A union's section is named by its own `name`."""
+def _follow(schema: type[BaseModel], location: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The keys that lead to a place in a config, and those that the section there knows.
+
+    In a location that pydantic gives, a section that can be one of several kinds is followed by the kind, such as
+    "conv" after "model": that is no key, but tells which keys are known.
+    """
     here: list[type[BaseModel]] = [schema]
-    for part in path:
-        deeper = [
-            candidate
-            for model in here
-            if part in model.model_fields
-            for candidate in _models_in(model.model_fields[part].annotation)
-        ]
-        here = deeper or here
-    return sorted({key for model in here for key in model.model_fields})
+    path = []
+    for part in location:
+        if any(part in model.model_fields for model in here):
+            path.append(part)
+            here = [
+                candidate
+                for model in here
+                if part in model.model_fields
+                for candidate in _models_in(model.model_fields[part].annotation)
+            ]
+        elif part.isdigit():  # the place in a list
+            path.append(part)
+        else:
+            here = [model for model in here if _is_of_kind(model, part)] or here
+    return path, sorted({key for model in here for key in model.model_fields})
+
+
+def _is_of_kind(model: type[BaseModel], kind: str) -> bool:
+    return any(field.default == kind and get_args(field.annotation) == (kind,) for field in model.model_fields.values())
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

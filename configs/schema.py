@@ -69,6 +69,8 @@ class AugmentationSettings(Settings):
     """Largest shift, as a share of the side, in each direction."""
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Largest rotation in degrees, in both directions."""
+    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
+    """Largest slant of vertical lines in degrees, in both directions."""
     crop: Share = 0.0
     """Resized crop: the smallest area of the crop is 1 - crop."""
     flip: Share = 0.0

@@ -14,7 +14,7 @@ from data.noise import Noise
 
 
 class Augmentation:
-    """Random crop, flip, rotation and shift as one affine map an image, then brightness and contrast.
+    """Random crop, flip, rotation, shear and shift as one affine map an image, then brightness and contrast.
 
     Composing the maps before sampling costs one interpolation instead of four, and blurs once. Beyond its edge an
     image goes on as its edge pixels.
@@ -23,7 +23,7 @@ class Augmentation:
     def __init__(self, settings: AugmentationSettings) -> None:
         self.settings = settings
         s = settings
-        self._moves = any((s.shift, s.rotation, s.crop, s.flip))
+        self._moves = any((s.shift, s.rotation, s.shear, s.crop, s.flip))
         self._recolours = any((s.brightness, s.contrast))
 
     def __call__(self, pixels: Float[Tensor, "b c h w"], noise: Noise) -> Float[Tensor, "b c h w"]:
@@ -55,11 +55,12 @@ class Augmentation:
         mirror = torch.where(u[:, 1] < s.flip, -1.0, 1.0)
         angle = signed[:, 2] * math.radians(s.rotation)
         cos, sin = angle.cos() * side, angle.sin() * side
+        slant = torch.tan((2 * noise.uniform(1)[:, 0] - 1) * math.radians(s.shear)) if s.shear else 0.0
         # Anywhere that the crop fits, and the shift on top: a side is 2 long in these coordinates.
         moved = signed[:, 3:5] * (1 - side)[:, None] + 2 * s.shift * signed[:, 5:7]
         rows = [
-            torch.stack([cos * mirror, -sin / aspect, moved[:, 0]], dim=1),
-            torch.stack([sin * aspect * mirror, cos, moved[:, 1]], dim=1),
+            torch.stack([cos * mirror, (cos * slant - sin) / aspect, moved[:, 0]], dim=1),
+            torch.stack([sin * aspect * mirror, sin * slant + cos, moved[:, 1]], dim=1),
         ]
         return torch.stack(rows, dim=1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +15,7 @@ from data.augmentation import Augmentation
 from engine.randomness import BatchNoise
 
 CPU = torch.device("cpu")
-EVERYTHING = AugmentationSettings(shift=0.1, rotation=15, crop=0.4, flip=0.5, brightness=0.5, contrast=0.5)
+EVERYTHING = AugmentationSettings(shift=0.1, rotation=15, shear=8, crop=0.4, flip=0.5, brightness=0.5, contrast=0.5)
 
 
 class FixedNoise:
@@ -123,3 +125,21 @@ def test_pixels_stay_pixels_and_images_differ(seed: int) -> None:
     assert changed.shape == x.shape
     assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
     assert all(not torch.equal(changed[0], other) for other in changed[1:])
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_shear_slants_vertical_lines_by_its_angle(sign: int) -> None:
+    x = torch.zeros(1, 1, 33, 33)
+    x[..., 16] = 1.0  # a vertical line through the centre
+    drawn = FixedNoise(torch.full((1, 8), 0.5 + 0.5 * sign))
+    slanted = Augmentation(AugmentationSettings(shear=45.0))(x, drawn)[0, 0]  # type: ignore[arg-type]
+    where = slanted.argmax(dim=1)[1:-1]  # the column of the line in every row
+    assert torch.equal(where, 16 - sign * (torch.arange(1, 32) - 16))
+
+
+def test_shear_and_rotation_together_are_one_matrix_after_the_other() -> None:
+    augmentation = Augmentation(AugmentationSettings(rotation=30, shear=20))
+    theta = augmentation.affine_maps(FixedNoise(torch.full((1, 8), 1.0)), 1.0)[0, :, :2]  # type: ignore[arg-type]
+    a, t = math.radians(30), math.tan(math.radians(20))
+    rotation = torch.tensor([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]])
+    assert torch.allclose(theta, rotation @ torch.tensor([[1.0, t], [0.0, 1.0]]), atol=1e-6)

@@ -89,8 +89,18 @@ def test_a_typo_is_refused_with_the_right_name() -> None:
 
 
 def test_a_typo_within_the_network_names_that_networks_settings() -> None:
-    with pytest.raises(ConfigError, match=r"model\.conv\.latnt: no such setting\. Did you mean latent\?"):
+    with pytest.raises(ConfigError, match=r"model\.latnt: no such setting\. Did you mean latent\?.*: hidden, "):
         validate(DECConfig, {"model": {"name": "conv", "latnt": 3}}, "x.yaml")
+    with pytest.raises(ConfigError, match=r"model\.layers\.0\.kernl: no such setting\. Did you mean kernel\?"):
+        validate(DECConfig, {"model": {"layers": [{"channels": 3, "kernl": 3}], "name": "conv"}}, "x.yaml")
+
+
+def test_a_typo_within_the_pretraining_names_that_pretrainings_settings() -> None:
+    with pytest.raises(ConfigError, match=r"pretrain\.bta: no such setting\. Did you mean beta\?"):
+        validate(DECConfig, {"pixels": "unit", "pretrain": {"objective": "elbo", "bta": 3}}, "x.yaml")
+    with pytest.raises(ConfigError, match=r"pretrain\.beta: no such setting\. .*noise, ") as error:
+        validate(DECConfig, {"pretrain": {"beta": 3}}, "x.yaml")
+    assert "warmup" not in str(error.value)
 
 
 def test_set_reaches_into_sections_and_makes_them() -> None:
