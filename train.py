@@ -18,6 +18,7 @@ from configs.load import ConfigError, differences, to_yaml
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
 from data.prepare import prepare, protocol_notes
+from data.subsets import count_different
 from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint, write_text
 from engine.environment import describe_environment
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
@@ -174,8 +175,12 @@ def train(
     store: PhaseStore | None,
 ) -> None:
     """Run the method's phases on the images, labels left behind, and write the checkpoint into `folder`."""
-    if config.clusters > len(images):
-        raise UsageError(f"{config.clusters} clusters for {len(images)} images: k can be at most the number of images.")
+    different = count_different(images.images, config.clusters)
+    if different < config.clusters:
+        raise UsageError(
+            f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the number "
+            "of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."
+        )
     if earlier is not None and earlier.loop.done:
         display.notice(f"{folder / 'checkpoint.pt'} is finished; nothing to do.")
         return

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from data.image_set import DataError, ImageSet
@@ -32,6 +32,16 @@ def drop_duplicates(images: ImageSet) -> ImageSet:
             same_hash.append(i)
             kept.append(i)
     return images if len(kept) == len(images) else images.subset(torch.tensor(kept))
+
+
+def count_different(images: UInt8[Tensor, "n c h w"], enough: int) -> int:
+    """How many of the images differ in a pixel; counted no further than to `enough`."""
+    seen: set[bytes] = set()
+    for image in images.numpy():
+        if len(seen) == enough:
+            break
+        seen.add(image.tobytes())
+    return len(seen)
 
 
 def hold_out(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:

@@ -189,3 +189,15 @@ def test_a_split_that_is_not_there_does_not_cost_the_other(tmp_path: Path) -> No
     assert scored.exit_code == 2
     assert json.loads(scored.stdout)["split"] == "train"
     assert "test" in scored.stderr
+
+
+def test_images_of_which_too_few_differ_are_refused(tmp_path: Path) -> None:
+    """Constant images, or two pictures copied a hundred times, have no ten clusters."""
+    images = np.full((300, 28, 28), 77, np.uint8)
+    images[:100] = 3
+    np.savez(tmp_path / "same.npz", images=images)
+    done = call(train.app, "--method", "dec", "--data", str(tmp_path / "same.npz"), "--out", str(tmp_path / "run"))
+    assert done.exit_code == 2
+    assert "10 clusters for 300 images, of which 2 differ" in done.stderr
+    assert "--clusters" in done.stderr
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()

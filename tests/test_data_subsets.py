@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from data.image_set import DataError, ImageSet
-from data.subsets import draw, drop_duplicates, hold_out
+from data.subsets import count_different, draw, drop_duplicates, hold_out
 
 
 def numbered(n: int, labels: list[int] | None = None) -> ImageSet:
@@ -167,3 +167,12 @@ def test_draws_that_cannot_be() -> None:
         draw(numbered(1000), 1001, "random", 0)
     with pytest.raises(DataError, match=r"toy .train. has no labels, and a stratified draw needs them"):
         draw(numbered(10), 5, "stratified", 0)
+
+
+def test_different_images_are_counted_no_further_than_asked() -> None:
+    images = torch.zeros(9, 1, 2, 2, dtype=torch.uint8)
+    images[3, 0, 1, 1] = 1
+    images[7, 0, 0, 0] = 1
+    assert count_different(images, 10) == 3
+    assert count_different(images, 2) == 2
+    assert count_different(images[:3], 10) == 1
