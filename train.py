@@ -178,8 +178,8 @@ def train(
     different = count_different(images.images, config.clusters)
     if different < config.clusters:
         raise UsageError(
-            f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the number "
-            "of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."
+            f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the "
+            "number of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."
         )
     if earlier is not None and earlier.loop.done:
         display.notice(f"{folder / 'checkpoint.pt'} is finished; nothing to do.")
