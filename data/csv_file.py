@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from data.image_set import DataError, ImageSet
-from data.parts import Part, assemble, choose, name_of_test
+from data.parts import Part, assemble_split, name_of_test
 
 FORM = (
     "A .csv file holds a row an image: in a column `label` (the first, if there is no header line) an integer from 0, "
@@ -46,17 +46,11 @@ def load(path: Path, split: str) -> ImageSet:
     "all" is "train" followed by "test", if that is there. Classes are named after the label values that occur in
     either. Raises DataError for files that are damaged or of another form, and for a split that is not there.
     """
-    files = _files(path)
-    chosen = choose(
-        files,
-        split,
-        path,
+    remedy = (
         "A .csv file is one set of images, the train split; the test split is a file beside it whose name "
-        'has "test" in place of "train". Or name the file of the test images itself.',
+        'has "test" in place of "train". Or name the file of the test images itself.'
     )
-    others = [file for file in files.values() if file not in chosen]
-    elsewhere = [values for values in map(_label_values, others) if values is not None]
-    return assemble(path, split, [_part(file) for file in chosen], elsewhere=elsewhere)
+    return assemble_split(path, split, _files(path), remedy, _part, _label_values)
 
 
 def _files(path: Path) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from jaxtyping import Int64, UInt8
 
 from data import idx
 from data.image_set import DataError, ImageSet
-from data.parts import Part, assemble, choose
+from data.parts import Part, assemble_split
 
 IMAGES = re.compile(r"(train|t10k)-images[-.]idx3-ubyte(\.gz)?")
 SPLITS = {"train": "train", "t10k": "test"}
@@ -33,17 +33,11 @@ def load(path: Path, split: str) -> ImageSet:
     A single file is the train split. Classes are named after the label values that occur in either split. Raises
     DataError for damaged files and for a split that is not there. No checksum is compared.
     """
-    files = _files(path)
-    chosen = choose(
-        files,
-        split,
-        path,
+    remedy = (
         "The splits of a folder of IDX files are train-images-idx3-ubyte and t10k-images-idx3-ubyte; "
-        "a single file is the train split.",
+        "a single file is the train split."
     )
-    others = [file for file in files.values() if file not in chosen]
-    elsewhere = [values for values in map(_values, others) if values is not None]
-    return assemble(path, split, [_part(file) for file in chosen], elsewhere=elsewhere)
+    return assemble_split(path, split, _files(path), remedy, _part, _values)
 
 
 def _files(path: Path) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -46,6 +46,29 @@ def choose(files: Mapping[str, T], split: str, path: Path, remedy: str) -> list[
     if split not in files:
         raise DataError(f"{path} has no {split} split. {remedy}")
     return [files[split]]
+
+
+def assemble_split(
+    path: Path,
+    split: str,
+    files: Mapping[str, Path],
+    remedy: str,
+    part: Callable[[Path], Part],
+    values: Callable[[Path], Int64[np.ndarray, " n"] | None],
+) -> ImageSet:
+    """The set that the files of a split make up; its classes are those of all splits.
+
+    Args:
+        path: what the user named.
+        split: "train", "test" or "all".
+        files: of every split.
+        remedy: what ends the error where there is no such split.
+        part: reads a file.
+        values: reads the labels alone, as the file of another split has them.
+    """
+    chosen = choose(files, split, path, remedy)
+    others = [values(file) for file in files.values() if file not in chosen]
+    return assemble(path, split, [part(file) for file in chosen], elsewhere=[v for v in others if v is not None])
 
 
 def assemble(

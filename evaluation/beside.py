@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from evaluation.rows import COST, NOTES, SCORES, SD, Column, Row, Value, value
+from evaluation.rows import BETWEEN_NOTES, COST, NOTES, SCORES, SD, Column, Row, Value, value
 from evaluation.seeds import REPORTED
 from evaluation.table_terminal import FITTED
-
-BETWEEN_NOTES = "; "
 
 SEEDS = Column("runs", "Seeds", decimals=0)
 SYSTEM, RUN, SPLIT = Column("system", "System"), Column("title", "Run"), Column("split", "Split")

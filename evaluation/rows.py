@@ -10,6 +10,8 @@ Value = float | int | str | None
 Row = Mapping[str, Value]
 
 MISSING = "–"
+BETWEEN_NOTES = "; "
+"""Between the notes of one row."""
 SD = "_sd"
 """Behind a key: the standard deviation over seeds, where the row is a mean."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from evaluation.rows import SD, Row, Value, all_keys, value
+from evaluation.rows import BETWEEN_NOTES, SD, Row, Value, all_keys, value
 
 # Rows that agree in these are runs of one thing under several seeds.
 SAME = ("title", "method", "data", "split", "protocol", "n", "k_asked", "threads", "device")
@@ -40,5 +40,5 @@ def _summary(group: Sequence[Row]) -> Row:
             summary[key + SD] = statistics.stdev(numbers) if len(numbers) > 1 else None
         elif key != "checkpoint":
             texts = dict.fromkeys(str(v) for v in values if isinstance(v, str))
-            summary[key] = "; ".join(texts) or None
+            summary[key] = BETWEEN_NOTES.join(texts) or None
     return summary

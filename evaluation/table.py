@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evaluation.errors import EvaluationError
 from evaluation.formats import render_as
-from evaluation.rows import Row, Value
+from evaluation.rows import BETWEEN_NOTES, Row, Value
 from evaluation.seeds import REPORTED
 from evaluation.table_terminal import render_terminal
 from evaluation.table_text import render_csv, render_json, render_latex, render_markdown
@@ -78,7 +78,7 @@ def make_row(
         "threads": threads,
         "device": device,
         "peak_memory_mb": peak_memory or None,
-        "notes": "; ".join(notes) or None,
+        "notes": BETWEEN_NOTES.join(notes) or None,
         "report": report,
         **{REPORTED + key: figure for key, figure in reported.items()},
         "checkpoint": checkpoint,
