@@ -45,7 +45,13 @@ class KMeansFit:
     inertia: float
 
 
-def kmeans(points: Float[Tensor, "n d"], k: int, settings: KMeansSettings, seed: int) -> KMeansFit:
+def kmeans(
+    points: Float[Tensor, "n d"],
+    k: int,
+    settings: KMeansSettings,
+    seed: int,
+    start: Float[Tensor, "k d"] | None = None,
+) -> KMeansFit:
     """Cluster all `points` into k clusters.
 
     Args:
@@ -53,14 +59,14 @@ def kmeans(points: Float[Tensor, "n d"], k: int, settings: KMeansSettings, seed:
         k: number of clusters, 2 to n.
         settings: restarts and iterations.
         seed: of the random initialisations.
+        start: the centroids to begin at, in one run; clusters keep their numbers. None: `redos` random starts.
 
     Raises:
         ClusteringError: when k exceeds the number of points, or a value is not finite.
     """
     check_clusters("KMeans", points, k)
     x = points.float().contiguous()
-    start = None
-    if x.shape[1] > 2 * COARSE and len(x) > 2 * COARSE:
+    if start is None and x.shape[1] > 2 * COARSE and len(x) > 2 * COARSE:
         coarse, basis, mean = _project(x, seed)
         more = settings.model_copy(update={"redos": COARSE_STARTS * settings.redos})
         start = _faiss_kmeans(coarse, k, more, seed, COARSE_TOLERANCE) @ basis.T + mean

@@ -11,8 +11,11 @@ from clusterers.build import CLUSTERERS
 from configs.load import ConfigError
 from configs.schema import RunConfig
 from methods.base import Method
+from methods.dcn import DCN, DCNConfig
 from methods.dec import DEC, DECConfig
-from methods.two_stage import METHOD_NAMES, NAMES, TwoStage, TwoStageConfig
+from methods.dekm import DEKM, DEKMConfig
+from methods.dkm import DKM, DKMConfig
+from methods.two_stage import METHOD_NAMES, NAMES, PUBLISHED, TwoStage, TwoStageConfig
 from methods.vade import VaDE, VaDEConfig
 from models.autoencoder import ImageShape
 
@@ -33,7 +36,10 @@ class MethodEntry:
 METHODS: dict[str, MethodEntry] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry(DECConfig, DEC)),
     "vade": MethodEntry(VaDEConfig, VaDE),
-    **dict.fromkeys(METHOD_NAMES, MethodEntry(TwoStageConfig, TwoStage)),
+    "dcn": MethodEntry(DCNConfig, DCN),
+    "dkm": MethodEntry(DKMConfig, DKM),
+    "dekm": MethodEntry(DEKMConfig, DEKM),
+    **dict.fromkeys((*PUBLISHED, *METHOD_NAMES), MethodEntry(TwoStageConfig, TwoStage)),
 }
 
 

@@ -1,0 +1,233 @@
+"""Deep clustering network: a latent space that suits KMeans, with centroids that are running means.
+
+Source: Yang, Fu, Sidiropoulos, Hong, "Towards K-means-friendly Spaces: Simultaneous Deep Learning and Clustering",
+ICML 2017 (DCN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clusterers.base import Clusterer
+from clusterers.kmeans import nearest_centroid
+from clusterers.settings import KMeansClustererSettings
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from losses.assigned_distance import assigned_distance
+from losses.squared_distances import squared_distances
+from methods.backbones import Branch
+from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.initialisation import initialisation
+from methods.joint import JointConfig, JointMethod
+from methods.reset import ResetSettings, resets
+from models.autoencoder import ImageShape
+from models.normalise import Normalise
+
+
+class DCNSettings(Settings):
+    """The clustering phase. The loss is the network's own (the reconstruction), plus λ/2 · |z - its centroid|²."""
+
+    weight: PositiveFloat = 0.0025
+    """λ, beside a reconstruction error that is a mean over pixels; the paper's, beside a sum, is divided by them."""
+    update_interval: PositiveInt = 140
+    """Steps between two assignments of the whole training set, in which changes are counted. Training does not use
+    them: an image's cluster is updated whenever it is in a batch."""
+    tol: Share = 0.001
+    max_epochs: PositiveInt = 15
+    min_steps: Annotated[int, Field(ge=0)] = 1000
+    """As many epochs more as a small data set needs to reach this number of steps."""
+    batch_size: PositiveInt = 256
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
+    reset: ResetSettings | None = None
+
+
+class DCNConfig(JointConfig):
+    """Config of DCN."""
+
+    method: Literal["dcn"] = "dcn"
+    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
+    cluster: DCNSettings = DCNSettings()
+
+
+class RunningMeans(nn.Module):
+    """Centroids, how many latents each is the mean of, and the present cluster of every training image.
+
+    All are part of the state: no gradient trains them, and the latents that they were made from are gone.
+
+    Args:
+        clusters: k.
+        latent: d.
+    """
+
+    centroids: Tensor
+    counts: Tensor
+
+    def __init__(self, clusters: int, latent: int) -> None:
+        super().__init__()
+        self.register_buffer("centroids", torch.zeros(clusters, latent))
+        self.register_buffer("counts", torch.zeros(clusters, dtype=torch.int64))
+        self.labels: Int64[Tensor, " n"] | None = None
+
+    def place(self, centroids: Float[Tensor, "k d"]) -> None:
+        """Begin anew at these centroids. Until `count` they are the means of nothing."""
+        self.centroids.copy_(centroids)
+        self.counts.zero_()
+        self.labels = None
+
+    def count(self, labels: Int64[Tensor, " n"]) -> None:
+        """Take these clusters of all training images, and their sizes as the counts."""
+        self.labels = labels.clone()
+        self.counts.copy_(torch.bincount(labels, minlength=len(self.counts)))
+
+    def assigned(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b d"]:
+        """M s_i: the centroids of the training images at `indices`."""
+        return self.centroids[self._labels(indices.device)[indices]]
+
+    def update(self, z: Float[Tensor, "b d"], indices: Int64[Tensor, " b"]) -> None:
+        """Assign the latents of the images at `indices`, and move the centroids (DCN, section 4).
+
+        Each latent goes to the nearest of the centroids as they stand, then m ← m + (z - m) / c, where c counts the
+        latents assigned to m so far, this one included: m stays the mean of them all. Done for the batch at once, which
+        is the same as one latent after the other. A cluster without latents stays where it is.
+        """
+        nearest = squared_distances(z, self.centroids).argmin(dim=1)
+        members = functional.one_hot(nearest, len(self.counts)).to(z.dtype)  # (b, k)
+        new = members.sum(dim=0)
+        self.counts += new.long()
+        shift = members.T @ z - new.unsqueeze(1) * self.centroids  # (k, d), sums over the members of z - m
+        self.centroids += shift / self.counts.clamp_min(1).unsqueeze(1)
+        self._labels(indices.device)[indices] = nearest
+
+    def _labels(self, device: torch.device) -> Int64[Tensor, " n"]:
+        assert self.labels is not None, "all images are assigned before the first step"
+        self.labels = self.labels.to(device)
+        return self.labels
+
+    def get_extra_state(self) -> dict[str, Tensor | None]:
+        return {"labels": self.labels}
+
+    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
+        self.labels = state["labels"]
+
+
+class DCNObjective(Objective):
+    """The network's own loss + λ/2 · mean |z_i - M s_i|², with centroids M and assignments s held fixed.
+
+    After the optimiser's step on a batch, assignments and centroids follow the new weights.
+
+    Args:
+        normalise: of pixels.
+        branch: the network, with its own losses.
+        means: M and s.
+        weight: λ.
+        encode: images to latents without noise.
+        compute: the machine.
+    """
+
+    def __init__(
+        self,
+        normalise: Normalise,
+        branch: Branch,
+        means: RunningMeans,
+        weight: float,
+        encode: Callable[[Tensor], Tensor],
+        compute: Compute,
+    ) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.branch = branch
+        self.means = means
+        self.weight = weight
+        self.encode = encode
+        self.compute = compute
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        z, own = self.branch(self.normalise(batch.images), batch.noise)
+        clustering = assigned_distance(z, self.means.assigned(batch.indices))
+        loss = self.weight / 2 * clustering
+        for value in own.values():
+            loss = loss + value
+        return {"loss": loss, "clustering": clustering, **own}
+
+    def after_step(self, batch: Batch) -> None:
+        self.eval()
+        z = self.encode(batch.images)
+        self.train()
+        # Every process sees the latents of the whole batch, and moves its centroids as the others do theirs.
+        rows = int(self.compute.total(torch.tensor(len(z))))
+        indices = self.compute.gather(batch.indices, rows)
+        self.means.update(self.compute.gather(z, rows).to(z.device), indices.to(z.device))
+
+
+class DCN(JointMethod):
+    """A backbone, then centroids from KMeans, then in turns the network by gradients and the centroids as means.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+
+    def __init__(self, config: DCNConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        self.means = RunningMeans(config.clusters, self.backbone.latent)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and distance to the centroids."""
+        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+
+        def place(clusterer: Clusterer) -> None:
+            self.means.place(clusterer.centroids)
+
+        def assign_all() -> Int64[Tensor, " n"]:
+            labels = self.assign_embedded(compute.map(backbone.encode, images)).labels
+            if self.means.labels is None:
+                self.means.count(labels)
+            return labels
+
+        def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
+            place(clusterer)
+            assign_all()
+            return ()
+
+        return (
+            *backbone.phases(images),
+            initialisation(config.initialise, config, images, compute, backbone.encode, self.means, place),
+            GradientPhase(
+                name="cluster",
+                settings=cluster.model_dump(mode="json"),
+                module=DCNObjective(
+                    backbone.normalise, backbone.branch(True), self.means, cluster.weight, backbone.encode, compute
+                ),
+                optimiser=cluster.optimiser,
+                epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),
+                batch_size=cluster.batch_size,
+                refresh=assign_all,
+                refresh_interval=cluster.update_interval,
+                clusters=config.clusters,
+                tol=cluster.tol,
+                restart=resets(cluster.reset, backbone, config, images, compute, replace),
+            ),
+        )
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The nearest centroid."""
+        return Assignments(nearest_centroid(z, self.centroid_positions())[0])
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The centroids in the latent space, on the CPU."""
+        return self.means.centroids.cpu()
+
+    def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
+        """inertia: the sum of squared distances to the nearest centroid, in float64."""
+        _, squared = nearest_centroid(z, self.centroid_positions())
+        return {"inertia": float(squared.sum(dtype=torch.float64))}

@@ -1,0 +1,213 @@
+"""Deep k-means: the network and the centroids by gradients, on KMeans with a minimum that is softened less and less.
+
+Source: Moradi Fard, Thonet, Gaussier, "Deep k-Means: Jointly Clustering with k-Means and Learning Representations",
+Pattern Recognition Letters 2020 (DKM).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from clusterers.base import Clusterer
+from clusterers.kmeans import nearest_centroid
+from clusterers.settings import KMeansClustererSettings
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
+from losses.soft_kmeans import soft_kmeans, softmin
+from losses.squared_distances import squared_distances
+from methods.backbones import Branch
+from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.initialisation import initialisation
+from methods.joint import JointConfig, JointMethod
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.normalise import Normalise
+
+LARGEST_ALPHA = 1e9
+"""Beyond it α·|z - r|² comes near the end of float32's range, and nothing is softened any more long before."""
+
+
+class AlphaSettings(Settings):
+    """α_1, …, α_terms, each for an equal share of the phase's steps; one term is a constant α.
+
+    α_{n+1} = 2^(1 / ln(n+1)²) · α_n (Moradi Fard et al., section 3.3)
+    """
+
+    start: PositiveFloat = 0.1
+    """α_1."""
+    terms: PositiveInt = 15
+
+    @model_validator(mode="after")
+    def _stays_in_range(self) -> AlphaSettings:
+        if (last := self.values()[-1]) > LARGEST_ALPHA:
+            raise ValueError(
+                f"alpha ends at {last:.3g}, above {LARGEST_ALPHA:.0e}, which float32 cannot use; "
+                "lower alpha.start or alpha.terms"
+            )
+        return self
+
+    def values(self) -> list[float]:
+        """The whole sequence, ascending."""
+        values = [self.start]
+        for n in range(1, self.terms):
+            values.append(min(2.0 ** (1 / math.log(n + 1) ** 2) * values[-1], 1e300))
+        return values
+
+
+class DKMSettings(Settings):
+    """The clustering phase. The loss is the network's own (the reconstruction), plus λ · the softened KMeans loss.
+
+    There is no stopping rule: the annealing decides the length.
+    """
+
+    weight: PositiveFloat = 0.00125
+    """λ, beside a reconstruction error that is a mean over pixels; the paper's, beside a sum, is divided by them."""
+    alpha: AlphaSettings = AlphaSettings()
+    update_interval: PositiveInt = 140
+    """Steps between two assignments of the whole training set, which report how many change and decide nothing."""
+    max_epochs: PositiveInt = 15
+    min_steps: Annotated[int, Field(ge=0)] = 1000
+    """As many epochs more as a small data set needs to reach this number of steps."""
+    batch_size: PositiveInt = 256
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
+
+
+class DKMConfig(JointConfig):
+    """Config of DKM."""
+
+    method: Literal["dkm"] = "dkm"
+    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
+    cluster: DKMSettings = DKMSettings()
+
+
+class AnnealedCentroids(nn.Module):
+    """Trainable centroids r, and where α stands.
+
+    Args:
+        clusters: k.
+        latent: d.
+        alphas: the sequence of α.
+    """
+
+    steps: Tensor
+    """Training steps so far: a resumed run goes on at the same α."""
+    alphas: Tensor
+
+    def __init__(self, clusters: int, latent: int, alphas: Sequence[float]) -> None:
+        super().__init__()
+        self.centroids = nn.Parameter(torch.zeros(clusters, latent))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("alphas", torch.tensor(alphas, dtype=torch.float32), persistent=False)
+
+    def place(self, centroids: Float[Tensor, "k d"]) -> None:
+        """Put the centroids where an initialisation found them."""
+        with torch.no_grad():
+            self.centroids.copy_(centroids)
+
+    def alpha(self, total: int) -> Float[Tensor, ""]:
+        """α of the step to come, out of so many in `total`."""
+        term = self.steps * len(self.alphas) // total
+        return self.alphas[term.clamp(max=len(self.alphas) - 1)]
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Soft assignment at the last α, rows sum to 1."""
+        return softmin(squared_distances(z, self.centroids), self.alphas[-1])
+
+
+class DKMObjective(Objective):
+    """The network's own loss + λ · mean over images of sum_k |z - r_k|² G_k, at the α of the step.
+
+    Args:
+        normalise: of pixels.
+        branch: the network, with its own losses.
+        head: centroids and α.
+        weight: λ.
+        steps: of the whole phase.
+    """
+
+    def __init__(
+        self, normalise: Normalise, branch: Branch, head: AnnealedCentroids, weight: float, steps: int
+    ) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.branch = branch
+        self.head = head
+        self.weight = weight
+        self.steps = steps
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        z, own = self.branch(self.normalise(batch.images), batch.noise)
+        alpha = self.head.alpha(self.steps)
+        clustering = soft_kmeans(z, self.head.centroids, alpha)
+        loss = self.weight * clustering
+        for value in own.values():
+            loss = loss + value
+        return {"loss": loss, "clustering": clustering, **own, "alpha": alpha}
+
+    def after_step(self, batch: Batch) -> None:
+        self.head.steps += 1
+
+
+class DKM(JointMethod):
+    """A backbone, then centroids from KMeans, then both by gradients while α grows.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+
+    def __init__(self, config: DKMConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        self.head = AnnealedCentroids(config.clusters, self.backbone.latent, config.cluster.alpha.values())
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and softened KMeans."""
+        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        epochs = epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps)
+        steps = epochs * max(len(images) // cluster.batch_size, 1)
+
+        def place(clusterer: Clusterer) -> None:
+            self.head.place(clusterer.centroids)
+
+        def assign_all() -> Int64[Tensor, " n"]:
+            return self.assign_embedded(compute.map(backbone.encode, images)).labels
+
+        return (
+            *backbone.phases(images),
+            initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
+            GradientPhase(
+                name="cluster",
+                settings=cluster.model_dump(mode="json"),
+                module=DKMObjective(backbone.normalise, backbone.branch(True), self.head, cluster.weight, steps),
+                optimiser=cluster.optimiser,
+                epochs=epochs,
+                batch_size=cluster.batch_size,
+                refresh=assign_all,
+                refresh_interval=cluster.update_interval,
+                clusters=config.clusters,
+            ),
+        )
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The softened minimum at the last α; its largest entry is that of the nearest centroid."""
+        q = map_batches(self.head, z, self.backbone.device)
+        return Assignments(q.argmax(dim=1), q)
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The centroids in the latent space, on the CPU."""
+        return self.head.centroids.detach().float().cpu()
+
+    def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
+        """inertia: the sum of squared distances to the nearest centroid, in float64, KMeans' own minimum."""
+        _, squared = nearest_centroid(z, self.centroid_positions())
+        return {"inertia": float(squared.sum(dtype=torch.float64))}
