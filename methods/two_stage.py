@@ -1,12 +1,15 @@
 """Two stages: a representation of the images, then a clusterer of its points.
 
 Every baseline is a configuration of this one method, and is named after its parts: raw-kmeans, ae-gmm, pca-umap-som.
+One has a name of its own: n2d is ae-umap-gmm (McConville, Santos-Rodríguez, Piechocki, Craddock, "N2D: (Not Too) Deep
+Clustering via Clustering the Local Manifold of an Autoencoded Embedding", ICPR 2020).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -24,7 +27,7 @@ from models.autoencoder import ImageShape
 from models.batched import map_batches
 from representations.base import Reducer
 from representations.pca import PCA
-from representations.settings import PCASettings, UMAPSettings
+from representations.settings import PCASettings, UMAPSettings, UMAPStageSettings
 from representations.umap import UMAP
 from storage.arrays import FittedArrays
 
@@ -35,7 +38,7 @@ class RepresentationSettings(Settings):
     autoencoder: AutoencoderStageSettings | None = None
     vae: VAEStageSettings | None = None
     pca: PCASettings | None = None
-    umap: UMAPSettings | None = None
+    umap: UMAPStageSettings | None = None
 
     @model_validator(mode="after")
     def _one_network(self) -> RepresentationSettings:
@@ -49,6 +52,11 @@ class RepresentationSettings(Settings):
         parts = {"ae": self.autoencoder, "vae": self.vae, "pca": self.pca, "umap": self.umap}
         return "-".join(name for name, part in parts.items() if part is not None) or "raw"
 
+    def reducers(self, clusters: int) -> dict[str, PCASettings | UMAPSettings]:
+        """What comes after the network, in order, where there are so many clusters."""
+        umap = None if self.umap is None else self.umap.resolved(clusters)
+        return {name: part for name, part in (("pca", self.pca), ("umap", umap)) if part is not None}
+
 
 class TwoStageConfig(RunConfig):
     """Config of all two-stage methods."""
@@ -60,10 +68,13 @@ class TwoStageConfig(RunConfig):
     @model_validator(mode="after")
     def _is_named_after_its_parts(self) -> TwoStageConfig:
         name = f"{self.representation.name}-{self.cluster.name}"
-        if self.method != name:
+        if PUBLISHED.get(self.method, self.method) != name:
             raise ValueError(f"the method is called {self.method!r}, but its parts make it {name!r}; name that one")
         return self
 
+
+PUBLISHED = {"n2d": "ae-umap-gmm"}
+"""Two-stage methods that have a name of their own, and the parts that they are made of."""
 
 NETWORKS, REDUCERS = ("", "ae", "vae"), ("", "pca", "umap", "pca-umap")
 NAMES = tuple("-".join(filter(None, (network, reducer))) or "raw" for network, reducer in product(NETWORKS, REDUCERS))
@@ -86,7 +97,7 @@ class TwoStage(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.representation, shape)
-        self.reducers = nn.ModuleDict(build_reducers(config.representation))
+        self.reducers = nn.ModuleDict(build_reducers(config.representation, config.clusters))
         self.clusterer: Clusterer = build_clusterer(config.cluster)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -106,8 +117,9 @@ class TwoStage(nn.Module):
 
             return run
 
+        reducer_settings = config.representation.reducers(config.clusters)
         for name, reducer in self._reducers.items():
-            settings = {"represent": getattr(config.representation, name).model_dump(mode="json")}
+            settings: dict[str, Any] = {"represent": reducer_settings[name].model_dump(mode="json")}
             phases.append(
                 FitPhase(
                     f"represent-{name}",
@@ -198,11 +210,9 @@ def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageE
     return RawPixels(shape)
 
 
-def build_reducers(settings: RepresentationSettings) -> dict[str, Reducer]:
+REDUCER_KINDS: dict[str, Callable[[Any], Reducer]] = {"pca": PCA, "umap": UMAP}
+
+
+def build_reducers(settings: RepresentationSettings, clusters: int) -> dict[str, Reducer]:
     """PCA and UMAP, where `settings` name them, in this order."""
-    reducers: dict[str, Reducer] = {}
-    if settings.pca is not None:
-        reducers["pca"] = PCA(settings.pca)
-    if settings.umap is not None:
-        reducers["umap"] = UMAP(settings.umap)
-    return reducers
+    return {name: REDUCER_KINDS[name](part) for name, part in settings.reducers(clusters).items()}

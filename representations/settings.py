@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,10 +22,11 @@ class PCASettings(Settings):
         return self
 
 
-class UMAPSettings(Settings):
-    """Uniform manifold approximation and projection."""
+class UMAPStageSettings(Settings):
+    """Uniform manifold approximation and projection, as a config has it."""
 
-    components: PositiveInt = 10
+    components: PositiveInt | Literal["clusters"] = 10
+    """clusters: as many as there are clusters, k."""
     neighbours: Annotated[int, Field(ge=2)] = 20
     min_dist: Annotated[float, Field(ge=0, lt=1)] = 0.0
     epochs: PositiveInt | None = None
@@ -34,3 +35,14 @@ class UMAPSettings(Settings):
     """The same places under the same seed, laid out by one thread; false lets all threads lay out."""
     extension: PositiveInt = 5
     """New points lie among the places of so many nearest training points, weighted by the inverse squared distance."""
+
+    def resolved(self, clusters: int) -> UMAPSettings:
+        """The same where there are so many clusters."""
+        components = clusters if self.components == "clusters" else self.components
+        return UMAPSettings.model_validate({**self.model_dump(), "components": components})
+
+
+class UMAPSettings(UMAPStageSettings):
+    """Uniform manifold approximation and projection."""
+
+    components: PositiveInt = 10
