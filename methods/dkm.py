@@ -36,7 +36,7 @@ LARGEST_ALPHA = 1e9
 class AlphaSettings(Settings):
     """α_1, …, α_terms, each for an equal share of the phase's steps; one term is a constant α.
 
-    α_{n+1} = 2^(1 / ln(n+1)²) · α_n (Moradi Fard et al., section 3.3)
+    α_{n+1} = 2^(1 / ln(n+1)²) · α_n, for n = 1, 2, … (Moradi Fard et al., on the choice of α)
     """
 
     start: PositiveFloat = 0.1
