@@ -189,7 +189,8 @@ class DCN(JointMethod):
             self.means.place(clusterer.centroids)
 
         def assign_all() -> Int64[Tensor, " n"]:
-            labels = self.assign_embedded(compute.map(backbone.encode, images)).labels
+            z = compute.map(backbone.encode, images)
+            labels = self.assign_embedded(z).labels
             if self.means.labels is None:
                 self.means.count(labels)
             return labels

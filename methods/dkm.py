@@ -180,7 +180,8 @@ class DKM(JointMethod):
             self.head.place(clusterer.centroids)
 
         def assign_all() -> Int64[Tensor, " n"]:
-            return self.assign_embedded(compute.map(backbone.encode, images)).labels
+            z = compute.map(backbone.encode, images)
+            return self.assign_embedded(z).labels
 
         return (
             *backbone.phases(images),
