@@ -121,7 +121,8 @@ def _draw(axes: Axes, points: Sequence[Point]) -> None:
 
 def _format_time(axes: Axes, seconds: Sequence[float]) -> None:
     decades = np.log10(max(seconds) / min(seconds))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 3 else (1,)))
+    subs = (1, 1.2, 1.5, *range(2, 10)) if decades < 0.7 else (1, 2, 5) if decades < 3 else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
 
