@@ -183,7 +183,7 @@ class DKM(JointMethod):
             return self.assign_embedded(compute.map(backbone.encode, images)).labels
 
         return (
-            *backbone.phases(images),
+            *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
             GradientPhase(
                 name="cluster",
