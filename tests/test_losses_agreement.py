@@ -72,4 +72,4 @@ def test_heads_are_linear_classifiers_one_by_one() -> None:
         alone = (z @ heads.weight[head] + heads.bias[head]).softmax(dim=1)
         assert torch.allclose(log_p[head].exp(), alone, atol=1e-6)
     many = ClusterHeads(50, 6, 4, scale=2.0)
-    assert float((z @ many.weight).std()) == pytest.approx(2.0, rel=0.1)
+    assert (z @ many.weight).std().item() == pytest.approx(2.0, rel=0.1)
