@@ -35,7 +35,7 @@ from evaluation.predictions import Predictions
 from evaluation.reported import render_reported
 from evaluation.rows import Row, value
 from evaluation.seeds import over_seeds
-from evaluation.table import FORMATS, make_row, render, write
+from evaluation.table import FORMATS, RunFacts, make_row, render, write
 from methods.base import Method
 from models.autoencoder import ModelError
 
@@ -205,24 +205,23 @@ class Fitted:
 def score(fitted: Fitted, predictions: Predictions, neighbours: bool) -> Row:
     """The row of one run and one set of images."""
     images, environment = predictions.images, fitted.checkpoint.environment
-    return make_row(
-        evaluate(predictions, neighbours),
+    loop, report = fitted.checkpoint.loop, fitted.config.report
+    run = RunFacts(
         title=fitted.config.title,
         method=fitted.config.method,
-        data=images.name,
-        split=images.split,
-        fitted=fitted.has_seen(images),
         k_asked=fitted.config.clusters,
         seed=fitted.config.seed,
-        seconds=fitted.checkpoint.loop.seconds,
+        seconds=loop.seconds,
+        images_per_second=loop.images_per_second,
         threads=environment["threads"] * environment["processes"],
         device=environment["device"],
+        peak_memory=loop.peak_memory,
         checkpoint=str(fitted.path),
-        peak_memory=fitted.checkpoint.loop.peak_memory,
         notes=(*fitted.checkpoint.data.get("notes", ()), *fitted.method.notes),
-        report=None if fitted.config.report is None else fitted.config.report.row,
-        reported=fitted.reported(images.split),
+        report=None if report is None else report.row,
     )
+    metrics, seen = evaluate(predictions, neighbours), fitted.has_seen(images)
+    return make_row(run, metrics, images.name, images.split, seen, fitted.reported(images.split))
 
 
 def splits_to_score(asked: str | None, fitted: str) -> tuple[str, ...]:

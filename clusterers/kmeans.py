@@ -114,6 +114,12 @@ def _faiss_kmeans(
     return torch.from_numpy(np.array(model.centroids))
 
 
+def inertia(points: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"]) -> float:
+    """The sum over points of the squared distance to the nearest centroid, summed in float64: what KMeans minimises."""
+    _, squared = nearest_centroid(points, centroids)
+    return float(squared.sum(dtype=torch.float64))
+
+
 def nearest_centroid(
     points: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"]
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:

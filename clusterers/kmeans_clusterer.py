@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from clusterers.base import Clusterer, Clustering
 from clusterers.checks import check_points
-from clusterers.extension import nearest
-from clusterers.kmeans import kmeans
+from clusterers.kmeans import inertia, kmeans, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
 
 
@@ -28,10 +26,8 @@ class KMeansClusterer(Clusterer):
 
     def assign(self, points: Float[Tensor, "m d"]) -> Clustering:
         check_points("KMeans", points)
-        _, labels = nearest(points, self.centroids, 1)
-        return Clustering(labels[:, 0])
+        return Clustering(nearest_centroid(points, self.centroids)[0])
 
     def criteria(self, points: Float[Tensor, "m d"]) -> dict[str, float]:
         """inertia: the sum of squared distances to the nearest centroid, in float64."""
-        squared, _ = nearest(points, self.centroids, 1)
-        return {"inertia": float(squared.sum(dtype=torch.float64))}
+        return {"inertia": inertia(points, self.centroids)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import statistics
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,13 @@ class LoopState:
     shared: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     done: bool = False
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Of the epochs of the last phase that was trained; None where none was."""
+        epochs = [row for row in self.history if "images_per_second" in row]
+        speeds = [row["images_per_second"] for row in epochs if row["phase"] == epochs[-1]["phase"]]
+        return statistics.harmonic_mean(speeds) if speeds else None
 
 
 @dataclass

@@ -76,6 +76,7 @@ MAIN = (
     *SCORES,
     Column("silhouette_space", "Space"),
     *COST,
+    Column("images_per_second", "Images/s", "up", decimals=0),
     NOTES,
 )
 

@@ -6,6 +6,7 @@ A row belongs to one checkpoint and one split. A format is a function from rows 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.errors import EvaluationError
@@ -25,63 +26,71 @@ FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
 }
 
 
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known of a run without looking at an image.
+
+    Attributes:
+        title: what the run is called: its own name, or the method's.
+        method: the method's name.
+        k_asked: the number of clusters in the config; a method may find another.
+        seed: the run's seed.
+        seconds: by phase, in the order in which they ran.
+        images_per_second: in the last phase that was trained, or None where none was.
+        threads: of the processor, during the fit.
+        device: on which it was fitted.
+        peak_memory: of the fit, in MiB.
+        checkpoint: the file's path.
+        notes: what must be said of it: subsets, extensions to new images.
+        report: the published report and its system that the run reproduces, "A: KMeans, PCA 90 %"; None for none.
+    """
+
+    title: str
+    method: str
+    k_asked: int
+    seed: int
+    seconds: Mapping[str, float]
+    images_per_second: float | None
+    threads: int
+    device: str
+    peak_memory: float
+    checkpoint: str
+    notes: Sequence[str] = ()
+    report: str | None = None
+
+
 def make_row(
-    metrics: Mapping[str, Value],
-    *,
-    title: str,
-    method: str,
-    data: str,
-    split: str,
-    fitted: bool,
-    k_asked: int,
-    seed: int,
-    seconds: Mapping[str, float],
-    threads: int,
-    device: str,
-    checkpoint: str,
-    peak_memory: float,
-    notes: Sequence[str],
-    report: str | None,
-    reported: Mapping[str, float],
+    run: RunFacts, metrics: Mapping[str, Value], data: str, split: str, fitted: bool, reported: Mapping[str, float]
 ) -> Row:
     """The row of one checkpoint and split.
 
     Args:
+        run: what was fitted, and what it took.
         metrics: what `evaluation.evaluate.evaluate` returned.
-        title: what the run is called: its own name, or the method's.
-        method: the method's name.
         data: the data set's name or path.
         split: "train", "test" or "all".
         fitted: whether the method was fitted to these very images (transductive) or not (held out).
-        k_asked: the number of clusters in the config; a method may find another.
-        seed: the run's seed.
-        seconds: by phase, in the order in which they ran.
-        threads: of the processor, during the fit.
-        device: on which it was fitted.
-        checkpoint: the file's path.
-        peak_memory: of the fit, in MiB.
-        notes: what must be said of it: subsets, extensions to new images.
-        report: the published report and its system that the run reproduces, "A: KMeans, PCA 90 %"; None for none.
-        reported: figures that a published report gives for it, by the metrics' names.
+        reported: figures that a published report gives for the split, by the metrics' names.
     """
     return {
-        "title": title,
-        "method": method,
+        "title": run.title,
+        "method": run.method,
         "data": data,
         "split": split,
         "protocol": "transductive" if fitted else "held out",
-        "seed": seed,
-        "k_asked": k_asked,
+        "seed": run.seed,
+        "k_asked": run.k_asked,
         **metrics,
-        "seconds": float(sum(seconds.values())),
-        **{f"seconds_{phase}": duration for phase, duration in seconds.items()},
-        "threads": threads,
-        "device": device,
-        "peak_memory_mb": peak_memory or None,
-        "notes": BETWEEN_NOTES.join(notes) or None,
-        "report": report,
+        "seconds": float(sum(run.seconds.values())),
+        **{f"seconds_{phase}": duration for phase, duration in run.seconds.items()},
+        "images_per_second": run.images_per_second,
+        "threads": run.threads,
+        "device": run.device,
+        "peak_memory_mb": run.peak_memory or None,
+        "notes": BETWEEN_NOTES.join(run.notes) or None,
+        "report": run.report,
         **{REPORTED + key: figure for key, figure in reported.items()},
-        "checkpoint": checkpoint,
+        "checkpoint": run.checkpoint,
     }
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clusterers.base import Clusterer
-from clusterers.kmeans import nearest_centroid
+from clusterers.kmeans import inertia, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from losses.assigned_distance import assigned_distance
@@ -189,7 +189,8 @@ class DCN(JointMethod):
             self.means.place(clusterer.centroids)
 
         def assign_all() -> Int64[Tensor, " n"]:
-            labels = self.assign_embedded(compute.map(backbone.encode, images)).labels
+            z = compute.map(backbone.encode, images)
+            labels = self.assign_embedded(z).labels
             if self.means.labels is None:
                 self.means.count(labels)
             return labels
@@ -229,5 +230,4 @@ class DCN(JointMethod):
 
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """inertia: the sum of squared distances to the nearest centroid, in float64."""
-        _, squared = nearest_centroid(z, self.centroid_positions())
-        return {"inertia": float(squared.sum(dtype=torch.float64))}
+        return {"inertia": inertia(z, self.centroid_positions())}

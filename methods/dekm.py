@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clusterers.base import Clusterer
-from clusterers.kmeans import kmeans, nearest_centroid
+from clusterers.kmeans import inertia, kmeans, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PositiveInt, Settings, Share
 from losses.within_scatter import drawn_to_centroids, scatter_basis, within_scatter
@@ -177,5 +177,4 @@ class DEKM(JointMethod):
 
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """inertia: the sum of squared distances to the nearest centroid, in float64."""
-        _, squared = nearest_centroid(z, self.centroid_positions())
-        return {"inertia": float(squared.sum(dtype=torch.float64))}
+        return {"inertia": inertia(z, self.centroid_positions())}

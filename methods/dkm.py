@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from clusterers.base import Clusterer
-from clusterers.kmeans import nearest_centroid
+from clusterers.kmeans import inertia
 from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
 from losses.soft_kmeans import soft_kmeans, softmin
@@ -25,6 +25,7 @@ from methods.backbones import Branch
 from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
+from methods.reset import ResetSettings, resets
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.normalise import Normalise
@@ -36,7 +37,7 @@ LARGEST_ALPHA = 1e9
 class AlphaSettings(Settings):
     """α_1, …, α_terms, each for an equal share of the phase's steps; one term is a constant α.
 
-    α_{n+1} = 2^(1 / ln(n+1)²) · α_n (Moradi Fard et al., section 3.3)
+    α_{n+1} = 2^(1 / ln(n+1)²) · α_n, for n = 1, 2, … (Moradi Fard et al., on the choice of α)
     """
 
     start: PositiveFloat = 0.1
@@ -76,6 +77,7 @@ class DKMSettings(Settings):
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
+    reset: ResetSettings | None = None
 
 
 class DKMConfig(JointConfig):
@@ -179,8 +181,13 @@ class DKM(JointMethod):
         def place(clusterer: Clusterer) -> None:
             self.head.place(clusterer.centroids)
 
+        def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
+            place(clusterer)
+            return (self.head.centroids,)
+
         def assign_all() -> Int64[Tensor, " n"]:
-            return self.assign_embedded(compute.map(backbone.encode, images)).labels
+            z = compute.map(backbone.encode, images)
+            return self.assign_embedded(z).labels
 
         return (
             *backbone.phases(images, compute),
@@ -195,6 +202,7 @@ class DKM(JointMethod):
                 refresh=assign_all,
                 refresh_interval=cluster.update_interval,
                 clusters=config.clusters,
+                restart=resets(cluster.reset, backbone, config, images, compute, replace),
             ),
         )
 
@@ -209,5 +217,4 @@ class DKM(JointMethod):
 
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """inertia: the sum of squared distances to the nearest centroid, in float64, KMeans' own minimum."""
-        _, squared = nearest_centroid(z, self.centroid_positions())
-        return {"inertia": float(squared.sum(dtype=torch.float64))}
+        return {"inertia": inertia(z, self.centroid_positions())}

@@ -177,3 +177,13 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     torch.save(content, tmp_path / "c.pt")
     with pytest.raises(CheckpointError, match="another version of this project"):
         read_checkpoint(tmp_path / "c.pt")
+
+
+def test_the_speed_is_that_of_the_last_trained_phase_by_hand() -> None:
+    def epoch(phase: str, speed: float) -> dict[str, object]:
+        return {"phase": phase, "images_per_second": speed}
+
+    history = [epoch("pretrain", 900.0), epoch("cluster", 100.0), {"phase": "cluster", "notice": "x"}]
+    state = LoopState(history=[*history, epoch("cluster", 300.0), {"phase": "assign", "seconds": 1.0}])
+    assert state.images_per_second == pytest.approx(150.0)  # 300 images: 3 s and 1 s
+    assert LoopState(history=[{"phase": "initialise", "seconds": 1.0}]).images_per_second is None

@@ -10,19 +10,20 @@ import pytest
 
 from evaluation.rows import Row
 from evaluation.seeds import over_seeds
-from evaluation.table import FORMATS, make_row, render
+from evaluation.table import FORMATS, RunFacts, make_row, render
 
 
 def row(seed: int, acc: float | None, split: str = "train", threads: int = 2) -> Row:
     metrics = {"n": 100, "k": 10, "k_used": 10, "acc": acc, "nmi": 0.5, "ari": 0.3, "ami": 0.4, "purity": 0.6}
     more = {"homogeneity": 0.5, "completeness": 0.5, "neighbour_purity": 0.7, "silhouette": 0.1}
     last = {"silhouette_space": "latent (10-d)", "davies_bouldin": 1.0, "calinski_harabasz": 9.0}
-    return make_row(
-        {**metrics, **more, **last, "size_min": 5 + seed, "size_max": 20},
-        title="dec", method="dec", data="digits", split=split, fitted=split == "train", seed=seed, k_asked=10,
-        seconds={"pretrain": 10.0 + seed, "cluster": 5.0}, threads=threads, device="cpu", checkpoint=f"s{seed}.pt",
-        peak_memory=1000.0 + seed, notes=(f"note {seed % 2}",), report="A: DEC", reported={"nmi": 0.6},
+    run = RunFacts(
+        title="dec", method="dec", seed=seed, k_asked=10, seconds={"pretrain": 10.0 + seed, "cluster": 5.0},
+        images_per_second=4000.0 + seed, threads=threads, device="cpu", checkpoint=f"s{seed}.pt",
+        peak_memory=1000.0 + seed, notes=(f"note {seed % 2}",), report="A: DEC",
     )  # fmt: skip
+    metrics = {**metrics, **more, **last, "size_min": 5 + seed, "size_max": 20}
+    return make_row(run, metrics, "digits", split, split == "train", {"nmi": 0.6})
 
 
 def test_mean_and_sample_deviation_by_hand() -> None:

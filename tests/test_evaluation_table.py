@@ -13,7 +13,7 @@ import pytest
 
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row, Value
-from evaluation.table import FORMATS, make_row, render, write
+from evaluation.table import FORMATS, RunFacts, make_row, render, write
 
 LABEL_BASED = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "neighbour_purity")
 
@@ -48,24 +48,20 @@ def row(
     seconds: dict[str, float] | None = None,
     **changed: Value,
 ) -> Row:
-    return make_row(
-        {**METRICS, "silhouette_space": space, **changed},
+    run = RunFacts(
         title=method,
         method=method,
-        data=data,
-        split=split,
-        fitted=split == "train",
         seed=seed,
         k_asked=10,
         peak_memory=812.0,
-        notes=(),
-        report=None,
-        reported={},
         seconds={"pretrain": 100.25, "cluster": 20.5} if seconds is None else seconds,
+        images_per_second=4321.0,
         threads=2,
         device="cpu",
         checkpoint=f"checkpoints/{data}-{method}-s{seed}/checkpoint.pt",
     )
+    metrics = {**METRICS, "silhouette_space": space, **changed}
+    return make_row(run, metrics, data, split, split == "train", {})
 
 
 def unlabelled(**changed: Any) -> Row:
@@ -76,7 +72,7 @@ def test_a_row_names_protocol_time_and_machine() -> None:
     made = row()
     assert list(made)[:6] == ["title", "method", "data", "split", "protocol", "seed"]
     time, machine = ("seconds", "seconds_pretrain", "seconds_cluster"), ("threads", "device", "peak_memory_mb")
-    assert list(made)[-9:] == [*time, *machine, "notes", "report", "checkpoint"]
+    assert list(made)[-10:] == [*time, "images_per_second", *machine, "notes", "report", "checkpoint"]
     assert made["protocol"] == "transductive"
     assert row(split="test")["protocol"] == "held out"
     assert made["seconds"] == 120.75
@@ -123,11 +119,11 @@ def test_markdown_by_hand() -> None:
     lines = render([row(), unlabelled(method="a|b_c")], "markdown").split("\n")
     assert lines[0] == (
         "| Method | Data | Split | Protocol | Seed | k | k used | ACC ↑ | NMI ↑ | ARI ↑ | AMI ↑ | Purity ↑ "
-        "| Silhouette ↑ | Space | Seconds ↓ | Threads | Device | Peak MiB ↓ | Notes |"
+        "| Silhouette ↑ | Space | Seconds ↓ | Threads | Device | Peak MiB ↓ | Images/s ↑ | Notes |"
     )
     assert lines[2] == (
         "| dec | toys | train | transductive | 0 | 10 | 9 | 0.523 | 0.500 | -0.013 | 0.250 | 0.625 "
-        "| 0.125 | latent (10-d) | 120.8 | 2 | cpu | 812 | – |"
+        "| 0.125 | latent (10-d) | 120.8 | 2 | cpu | 812 | 4321 | – |"
     )
     assert lines[3].startswith(r"| a\|b\_c | toys | train | transductive | 0 | 10 | 9 | – | – |")
     assert lines[1].split("|")[1:4] == [" :--- ", " :--- ", " :--- "]
@@ -136,7 +132,7 @@ def test_markdown_by_hand() -> None:
 def test_latex_by_hand() -> None:
     text = render([row(method=r"a_b & 50% \x~", ari=None)], "latex")
     lines = text.split("\n")
-    assert lines[1] == r"\begin{tabular}{llllrrrrrrrrrlrrlrr}"
+    assert lines[1] == r"\begin{tabular}{llllrrrrrrrrrlrrlrrr}"
     assert lines[3].startswith(r"Method & Data & Split & Protocol & Seed & k & k used & ACC $\uparrow$ &")
     assert r"Seconds $\downarrow$" in lines[3]
     assert lines[5].startswith(r"a\_b \& 50\% \textbackslash{}x\textasciitilde{} & toys & train &")

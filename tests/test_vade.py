@@ -1,0 +1,334 @@
+"""VaDE: the bound on a batch against torch.distributions, where it begins, what it must find, and how it fails."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+from torch.distributions import Bernoulli, Categorical, Independent, Normal
+
+from clusterers.base import ClusteringError
+from clusterers.mixture import GMMClusterer
+from configs.load import FOLDER, read_yaml, validate
+from configs.schema import OptimiserSettings
+from data.image_set import ImageSet
+from engine.checkpoint import LoopState
+from engine.optimisers import build_optimiser
+from engine.processes import launch
+from engine.randomness import BatchNoise, seed_all
+from evaluation.agreement import agreement
+from evaluation.contingency import contingency
+from losses.gaussian_mixture import latent_divergence
+from methods.base import Batch, FitPhase, GradientPhase
+from methods.registry import METHODS
+from methods.resolve import resolve_config
+from methods.vade import VaDE, VaDEConfig, VaDEObjective, posterior_variances
+from models.autoencoder import ImageShape
+from tests.joint_runs import run, stopped_and_resumed
+from tests.test_dec import bars
+
+SHAPE = ImageShape(1, 8, 8)
+IMAGES = bars()
+
+
+def config(pretrain: dict[str, Any] | None = None, **cluster: Any) -> VaDEConfig:
+    adam = OptimiserSettings(learning_rate=2e-3)
+    few = {"min_steps": 0, "batch_size": 50, "optimiser": adam}
+    return VaDEConfig.model_validate(
+        {
+            "clusters": 4,
+            "model": {"name": "dense", "hidden": [32], "latent": 3},
+            "pretrain": {"objective": "elbo", "epochs": 20, **few, **(pretrain or {})},
+            "initialise": {"covariance": "diagonal", "redos": 5},
+            "cluster": {"max_epochs": 5, "update_interval": 8, **few, **cluster},
+            "runtime": {"device": "cpu"},
+        }
+    )
+
+
+def built(**settings: Any) -> VaDE:
+    seed_all(0)
+    return VaDE(config(**settings), SHAPE)
+
+
+def placed(**settings: Any) -> VaDE:
+    """With a mixture that no fit found."""
+    method = built(**settings)
+    generator = torch.Generator().manual_seed(1)
+    method.prior.place(
+        torch.tensor([0.1, 0.2, 0.3, 0.4]),
+        torch.randn(4, 3, generator=generator),
+        torch.rand(4, 3, generator=generator),
+    )
+    return method
+
+
+def objective(method: VaDE) -> VaDEObjective:
+    made = cluster_phase(method).module
+    assert isinstance(made, VaDEObjective)
+    return made
+
+
+def cluster_phase(method: VaDE) -> GradientPhase:
+    phase = method.phases(IMAGES.images, launch(method.config.runtime))[-1]
+    assert isinstance(phase, GradientPhase)
+    return phase
+
+
+def batch(images: Tensor, seed: int = 0) -> Batch:
+    noise = BatchNoise(seed, len(images), slice(None), torch.device("cpu"))
+    return Batch(images, torch.arange(len(images)), noise)
+
+
+def quality(method: VaDE, images: ImageSet) -> float:
+    assert images.labels is not None
+    return float(agreement(contingency(images.labels, method.assign(images.images).labels))["acc"])
+
+
+@pytest.mark.parametrize("pretrain", [{}, {"beta": 0.0, "sample": False}])
+def test_a_separable_set_is_found(pretrain: dict[str, Any]) -> None:
+    """From a variational pretraining, and from the paper's deterministic one."""
+    method = built(pretrain=pretrain)
+    loop = run(method, IMAGES.images)
+    assert quality(method, IMAGES) > 0.99
+    losses = [row["loss"] for row in loop.state.history if row["phase"] == "cluster" and "loss" in row]
+    assert losses[-1] < losses[0]
+    pi = method.prior.mixture.log_weights.detach().exp()
+    assert pi.sum().item() == pytest.approx(1.0, abs=1e-6)
+    assert float(pi.min()) > 0.1  # four classes of one size
+    assert any("changed" in row for row in loop.state.history)
+
+
+def test_the_loss_is_the_negative_bound_of_torchs_distributions() -> None:
+    method = placed()
+    losses = objective(method)(batch(IMAGES.images[:6], seed=3))
+
+    x = IMAGES.images[:6].double() / 255
+    network = method.backbone.vae.double()
+    mu, log_variance = network.encode(x)
+    epsilon = torch.randn(6, 3, generator=torch.Generator().manual_seed(3)).double()
+    z = mu + (log_variance / 2).exp() * epsilon
+    pi = Categorical(method.prior.logits.double().softmax(dim=0))
+    component = Independent(Normal(method.prior.means.double(), (method.prior.log_variances.double() / 2).exp()), 1)
+    joint = pi.logits + component.log_prob(z.unsqueeze(1))
+    gamma = joint.exp() / joint.exp().sum(dim=1, keepdim=True)
+    # E log p(z|c) under N(μ̃, σ̃²) is log p(μ̃|c) - 1/2 Σ σ̃²/σ_c²; that of log q(z|x) is minus the entropy.
+    shrunk = 0.5 * (log_variance.exp().unsqueeze(1) / method.prior.log_variances.double().exp()).sum(dim=2)
+    prior = (gamma * (pi.logits + component.log_prob(mu.unsqueeze(1)) - shrunk)).sum(dim=1)
+    entropy = Independent(Normal(mu, (log_variance / 2).exp()), 1).entropy() - (gamma * gamma.log()).sum(dim=1)
+    likelihood = Bernoulli(logits=network.decode(z), validate_args=False).log_prob(x).flatten(1).sum(dim=1)
+
+    assert losses["loss"].item() == pytest.approx(-(likelihood + prior + entropy).mean().item(), rel=1e-5)
+    assert losses["reconstruction"].item() == pytest.approx(-likelihood.mean().item(), rel=1e-5)
+    parts = losses["reconstruction"] + losses["latent_kl"] + losses["cluster_kl"]
+    assert losses["loss"].item() == pytest.approx(parts.item(), rel=1e-6)
+
+
+def test_all_parts_are_trained_and_the_mixture_at_its_own_rate() -> None:
+    method = placed(mixture_factor=0.25)
+    made = objective(method)
+    made(batch(IMAGES.images[:20]))["loss"].backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in made.parameters())
+    optimiser = build_optimiser(made, method.config.cluster.optimiser)
+    factors = {id(p): group["factor"] for group in optimiser.param_groups for p in group["params"]}
+    assert {factors[id(p)] for p in method.prior.parameters()} == {0.25}
+    assert {factors[id(p)] for p in method.backbone.vae.parameters()} == {1.0}
+
+
+def test_noise_comes_from_the_batch_and_never_to_an_assignment() -> None:
+    method = placed()
+    made = objective(method)
+    assert torch.equal(made(batch(IMAGES.images, 1))["loss"], made(batch(IMAGES.images, 1))["loss"])
+    assert not torch.equal(made(batch(IMAGES.images, 1))["loss"], made(batch(IMAGES.images, 2))["loss"])
+    seed_all(1)
+    first = method.assign(IMAGES.images)
+    seed_all(2)
+    again = method.assign(IMAGES.images)
+    assert first.probabilities is not None
+    assert again.probabilities is not None
+    assert torch.equal(first.probabilities, again.probabilities)
+    mu, _ = method.backbone.vae.encode(IMAGES.images / 255)
+    expected = method.prior(mu)
+    assert torch.allclose(first.probabilities, expected, atol=1e-6)
+    assert torch.equal(first.labels, expected.argmax(dim=1))
+
+
+def test_the_refresh_gives_what_assign_does() -> None:
+    method = placed()
+    refresh = cluster_phase(method).refresh
+    assert refresh is not None
+    assert torch.equal(refresh(), method.assign(IMAGES.images).labels)
+
+
+def test_posterior_variances_by_hand() -> None:
+    gamma = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
+    log_variance = torch.tensor([[1.0, 4.0], [3.0, 1.0]]).log()
+    found = posterior_variances(gamma, log_variance)
+    expected = torch.tensor([[2.5 / 1.5, 4.5 / 1.5], [3.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    assert torch.allclose(found, expected)
+
+
+def test_the_bound_is_largest_where_the_mixture_begins() -> None:
+    """Given γ, its derivatives by the means, variances and π are 0 there, since EM ends where they are for μ̃."""
+    method = built()
+    tight = method.config.initialise.model_copy(update={"tol": 1e-10, "iterations": 1000, "floor": 1e-12})
+    method.config = method.config.model_copy(update={"initialise": tight})
+    initialise = method.phases(IMAGES.images, launch(method.config.runtime))[-2]
+    assert isinstance(initialise, FitPhase)
+    initialise.fit()
+
+    z = method.embed(IMAGES.images)
+    mixture_of_means = GMMClusterer(tight)
+    mixture_of_means.fit(z, 4, method.config.seed)
+    gamma = mixture_of_means.assign(z).probabilities
+    assert gamma is not None
+    mu, log_variance = (part.detach() for part in method.backbone.vae.encode(IMAGES.images / 255))
+    latent_divergence(mu, log_variance, gamma.clamp_min(1e-30).log(), method.prior.mixture).backward()
+    assert method.prior.means.grad is not None
+    assert method.prior.log_variances.grad is not None
+    # Of the variances' two terms each alone is half of γ's mean.
+    assert float(method.prior.log_variances.grad.abs().max()) < 1e-3 * float(gamma.mean(dim=0).min()) / 2
+    scale = (0.5 * method.prior.log_variances.detach()).exp()
+    assert float((method.prior.means.grad * scale).abs().max()) < 1e-3
+    assert torch.allclose(method.prior.mixture.log_weights.exp(), gamma.mean(dim=0), atol=1e-4)
+
+
+def test_criteria_are_the_mean_log_likelihood() -> None:
+    method = placed()
+    z = method.embed(IMAGES.images)
+    component = Independent(Normal(method.prior.means, (method.prior.log_variances / 2).exp()), 1)
+    joint = method.prior.logits.log_softmax(dim=0) + component.log_prob(z.unsqueeze(1))
+    expected = joint.logsumexp(dim=1).mean().item()
+    assert method.criteria(z) == {"log_likelihood": pytest.approx(expected, rel=1e-5)}
+
+
+@pytest.mark.parametrize("stop_at", [2, 163, 169])
+def test_resumed_at_a_step_it_ends_with_the_same_bits(stop_at: int) -> None:
+    """Within the pretraining, 20 epochs of 8 steps, and within the clustering, before and after a refresh."""
+    settings: dict[str, Any] = {"max_epochs": 2, "tol": 0.0}
+    whole = built(**settings)
+    run(whole, IMAGES.images)
+    resumed = stopped_and_resumed(lambda: built(**settings), IMAGES.images, stop_at)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_constant_images_stay_finite_above_the_floor_and_are_reported() -> None:
+    """Every component closes in on the one point that there is."""
+    method = built(floor=0.01)
+    images = torch.full((100, *SHAPE), 128, dtype=torch.uint8)
+    loop = run(method, images)
+    assert method.prior.log_variances.exp().min().item() >= 0.01 * (1 - 1e-5)
+    assert all(bool(parameter.isfinite().all()) for parameter in method.parameters())
+    notices = [row["notice"] for row in loop.state.history if "notice" in row]
+    assert any("collapsing" in notice for notice in notices)
+    assert method.assign(images).labels.unique().numel() == 1
+
+
+def test_a_step_below_the_floor_is_taken_back() -> None:
+    method = placed(floor=0.05)
+    with torch.no_grad():
+        method.prior.log_variances.fill_(-20.0)
+    objective(method).after_step(batch(IMAGES.images[:2]))
+    assert method.prior.log_variances.exp().flatten().tolist() == pytest.approx([0.05] * 12, rel=1e-5)
+
+
+def test_a_component_without_images_is_reported_and_stays_finite() -> None:
+    method = placed(max_epochs=1)
+    with torch.no_grad():
+        method.prior.means[3] = 1e3
+    loop = run(method, IMAGES.images, state=LoopState(phase=2))
+    notices = [row["notice"] for row in loop.state.history if "notice" in row]
+    assert re.search(r"clusters? (\d, )*3(, \d)* of 4 without images", notices[0])
+    assert all(bool(parameter.isfinite().all()) for parameter in method.parameters())
+    assert method.prior.mixture.log_weights.exp().sum().item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_more_clusters_than_images_are_refused() -> None:
+    method = VaDE(config().model_copy(update={"clusters": 30}), SHAPE)
+    with pytest.raises(ClusteringError, match="30"):
+        run(method, IMAGES.images[:20])
+
+
+def test_what_is_no_vae_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"pretrain.objective reconstruction makes a plain one: set pretrain.obj"):
+        VaDEConfig.model_validate({"pretrain": {"objective": "reconstruction"}})
+    with pytest.raises(ValidationError, match=r"pixels run from 0 to 1: set pixels: unit"):
+        VaDEConfig.model_validate({"pixels": "standardised"})
+
+
+def test_a_mixture_that_is_not_diagonal_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"diagonal covariances; received initialise.covariance: full"):
+        VaDEConfig.model_validate({"initialise": {"covariance": "full"}})
+
+
+def test_the_default_config_is_the_schemas_own() -> None:
+    assert validate(VaDEConfig, read_yaml(FOLDER / "vade.yaml"), "vade.yaml") == VaDEConfig()
+
+
+def test_pretraining_is_that_of_vae_gmm_and_vae_dec() -> None:
+    """Same network, settings and first weights, so that one of them computes it for all."""
+    found = []
+    for name in ("vade", "vae-dec", "vae-gmm"):
+        made = resolve_config(name, None, [], {})
+        seed_all(0)
+        method = METHODS[name].build(made, ImageShape(1, 28, 28))
+        phase = method.phases(torch.zeros(300, 1, 28, 28, dtype=torch.uint8), launch(made.runtime))[0]
+        found.append((phase.name, dict(phase.settings), phase.module.state_dict()))
+    for name, phase_settings, state in found[1:]:
+        assert (name, phase_settings) == found[0][:2]
+        assert state.keys() == found[0][2].keys()
+        assert all(torch.equal(state[key], found[0][2][key]) for key in state)
+
+
+def test_vae_dec_assigns_from_the_mean() -> None:
+    made = resolve_config(
+        "vae-dec", None, ["model={name: dense, hidden: [16], latent: 3}", "clusters=4", "runtime.device=cpu"], {}
+    )
+    seed_all(0)
+    method = METHODS["vae-dec"].build(made, SHAPE)
+    seed_all(1)
+    first = method.assign(IMAGES.images)
+    seed_all(2)
+    again = method.assign(IMAGES.images)
+    assert first.probabilities is not None
+    assert again.probabilities is not None
+    assert torch.equal(first.probabilities, again.probabilities)
+    cluster = method.phases(IMAGES.images, launch(made.runtime))[-1]
+    assert isinstance(cluster, GradientPhase)
+    assert cluster.refresh is not None
+    assert torch.equal(cluster.refresh(), first.labels)
+    # The noise reaches the kept bound, and neither q nor the clustering loss.
+    one, other = (cluster.module(batch(IMAGES.images[:50], seed)) for seed in (1, 2))
+    assert torch.equal(one["clustering"], other["clustering"])
+    assert torch.equal(one["kl"], other["kl"])
+    assert not torch.equal(one["reconstruction"], other["reconstruction"])
+    weights = made.model_dump()["cluster"]
+    expected = one["reconstruction"] + weights["kl"] * one["kl"] + weights["gamma"] * one["clustering"]
+    assert one["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_vae_dec_finds_a_separable_set_and_keeps_the_bound() -> None:
+    small = [
+        "model={name: dense, hidden: [32], latent: 3}",
+        "clusters=4",
+        "runtime.device=cpu",
+        "pretrain.min_steps=0",
+        "pretrain.batch_size=50",
+        "cluster.min_steps=0",
+        "cluster.batch_size=50",
+        "cluster.update_interval=8",
+        "cluster.tol=0",
+        "cluster.max_epochs=8",
+    ]
+    seed_all(0)
+    method = METHODS["vae-dec"].build(resolve_config("vae-dec", None, small, {}), SHAPE)
+    loop = run(method, IMAGES.images)  # type: ignore[arg-type]
+    assert IMAGES.labels is not None
+    assert agreement(contingency(IMAGES.labels, method.assign(IMAGES.images).labels))["acc"] > 0.99
+    rows = [row for row in loop.state.history if row["phase"] == "cluster" and "loss" in row]
+    assert rows[-1]["reconstruction"] < 1.05 * rows[0]["reconstruction"]
