@@ -32,6 +32,12 @@ class ClusterHeads(nn.Module):
             self.weight.normal_(std=self.scale)
             self.bias.zero_()
 
+    def take(self, other: ClusterHeads, head: int) -> None:
+        """Become one of another's heads; there is one here."""
+        with torch.no_grad():
+            self.weight.copy_(other.weight[head : head + 1])
+            self.bias.copy_(other.bias[head : head + 1])
+
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "r n k"]:
         """log p of every cluster by every head; the rows of p sum to 1."""
         logits = einsum(z, self.weight, "n d, r d k -> r n k") + self.bias.unsqueeze(1)

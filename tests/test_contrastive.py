@@ -1,4 +1,4 @@
-"""Contrastive learning: the loss by hand, its memory, what processes see, and a set whose classes only views can tell."""
+"""Contrastive learning: the loss by hand, its memory, what processes see, and what stands on the encoder."""
 
 from __future__ import annotations
 
