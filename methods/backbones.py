@@ -9,20 +9,23 @@ from typing import Annotated, Any, Literal, NamedTuple
 from jaxtyping import Float, UInt8
 from pydantic import Discriminator, Tag
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from configs.schema import PretrainSettings, Settings
 from data.noise import Noise
 from losses.gaussian_kl import gaussian_kl
 from losses.reconstruction import reconstruction_mse
-from methods.base import Phase
+from methods.base import Compute, Phase
+from methods.contrastive_pretraining import ContrastivePretrainSettings, contrastive_pretraining
 from methods.greedy_pretraining import greedy_pretraining
 from methods.image_encoders import ImageEncoder
 from methods.pretraining import pretraining
 from methods.vae_pretraining import NLL, VAEPretrainSettings, vae_pretraining
-from models.autoencoder import Autoencoder, ImageShape
-from models.build import build_autoencoder, build_vae, latent_size
+from models.autoencoder import Autoencoder, ImageShape, ModelError
+from models.build import build_autoencoder, build_encoder, build_vae, latent_size
 from models.normalise import Normalise
-from models.settings import AutoencoderSettings, ConvSettings
+from models.projection import ProjectionHead
+from models.settings import AutoencoderSettings, ConvLayer, ConvSettings
 from models.vae import VAE, reparameterise
 
 Pixels = Literal["standardised", "unit"]
@@ -45,6 +48,24 @@ class VAEStageSettings(Settings):
     pretrain: VAEPretrainSettings = VAEPretrainSettings()
 
 
+class ContrastiveStageSettings(Settings):
+    """The feature, of length 1, of an encoder that was trained on pairs of views."""
+
+    pixels: Pixels = "standardised"
+    model: AutoencoderSettings = ConvSettings(
+        latent=256,
+        layers=(
+            ConvLayer(channels=32, kernel=4),
+            ConvLayer(channels=64, kernel=4),
+            ConvLayer(channels=128, kernel=3),
+        ),
+        hidden=(),
+        batch_norm=True,
+    )
+    """Its encoder alone; of the autoencoder that it describes the decoder is not built."""
+    pretrain: ContrastivePretrainSettings = ContrastivePretrainSettings()
+
+
 def _objective(value: Any) -> str:
     """Which pretraining a section of a config is; reconstruction where it does not say."""
     found = value.get("objective") if isinstance(value, Mapping) else getattr(value, "objective", None)
@@ -52,10 +73,13 @@ def _objective(value: Any) -> str:
 
 
 PretrainingSettings = Annotated[
-    Annotated[PretrainSettings, Tag("reconstruction")] | Annotated[VAEPretrainSettings, Tag("elbo")],
+    Annotated[PretrainSettings, Tag("reconstruction")]
+    | Annotated[VAEPretrainSettings, Tag("elbo")]
+    | Annotated[ContrastivePretrainSettings, Tag("contrastive")],
     Discriminator(_objective),
 ]
-"""`pretrain.objective` says which network a deep method stands on: reconstruction an autoencoder, elbo a VAE."""
+"""`pretrain.objective` says which network a deep method stands on: reconstruction an autoencoder, elbo a VAE,
+contrastive an encoder alone."""
 
 
 class LatentLosses(NamedTuple):
@@ -78,7 +102,7 @@ class Branch(nn.Module):
 
 
 class Backbone(ImageEncoder):
-    """A network from images to a latent and back.
+    """A network from images to a latent and, where it has a decoder, back.
 
     Attributes:
         latent: d.
@@ -94,11 +118,6 @@ class Backbone(ImageEncoder):
     @abstractmethod
     def encoder(self) -> nn.Module:
         """The part from pixels to the latent."""
-
-    @property
-    @abstractmethod
-    def decoder(self) -> nn.Module:
-        """The part back."""
 
     @abstractmethod
     def fresh(self) -> Backbone:
@@ -117,7 +136,7 @@ class AutoencoderBackbone(Backbone):
         self.normalise = Normalise(shape.channels)
         self.autoencoder = build_autoencoder(settings.model, shape)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"]) -> Sequence[Phase]:
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         settings = self.settings
         if settings.pixels == "standardised":
             self.normalise.fit(images)
@@ -135,15 +154,11 @@ class AutoencoderBackbone(Backbone):
         return AutoencoderBranch(self.autoencoder) if keep else EncoderBranch(self.autoencoder.encoder)
 
     def networks(self) -> Mapping[str, nn.Module]:
-        return {"encoder": self.encoder, "decoder": self.decoder}
+        return {"encoder": self.autoencoder.encoder, "decoder": self.autoencoder.decoder}
 
     @property
     def encoder(self) -> nn.Module:
         return self.autoencoder.encoder
-
-    @property
-    def decoder(self) -> nn.Module:
-        return self.autoencoder.decoder
 
     def fresh(self) -> Backbone:
         return AutoencoderBackbone(self.settings, self.shape)
@@ -184,7 +199,7 @@ class VAEBackbone(Backbone):
         self.normalise = Normalise(shape.channels)
         self.vae = build_vae(settings.model, shape)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"]) -> Sequence[Phase]:
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         return (vae_pretraining(self.normalise, self.vae, self.settings.pretrain, self.settings.model, len(images)),)
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
@@ -201,15 +216,11 @@ class VAEBackbone(Backbone):
         return VAEBranch(self.vae, self.settings.pretrain.likelihood) if keep else MeanBranch(self.vae.encoder)
 
     def networks(self) -> Mapping[str, nn.Module]:
-        return {"encoder": self.encoder, "decoder": self.decoder}
+        return {"encoder": self.vae.encoder, "decoder": self.vae.decoder}
 
     @property
     def encoder(self) -> nn.Module:
         return self.vae.encoder
-
-    @property
-    def decoder(self) -> nn.Module:
-        return self.vae.decoder
 
     def fresh(self) -> Backbone:
         return VAEBackbone(self.settings, self.shape)
@@ -239,3 +250,63 @@ class VAEBranch(Branch):
         z = reparameterise(mu, log_variance, noise.normal(mu.shape[1]).to(x.dtype))
         reconstruction = self.nll(self.vae.decode(z).to(x.dtype), x)
         return LatentLosses(mu, {"reconstruction": reconstruction, "kl": gaussian_kl(mu, log_variance)})
+
+
+class ContrastiveBackbone(Backbone):
+    """The feature, of length 1, of an encoder without a decoder."""
+
+    name = "simclr"
+    has_decoder = False
+
+    def __init__(self, settings: ContrastiveStageSettings, shape: ImageShape) -> None:
+        super().__init__()
+        self.settings, self.shape = settings, shape
+        self.latent = latent_size(settings.model, shape)
+        self.normalise = Normalise(shape.channels)
+        self.network = build_encoder(settings.model, shape)
+        self.head = ProjectionHead(self.latent, settings.pretrain.projection, settings.pretrain.memory)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        if self.settings.pixels == "standardised":
+            self.normalise.fit(images)
+        settings = self.settings
+        return (
+            contrastive_pretraining(
+                self.normalise, self.network, self.head, settings.pretrain, settings.model, len(images), compute
+            ),
+        )
+
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        return normalize(self.network(self.normalise(images)), dim=1)
+
+    def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
+        raise NotImplementedError("an encoder alone has no way back: look at has_decoder first")
+
+    def branch(self, keep: bool) -> Branch:
+        if keep:
+            raise ModelError(
+                "cluster.reconstruction keeps a decoder's loss, and pretrain.objective contrastive trains an encoder "
+                "alone: set cluster.reconstruction: false, or another objective."
+            )
+        return DirectionBranch(self.network)
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"encoder": self.network}
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.network
+
+    def fresh(self) -> Backbone:
+        return ContrastiveBackbone(self.settings, self.shape)
+
+
+class DirectionBranch(Branch):
+    """The feature, of length 1."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Float[Tensor, "b c h w"], noise: Noise) -> LatentLosses:
+        return LatentLosses(normalize(self.encoder(x), dim=1), {})

@@ -201,7 +201,7 @@ class DCN(JointMethod):
             return ()
 
         return (
-            *backbone.phases(images),
+            *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.means, place),
             GradientPhase(
                 name="cluster",

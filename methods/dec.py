@@ -188,7 +188,7 @@ class DEC(JointMethod):
             return (self.head.centroids,)
 
         return (
-            *backbone.phases(images),
+            *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
             GradientPhase(
                 name="cluster",

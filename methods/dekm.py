@@ -145,7 +145,7 @@ class DEKM(JointMethod):
             self.partition.target = None
 
         return (
-            *backbone.phases(images),
+            *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.partition, place),
             GradientPhase(
                 name="cluster",

@@ -190,7 +190,7 @@ class DKM(JointMethod):
             return self.assign_embedded(z).labels
 
         return (
-            *backbone.phases(images),
+            *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
             GradientPhase(
                 name="cluster",

@@ -10,7 +10,7 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from methods.base import Phase
+from methods.base import Compute, Phase
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
 
@@ -20,10 +20,12 @@ class ImageEncoder(nn.Module, ABC):
 
     normalise: Normalise
     name: str
-    """In the names of methods and spaces: "raw", "ae", "vae"."""
+    """In the names of methods and spaces: "raw", "ae", "vae", "simclr"."""
+    has_decoder = True
+    """Whether there is a way back from the points to images."""
 
     @abstractmethod
-    def phases(self, images: UInt8[Tensor, "n c h w"]) -> Sequence[Phase]:
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """What must be trained first."""
 
     @abstractmethod
@@ -32,7 +34,7 @@ class ImageEncoder(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
-        """The images that the points stand for."""
+        """The images that the points stand for, where there is a decoder."""
 
     def networks(self) -> Mapping[str, nn.Module]:
         """What can be drawn layer by layer."""
@@ -53,7 +55,7 @@ class RawPixels(ImageEncoder):
         self.shape = shape
         self.normalise = Normalise(shape.channels)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"]) -> Sequence[Phase]:
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         return ()
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:

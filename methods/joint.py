@@ -15,6 +15,8 @@ from methods.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
     Backbone,
+    ContrastiveBackbone,
+    ContrastiveStageSettings,
     Pixels,
     PretrainingSettings,
     VAEBackbone,
@@ -50,6 +52,9 @@ def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
     """
     if config.pretrain.objective == "elbo":
         return VAEBackbone(VAEStageSettings(model=config.model, pretrain=config.pretrain), shape)
+    if config.pretrain.objective == "contrastive":
+        contrastive = ContrastiveStageSettings(pixels=config.pixels, model=config.model, pretrain=config.pretrain)
+        return ContrastiveBackbone(contrastive, shape)
     stage = AutoencoderStageSettings(pixels=config.pixels, model=config.model, pretrain=config.pretrain)
     return AutoencoderBackbone(stage, shape)
 
@@ -106,16 +111,18 @@ class JointMethod(nn.Module, ABC):
     def notes(self) -> tuple[str, ...]:
         return ()
 
-    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        """Every image as the decoder gives it back, on the CPU."""
+    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+        """Every image as the decoder gives it back, on the CPU; None where the backbone has no decoder."""
         return self._decode(self.embed(images))
 
-    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"]:
-        """What the decoder makes of every centroid, on the CPU."""
+    def decoded_centroids(self) -> UInt8[Tensor, "k c h w"] | None:
+        """What the decoder makes of every centroid, on the CPU; None where the backbone has no decoder."""
         return self._decode(self.centroid_positions())
 
     def networks(self) -> Mapping[str, nn.Module]:
         return self.backbone.networks()
 
-    def _decode(self, z: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
+    def _decode(self, z: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"] | None:
+        if not self.backbone.has_decoder:
+            return None
         return map_batches(self.backbone.decode, z, self.backbone.device).to(torch.uint8)

@@ -20,7 +20,14 @@ from clusterers.base import Clusterer
 from clusterers.build import CLUSTERERS, build_clusterer
 from clusterers.settings import ClustererSettings, KMeansClustererSettings
 from configs.schema import RunConfig, Settings
-from methods.backbones import AutoencoderBackbone, AutoencoderStageSettings, VAEBackbone, VAEStageSettings
+from methods.backbones import (
+    AutoencoderBackbone,
+    AutoencoderStageSettings,
+    ContrastiveBackbone,
+    ContrastiveStageSettings,
+    VAEBackbone,
+    VAEStageSettings,
+)
 from methods.base import Assignments, Compute, FitPhase, Phase
 from methods.image_encoders import ImageEncoder, RawPixels
 from models.autoencoder import ImageShape
@@ -37,19 +44,21 @@ class RepresentationSettings(Settings):
 
     autoencoder: AutoencoderStageSettings | None = None
     vae: VAEStageSettings | None = None
+    simclr: ContrastiveStageSettings | None = None
     pca: PCASettings | None = None
     umap: UMAPStageSettings | None = None
 
     @model_validator(mode="after")
     def _one_network(self) -> RepresentationSettings:
-        if self.autoencoder is not None and self.vae is not None:
-            raise ValueError("give either `autoencoder` or `vae`, not both")
+        if sum(network is not None for network in (self.autoencoder, self.vae, self.simclr)) > 1:
+            raise ValueError("give one of `autoencoder`, `vae` and `simclr`, not several")
         return self
 
     @property
     def name(self) -> str:
         """ "raw", or the parts in their order: "ae-umap"."""
-        parts = {"ae": self.autoencoder, "vae": self.vae, "pca": self.pca, "umap": self.umap}
+        networks = {"ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr}
+        parts = {**networks, "pca": self.pca, "umap": self.umap}
         return "-".join(name for name, part in parts.items() if part is not None) or "raw"
 
     def reducers(self, clusters: int) -> dict[str, PCASettings | UMAPSettings]:
@@ -76,7 +85,7 @@ class TwoStageConfig(RunConfig):
 PUBLISHED = {"n2d": "ae-umap-gmm"}
 """Two-stage methods that have a name of their own, and the parts that they are made of."""
 
-NETWORKS, REDUCERS = ("", "ae", "vae"), ("", "pca", "umap", "pca-umap")
+NETWORKS, REDUCERS = ("", "ae", "vae", "simclr"), ("", "pca", "umap", "pca-umap")
 NAMES = tuple("-".join(filter(None, (network, reducer))) or "raw" for network, reducer in product(NETWORKS, REDUCERS))
 """The names of representations."""
 METHOD_NAMES = tuple(f"{representation}-{clusterer}" for representation, clusterer in product(NAMES, CLUSTERERS))
@@ -103,7 +112,7 @@ class TwoStage(nn.Module):
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: of a network. represent-pca, represent-umap: of its points. cluster: of what comes out."""
         config = self.config
-        phases: list[Phase] = list(self.encoder.phases(images))
+        phases: list[Phase] = list(self.encoder.phases(images, compute))
 
         def fitting(part: FittedArrays, fit: Callable[[Tensor], None]) -> Callable[[], None]:
             def run() -> None:
@@ -141,7 +150,9 @@ class TwoStage(nn.Module):
         # The dimensions are known once all is fitted.
         size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
         name = self.config.representation.name
-        return {"raw": "pixels", "ae": "latent", "vae": "latent"}.get(name, name.upper().replace("-", " ")) + size
+        return {"raw": "pixels", "ae": "latent", "vae": "latent", "simclr": "feature"}.get(
+            name, name.upper().replace("-", " ")
+        ) + size
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -193,6 +204,8 @@ class TwoStage(nn.Module):
         return points
 
     def _decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"] | None:
+        if not self.encoder.has_decoder:
+            return None
         for reducer in reversed(self._reducers.values()):
             if not isinstance(reducer, PCA):
                 return None
@@ -207,6 +220,8 @@ def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageE
         return AutoencoderBackbone(settings.autoencoder, shape)
     if settings.vae is not None:
         return VAEBackbone(settings.vae, shape)
+    if settings.simclr is not None:
+        return ContrastiveBackbone(settings.simclr, shape)
     return RawPixels(shape)
 
 

@@ -166,7 +166,7 @@ class VaDE(JointMethod):
             backbone.normalise, backbone.vae, self.prior, backbone.settings.pretrain.likelihood, cluster.mixture_factor
         )
         return (
-            *backbone.phases(images),
+            *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.prior, place),
             GradientPhase(
                 name="cluster",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from models.autoencoder import Autoencoder, Coders, ImageShape
 from models.conv import build_conv
@@ -55,6 +56,16 @@ def build_autoencoder(settings: AutoencoderSettings, shape: ImageShape) -> Autoe
     """
     coders = BUILDERS[settings.name].coders(settings, shape, latent_size(settings, shape))
     return Autoencoder(*coders).to(memory_format=torch.channels_last)
+
+
+def build_encoder(settings: AutoencoderSettings, shape: ImageShape) -> nn.Sequential:
+    """The encoder alone of the network that `settings` describe, (n, c, h, w) to (n, d).
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+    coders = BUILDERS[settings.name].coders(settings, shape, latent_size(settings, shape))
+    return coders.encoder.to(memory_format=torch.channels_last)
 
 
 def build_vae(settings: AutoencoderSettings, shape: ImageShape) -> VAE:

@@ -28,23 +28,29 @@ def build_conv(settings: ConvSettings, shape: ImageShape, outputs: int) -> Coder
     encoder: list[nn.Module] = []
     for layer, source in zip(settings.layers, shapes[:-1], strict=True):
         conv = nn.Conv2d(source.channels, layer.channels, layer.kernel, layer.stride, layer.pad)
-        encoder += [conv, nn.ReLU()]
+        encoder += [conv, *_activation(nn.BatchNorm2d(layer.channels), settings)]
     encoder.append(Rearrange("n c h w -> n (c h w)"))
-    for source_width, width in pairwise((*widths, outputs)):
-        encoder += [nn.Linear(source_width, width), nn.ReLU()]
-    encoder.pop()  # z is linear
+    for source_width, width in pairwise(widths):
+        encoder += [nn.Linear(source_width, width), *_activation(nn.BatchNorm1d(width), settings)]
+    encoder.append(nn.Linear(widths[-1], outputs))
 
     decoder: list[nn.Module] = []
     for source_width, width in pairwise((settings.latent, *widths[::-1])):
-        decoder += [nn.Linear(source_width, width), nn.ReLU()]
+        decoder += [nn.Linear(source_width, width), *_activation(nn.BatchNorm1d(width), settings)]
     decoder.append(Rearrange("n (c h w) -> n c h w", c=last.channels, h=last.height, w=last.width))
-    for layer, target, source in zip(settings.layers[::-1], shapes[-2::-1], shapes[:0:-1], strict=True):
-        decoder += [_transposed(layer, source, target), nn.ReLU()]
-    decoder.pop()
+    *inner, (layer, target, source) = zip(settings.layers[::-1], shapes[-2::-1], shapes[:0:-1], strict=True)
+    for inner_layer, inner_target, inner_source in inner:
+        normalisation = nn.BatchNorm2d(inner_target.channels)
+        decoder += [_transposed(inner_layer, inner_source, inner_target), *_activation(normalisation, settings)]
+    decoder.append(_transposed(layer, source, target))
     if settings.output == "sigmoid":
         decoder.append(nn.Sigmoid())
 
     return Coders(_initialised(encoder), _initialised(decoder))
+
+
+def _activation(normalisation: nn.Module, settings: ConvSettings) -> list[nn.Module]:
+    return [normalisation, nn.ReLU()] if settings.batch_norm else [nn.ReLU()]
 
 
 def feature_shapes(layers: tuple[ConvLayer, ...], shape: ImageShape) -> list[ImageShape]:

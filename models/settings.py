@@ -46,6 +46,8 @@ class ConvSettings(Settings):
     )
     hidden: tuple[PositiveInt, ...] = (256,)
     """Widths of dense layers between the last convolution and z."""
+    batch_norm: bool = False
+    """Between every layer and its ReLU; neither z nor the output is normalised."""
     output: Output = "linear"
 
 

@@ -43,7 +43,7 @@ def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedd
     with torch.no_grad():
         for parameter in network.encoder.parameters():
             parameter.fill_(1.0)
-    decoder = [p.detach().clone() for p in network.decoder.parameters()]
+    decoder = [p.detach().clone() for p in network.autoencoder.decoder.parameters()]
     seed_all(1)
     fresh = list(backbone().encoder.parameters())  # the very weights that the reset draws
     seed_all(1)
@@ -53,7 +53,9 @@ def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedd
         assert torch.allclose(now, 0.8 + 0.2 * new, atol=1e-6)
     assert bool((weight == 1).all())
     assert bool((bias == 1).all())
-    assert all(torch.equal(old, new) for old, new in zip(decoder, network.decoder.parameters(), strict=True))
+    assert all(
+        torch.equal(old, new) for old, new in zip(decoder, network.autoencoder.decoder.parameters(), strict=True)
+    )
 
 
 def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:

@@ -1,0 +1,35 @@
+"""The clustering loss of neighbours: an image and its neighbour belong to one cluster, and clusters have given sizes.
+
+Source: Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool, "SCAN: Learning to Classify Images without Labels",
+ECCV 2020, eq. 2. With the marginal entropy it is a bound on the mutual information of images and clusters, as in Hu et
+al., "Learning Discrete Representations via Information Maximizing Self-Augmented Training", ICML 2017.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def disagreement(first: Float[Tensor, "*r n k"], second: Float[Tensor, "*r n k"]) -> Float[Tensor, "*r"]:
+    """Mean over pairs of -log sum_c p_c q_c, in nats, at least 0: the surprise that both are of one cluster.
+
+    Args:
+        first: log p of an image of every pair; the rows of p sum to 1.
+        second: log q of the other.
+    """
+    return -torch.logsumexp(first + second, dim=-1).mean(dim=-1)
+
+
+def marginal_divergence(log_p: Float[Tensor, "*r n k"], prior: Float[Tensor, " k"]) -> Float[Tensor, "*r"]:
+    """KL(mean over rows of p ‖ prior), in nats, at least 0: how far cluster sizes are from what is expected.
+
+    Under the uniform prior it is log k less the entropy of the mean, the second term of SCAN's eq. 2.
+
+    Args:
+        log_p: of many images, so that the mean over them stands for that of all.
+        prior: expected shares of the clusters, above 0, which sum to 1.
+    """
+    mean = log_p.exp().mean(dim=-2)
+    return (mean * (mean.clamp_min(torch.finfo(mean.dtype).tiny).log() - prior.log())).sum(dim=-1)

@@ -1,0 +1,195 @@
+"""SCAN: its losses by hand, the choice of a head, the target it labels itself with, resume, and a toy set."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from configs.schema import AugmentationSettings, OptimiserSettings
+from engine.processes import launch
+from engine.randomness import BatchNoise, seed_all
+from evaluation.agreement import agreement
+from evaluation.contingency import contingency
+from losses.soft_assignment import target_distribution
+from methods.base import Batch, GradientPhase
+from methods.contrastive_pretraining import ContrastivePretrainSettings
+from methods.scan import SCAN, Neighbourhood, SCANConfig
+from models.autoencoder import ImageShape
+from models.settings import ConvLayer, ConvSettings
+from tests.joint_runs import run, stopped_and_resumed
+from tests.test_dec import bars
+
+SHAPE = ImageShape(1, 8, 8)
+STRONG = AugmentationSettings(shift=0.15, brightness=0.5, contrast=0.5)
+SHIFTS = AugmentationSettings(shift=0.05, brightness=0.3)
+NETWORK = ConvSettings(latent=8, layers=(ConvLayer(channels=8, kernel=3),), hidden=(), batch_norm=True)
+
+
+def config(**cluster: Any) -> SCANConfig:
+    return SCANConfig.model_validate(
+        {
+            "clusters": 4,
+            "model": NETWORK,
+            "pretrain": ContrastivePretrainSettings(epochs=6, min_steps=0, batch_size=50, augmentation=SHIFTS),
+            "cluster": {"heads": 6, "neighbours": 5, "epochs": 10, "min_steps": 0, "batch_size": 100, **cluster},
+            "self_label": {
+                "augmentation": SHIFTS,
+                "max_epochs": 2,
+                "min_steps": 0,
+                "batch_size": 50,
+                "update_interval": 4,
+                "tol": 0.0,
+                "optimiser": OptimiserSettings(learning_rate=1e-3),
+            },
+            "runtime": {"device": "cpu"},
+        }
+    )
+
+
+def built(**cluster: Any) -> SCAN:
+    seed_all(0)
+    return SCAN(config(**cluster), SHAPE)
+
+
+def batch(images: Tensor, indices: Tensor, seed: int = 0) -> Batch:
+    n = len(indices)
+    return Batch(images[indices], indices, BatchNoise(seed, n, slice(0, n), torch.device("cpu")))
+
+
+def test_a_separable_set_is_found() -> None:
+    images = bars()
+    seed_all(0)
+    longer = config(heads=20).model_dump() | {
+        # Strong enough to hide every image's own noise, and too weak to take a bar to another side.
+        "pretrain": ContrastivePretrainSettings(epochs=20, min_steps=0, batch_size=100, augmentation=STRONG),
+    }
+    method = SCAN(SCANConfig.model_validate(longer), SHAPE)
+    run(method, images.images)
+    assert images.labels is not None
+    assert agreement(contingency(images.labels, method.assign(images.images).labels))["acc"] > 0.98
+
+
+def test_neighbours_are_the_nearest_other_images() -> None:
+    images = bars(60).images
+    method = built()
+    phases = method.phases(images, launch(method.config.runtime))
+    assert [phase.name for phase in phases] == ["pretrain", "neighbours", "cluster", "select", "self-label"]
+    phases[1].fit()  # type: ignore[union-attr]
+    z = method.embed(images)
+    distances = torch.cdist(z.double(), z.double())
+    distances.fill_diagonal_(math.inf)
+    found = method.neighbourhood.indices
+    assert found is not None
+    nearest = distances.topk(5, largest=False)
+    assert torch.allclose(distances.gather(1, found), nearest.values, atol=1e-6)
+
+
+def test_every_neighbour_can_be_the_partner() -> None:
+    neighbourhood = Neighbourhood()
+    neighbourhood.indices = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    indices = torch.tensor([1, 0, 1, 1])
+    assert neighbourhood.partners(indices, torch.tensor([0.0, 0.34, 0.67, 0.9999])).tolist() == [8, 6, 10, 10]
+
+
+def test_the_heads_loss_by_hand() -> None:
+    images = bars(40).images
+    method = built(prior=(0.1, 0.2, 0.3, 0.4), entropy=1.5)
+    phases = method.phases(images, launch(method.config.runtime))
+    phases[1].fit()  # type: ignore[union-attr]
+    objective = phases[2]
+    assert isinstance(objective, GradientPhase)
+    indices = torch.tensor([3, 7, 11])
+    losses = objective.module(batch(images, indices))
+
+    uniform = BatchNoise(0, 3, slice(0, 3), torch.device("cpu")).uniform()
+    assert method.neighbourhood.indices is not None
+    partners = [method.neighbourhood.indices[i, int(5 * u)] for i, u in zip(indices, uniform, strict=True)]
+    z = method.embed(images)
+    expected = []
+    for head in range(6):
+        weight, bias = method.heads.weight[head].detach(), method.heads.bias[head].detach()
+        p = (z @ weight + bias).softmax(dim=1)
+        pairs = [(p[i], p[j]) for i, j in zip(indices, partners, strict=True)]
+        disagreement = -sum(math.log(float(a @ b)) for a, b in pairs) / 3
+        mean = torch.stack([row for pair in pairs for row in pair]).mean(dim=0)
+        prior = torch.tensor([0.1, 0.2, 0.3, 0.4])
+        expected.append(disagreement + 1.5 * float((mean * (mean / prior).log()).sum()))
+    assert losses["loss"].item() == pytest.approx(sum(expected), rel=1e-4)
+    assert losses["lowest"].item() == pytest.approx(min(expected), rel=1e-4)
+
+
+def test_the_head_of_lowest_loss_over_all_pairs_is_taken() -> None:
+    images = bars(40).images
+    method = built()
+    phases = method.phases(images, launch(method.config.runtime))
+    phases[1].fit()  # type: ignore[union-attr]
+    phases[3].fit()  # type: ignore[union-attr]
+    z, indices = method.embed(images), method.neighbourhood.indices
+    assert indices is not None
+    losses = []
+    for head in range(6):
+        p = (z @ method.heads.weight[head] + method.heads.bias[head]).softmax(dim=1).detach()
+        pairs = [-math.log(float(p[i] @ p[j])) for i in range(40) for j in indices[i]]
+        mean = p.mean(dim=0)
+        losses.append(sum(pairs) / len(pairs) + 2.0 * float((mean * (mean * 4).log()).sum()))
+    assert method.neighbourhood.own_losses is not None
+    assert method.neighbourhood.own_losses.tolist() == pytest.approx(losses, rel=1e-4)
+    best = losses.index(min(losses))
+    assert torch.equal(method.head.weight[0], method.heads.weight[best])
+    assert not torch.equal(method.head.weight[0], method.heads.weight[best - 1])
+
+
+def test_it_labels_itself_by_the_clean_images_target() -> None:
+    images = bars(40).images
+    method = built()
+    phase = method.phases(images, launch(method.config.runtime))[-1]
+    assert isinstance(phase, GradientPhase)
+    assert phase.refresh is not None
+    labels = phase.refresh()
+    q = method.assign(images).probabilities
+    assert q is not None
+    assert torch.equal(labels, q.argmax(dim=1))
+    assert method.target.p is not None
+    assert torch.allclose(method.target.p, target_distribution(q), atol=1e-5)
+    everything = torch.arange(40)
+    first, second = (phase.module(batch(images, everything, seed))["loss"].item() for seed in (0, 1))
+    assert first != second  # augmented views
+
+
+def test_a_head_is_trained_as_it_would_be_alone() -> None:
+    images = bars(40).images
+    gradients = []
+    for heads in (6, 1):
+        method = built(heads=heads)
+        reference = built(heads=6)
+        method.backbone.load_state_dict(reference.backbone.state_dict())
+        with torch.no_grad():
+            method.heads.weight.copy_(reference.heads.weight[:heads])
+        phases = method.phases(images, launch(method.config.runtime))
+        phases[1].fit()  # type: ignore[union-attr]
+        phases[2].module(batch(images, torch.arange(20)))["loss"].backward()
+        assert method.heads.weight.grad is not None
+        gradients.append(method.heads.weight.grad[0])
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("stop_at", [48 + 3, 48 + 37, 48 + 40 + 5])
+def test_stopped_and_resumed_it_ends_with_the_same_bits(stop_at: int) -> None:
+    """48 steps of pretraining, 40 of the heads, 16 of self-labelling."""
+    whole = built()
+    images = bars().images
+    run(whole, images)
+    resumed = stopped_and_resumed(built, images, stop_at)
+    for name, value in whole.state_dict().items():
+        if isinstance(value, Tensor):
+            assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_prior_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"must hold 4 shares that sum to 1; received 3 with the sum 1\b"):
+        config(prior=(0.2, 0.3, 0.5))
