@@ -101,7 +101,7 @@ def test_training_on_a_file_without_labels(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ([], "name a method, --method NAME, or a config"),
-        (["--method", "dce"], "there is no method 'dce'. Did you mean dec? Methods: dec"),
+        (["--method", "dce"], "there is no method 'dce'. Did you mean dcec? Methods: dec"),
         (["--method", "dec", "--set", "pretrain.epoch=3"], "Did you mean epochs?"),
         (["--method", "dec", "--config", "none.yaml"], "cannot read the config none.yaml"),
         (["--method", "dec", "--data", "fashion"], "neither a data set's name nor a path"),
@@ -112,7 +112,7 @@ def test_training_on_a_file_without_labels(tmp_path: Path) -> None:
             ["--method", "dec", "--data", "digits", "--set", "model.layers=[{channels: 4, kernel: 9, padding: 0}]"],
             "8×8 pixels are too small",
         ),
-        (["--method", "dec", "--data", "digits", "--set", "model.layers=[]"], "model.conv.layers: received []"),
+        (["--method", "dec", "--data", "digits", "--set", "model.layers=[]"], "model.layers: received []"),
     ],
 )
 def test_bad_usage_exits_with_2_and_a_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:

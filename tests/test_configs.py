@@ -89,7 +89,7 @@ def test_a_typo_is_refused_with_the_right_name() -> None:
 
 
 def test_a_typo_within_the_network_names_that_networks_settings() -> None:
-    with pytest.raises(ConfigError, match=r"model\.latnt: no such setting\. Did you mean latent\?.*: hidden, "):
+    with pytest.raises(ConfigError, match=r"model\.latnt: no such setting\. Did you mean latent\?.*batch_norm, "):
         validate(DECConfig, {"model": {"name": "conv", "latnt": 3}}, "x.yaml")
     with pytest.raises(ConfigError, match=r"model\.layers\.0\.kernl: no such setting\. Did you mean kernel\?"):
         validate(DECConfig, {"model": {"layers": [{"channels": 3, "kernl": 3}], "name": "conv"}}, "x.yaml")

@@ -113,7 +113,7 @@ def test_the_loss_by_hand_uses_the_kept_assignments() -> None:
     z = method.embed(IMAGES.images[index]).double()
     away = sum(float((z[i] - method.means.centroids[kept[index[i]]].double()).square().sum()) for i in range(6)) / 6
     x = backbone.normalise(IMAGES.images[index])
-    mse = float((backbone.decoder(backbone.encoder(x)) - x).detach().double().square().mean())
+    mse = float((backbone.networks()["decoder"](backbone.encoder(x)) - x).detach().double().square().mean())
     assert losses["clustering"].item() == pytest.approx(away, rel=1e-5)
     assert losses["loss"].item() == pytest.approx(mse + 0.15 * away, rel=1e-5)
     losses["loss"].backward()
