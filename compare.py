@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -20,7 +20,10 @@ from comparison.hyperparameters import log_hyperparameters
 from comparison.plan import Run, parse_grid, parse_seeds, plan
 from comparison.schedule import Schedule
 from configs.load import ConfigError
+from engine.checkpoint import read_checkpoint
+from engine.errors import CheckpointError
 from engine.run_folder import CHECKPOINTS
+from evaluation.figures.compared_curves import History, compared_curves
 from evaluation.figures.files import draw_files
 from evaluation.figures.quality_time import quality_time
 from evaluation.reported import FORMATS, render_reported
@@ -73,7 +76,7 @@ def main(
     means = over_seeds([row for found in rows.values() for row in found])
     if means:
         try:
-            write_tables(means, out)
+            write_tables(means, histories([run for run in runs if run.name in rows]), out)
         except OSError as error:
             problems.append(f"cannot write into {out}: {error.strerror or error}. --out names another folder.")
         if grid:
@@ -89,8 +92,21 @@ def scores(run: Run) -> list[Row]:
     return [json.loads(run.scores(split).read_text("utf-8")) for split in run.splits if run.is_scored(split)]
 
 
-def write_tables(rows: Sequence[Row], folder: Path) -> None:
-    """The table in every format, all values as CSV, and the figure of quality against time.
+def histories(runs: Sequence[Run]) -> dict[str, list[History]]:
+    """The losses over the epochs of all runs, by their title. A run whose checkpoint is gone keeps its scores alone."""
+    found: dict[str, list[History]] = {}
+    for run in runs:
+        try:
+            history = read_checkpoint(run.checkpoint).loop.history
+        except CheckpointError as error:
+            say(f"no learning curve of {run.name}: {error}")
+        else:
+            found.setdefault(run.config.title, []).append(history)
+    return found
+
+
+def write_tables(rows: Sequence[Row], losses: Mapping[str, Sequence[History]], folder: Path) -> None:
+    """The table in every format, all values as CSV, and the figures: quality against time, and learning curves.
 
     Raises:
         OSError: when the folder cannot be written.
@@ -98,8 +114,12 @@ def write_tables(rows: Sequence[Row], folder: Path) -> None:
     for name in FORMATS:
         text = (render_reported(rows, name) + "\n").encode()
         write_atomically(folder / f"table{ENDINGS[name]}", partial(_fill, text))
-    drawn = draw_files({"quality_time": lambda: quality_time(rows, METRICS)}, folder)
-    say(f"tables and figure: {folder}")
+    figures = {
+        "quality_time": lambda: quality_time(rows, METRICS),
+        "learning_curves": lambda: compared_curves(losses),
+    }
+    drawn = draw_files(figures, folder)
+    say(f"tables and figures: {folder}")
     if drawn.problem:
         say(drawn.problem)
 
