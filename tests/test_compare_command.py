@@ -42,7 +42,7 @@ def test_systems_are_trained_scored_and_tabulated_once(folder: Path, monkeypatch
     assert first.exit_code == 0, first.stderr
     assert "raw-kmeans,redos=1" in first.stdout
     assert {file.name for file in (folder / "out").iterdir()} == {
-        *("table.txt", "table.md", "table.csv", "table.jsonl", "table.tex", "quality_time.png", "learning_curves.png", "hparams")
+        *("table.txt", "table.md", "table.csv", "table.jsonl", "table.tex", "quality_time.png", "hparams")
     }
     assert max(map(len, (folder / "out" / "table.txt").read_text().splitlines())) <= 80
     with open(folder / "out" / "table.csv") as file:
