@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from losses.squared_distances import squared_distances
+
 
 def soft_assignment(
     z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], alpha: float = 1.0
@@ -22,8 +24,7 @@ def soft_assignment(
         centroids: mu, one row a cluster.
         alpha: degrees of freedom of the kernel, above 0; the paper uses 1.
     """
-    # The difference is taken before squaring: |z|^2 - 2 z.mu + |mu|^2 cancels badly in float32.
-    squared = (z.unsqueeze(1) - centroids.unsqueeze(0)).square().sum(dim=2)  # (n, k)
+    squared = squared_distances(z, centroids)  # (n, k)
     # In logarithms, so that a far-off latent has a proper row instead of 0 / 0.
     log_kernel = -(alpha + 1) / 2 * torch.log1p(squared / alpha)
     return torch.softmax(log_kernel, dim=1)

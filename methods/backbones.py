@@ -13,20 +13,19 @@ from torch.nn.functional import normalize
 
 from configs.schema import PretrainSettings, Settings
 from data.noise import Noise
-from losses.gaussian_kl import gaussian_kl
 from losses.reconstruction import reconstruction_mse
 from methods.base import Compute, Phase
 from methods.contrastive_pretraining import ContrastivePretrainSettings, contrastive_pretraining
 from methods.greedy_pretraining import greedy_pretraining
 from methods.image_encoders import ImageEncoder
 from methods.pretraining import pretraining
-from methods.vae_pretraining import NLL, VAEPretrainSettings, vae_pretraining
+from methods.vae_pretraining import NLL, VAEPretrainSettings, bound_terms, vae_pretraining
 from models.autoencoder import Autoencoder, ImageShape, ModelError
 from models.build import build_autoencoder, build_encoder, build_vae, latent_size
 from models.normalise import Normalise
 from models.projection import ProjectionHead
 from models.settings import AutoencoderSettings, ConvLayer, ConvSettings
-from models.vae import VAE, reparameterise
+from models.vae import VAE
 
 Pixels = Literal["standardised", "unit"]
 
@@ -246,10 +245,8 @@ class VAEBranch(Branch):
         self.nll = NLL[likelihood]
 
     def forward(self, x: Float[Tensor, "b c h w"], noise: Noise) -> LatentLosses:
-        mu, log_variance = (part.to(x.dtype) for part in self.vae.encode(x))
-        z = reparameterise(mu, log_variance, noise.normal(mu.shape[1]).to(x.dtype))
-        reconstruction = self.nll(self.vae.decode(z).to(x.dtype), x)
-        return LatentLosses(mu, {"reconstruction": reconstruction, "kl": gaussian_kl(mu, log_variance)})
+        mu, reconstruction, kl = bound_terms(self.vae, self.nll, x, noise)
+        return LatentLosses(mu, {"reconstruction": reconstruction, "kl": kl})
 
 
 class ContrastiveBackbone(Backbone):

@@ -20,12 +20,12 @@ from clusterers.settings import KMeansClustererSettings
 from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from data.augmentation import Augmentation
 from losses.clustering import clustering_kl
-from losses.soft_assignment import cluster_frequencies, target_distribution
 from methods.backbones import Branch
 from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.reset import ResetSettings, resets
+from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.clustering_head import ClusteringHead
@@ -98,29 +98,6 @@ def _augments(settings: DECSettings) -> bool:
     return settings.augmentation != AugmentationSettings()
 
 
-class TrainingTarget(nn.Module):
-    """The target distribution p of the whole training set, between two refreshes.
-
-    It is part of the state, since the weights that it was computed from are gone.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.p: Float[Tensor, "n k"] | None = None
-
-    def rows(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b k"]:
-        """p of the images at `indices`, on their device."""
-        assert self.p is not None, "the target is refreshed before the first step"
-        self.p = self.p.to(indices.device)
-        return self.p[indices]
-
-    def get_extra_state(self) -> dict[str, Tensor | None]:
-        return {"p": self.p}
-
-    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
-        self.p = state["p"]
-
-
 class DECObjective(Objective):
     """γ·KL(p‖q) on a batch, against the target of the whole training set; the network's own loss beside it if kept."""
 
@@ -177,10 +154,7 @@ class DEC(JointMethod):
             self.head.place(clusterer.centroids)
 
         def refresh_target() -> Int64[Tensor, " n"]:
-            q = compute.shard(compute.map(self._soft_assign, images))
-            p = target_distribution(q, compute.total(cluster_frequencies(q)))
-            self.target.p = compute.gather(p, len(images))
-            return compute.gather(q.argmax(dim=1), len(images))
+            return self.target.refresh(self._soft_assign, images, compute)
 
         def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
             place(clusterer)

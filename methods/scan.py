@@ -20,12 +20,11 @@ from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloa
 from data.augmentation import Augmentation
 from losses.agreement import disagreement, marginal_divergence
 from losses.clustering import clustering_kl
-from losses.soft_assignment import cluster_frequencies, target_distribution
 from methods.backbones import Branch, ContrastiveStageSettings, PretrainingSettings
 from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from methods.contrastive_pretraining import CLOTHES, ContrastivePretrainSettings
-from methods.dec import TrainingTarget
 from methods.joint import JointConfig, JointMethod
+from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
@@ -235,10 +234,7 @@ class SCAN(JointMethod):
             self.head.take(self.heads, int(losses.argmin()))
 
         def refresh_target() -> Int64[Tensor, " n"]:
-            q = compute.shard(compute.map(self._probabilities, images))
-            p = target_distribution(q, compute.total(cluster_frequencies(q)))
-            self.target.p = compute.gather(p, len(images))
-            return compute.gather(q.argmax(dim=1), len(images))
+            return self.target.refresh(self._probabilities, images, compute)
 
         settings = {"cluster": cluster.model_dump(mode="json"), "clusters": config.clusters}
         return (

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from configs.schema import OptimiserSettings, PositiveInt, Settings, Share
+from data.noise import Noise
 from losses.gaussian_kl import gaussian_kl
 from losses.reconstruction import bernoulli_nll, gaussian_nll
 from methods.base import Batch, GradientPhase, Objective, epochs_needed
@@ -71,13 +72,7 @@ class ELBOObjective(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         x = self.normalise(batch.images)
-        # Sums over pixels and exponentials need the pixels' precision, whatever the layers computed in.
-        mu, log_variance = (part.to(x.dtype) for part in self.vae.encode(x))
-        z = mu
-        if self.sample:
-            z = reparameterise(mu, log_variance, batch.noise.normal(mu.shape[1]).to(x.dtype))
-        reconstruction = self.nll(self.vae.decode(z).to(x.dtype), x)
-        kl = gaussian_kl(mu, log_variance)
+        _, reconstruction, kl = bound_terms(self.vae, self.nll, x, batch.noise, self.sample)
         loss = reconstruction + self._beta() * kl
         if self.training:
             self.vae.steps += 1
@@ -88,6 +83,28 @@ class ELBOObjective(Objective):
         if self.warmup_steps == 0:
             return self.beta
         return self.beta * torch.clamp(self.vae.steps / self.warmup_steps, max=1.0)
+
+
+def bound_terms(
+    vae: VAE,
+    nll: Callable[[Tensor, Tensor], Tensor],
+    x: Float[Tensor, "b c h w"],
+    noise: Noise,
+    sample: bool = True,
+) -> tuple[Float[Tensor, "b d"], Float[Tensor, ""], Float[Tensor, ""]]:
+    """μ, and both terms of the negative lower bound: -log p(x|z) of one sample z, and KL(q(z|x) ‖ N(0, I)).
+
+    Args:
+        vae: encoder and decoder.
+        nll: an entry of `NLL`.
+        x: normalised pixels.
+        noise: of the sample.
+        sample: False takes μ for z.
+    """
+    # Sums over pixels and exponentials need the pixels' precision, whatever the layers computed in.
+    mu, log_variance = (part.to(x.dtype) for part in vae.encode(x))
+    z = reparameterise(mu, log_variance, noise.normal(mu.shape[1]).to(x.dtype)) if sample else mu
+    return mu, nll(vae.decode(z).to(x.dtype), x), gaussian_kl(mu, log_variance)
 
 
 def vae_pretraining(
