@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.figures.style import PALETTE, WIDTH, new_figure, plain
+from evaluation.figures.style import PALETTE, new_panels, plain
 
 A_LINE = 4
 """Panels side by side."""
@@ -33,15 +32,10 @@ def compared_curves(histories: Mapping[str, Sequence[History]]) -> Figure | None
     curves = {title: found for title, found in curves.items() if found}
     if not curves:
         return None
-    columns = min(A_LINE, len(curves))
-    lines = math.ceil(len(curves) / columns)
-    figure = new_figure(height=1.9 * lines, width=WIDTH * max(columns, 2) / A_LINE)
-    grid = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axes, (title, runs) in zip(grid, curves.items(), strict=False):
+    figure, panels = new_panels(len(curves), A_LINE, height=1.9, least=2.0)
+    for axes, (title, runs) in zip(panels, curves.items(), strict=True):
         _draw(axes, runs)
         axes.set_title(plain(title, 30), fontsize=8)
-    for empty in grid[len(curves) :]:
-        empty.set_axis_off()
     return figure
 
 

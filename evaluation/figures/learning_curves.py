@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.figures.style import PALETTE, WIDTH, new_figure, plain
+from evaluation.figures.style import PALETTE, new_panels, plain
 
 A_LINE = 3
 """Panels side by side."""
@@ -38,15 +37,10 @@ def learning_curves(history: Sequence[Mapping[str, Any]]) -> Figure | None:
             phases.setdefault(row["phase"], []).append(row)
     if not phases:
         return None
-    columns = min(A_LINE, len(phases))
-    lines = math.ceil(len(phases) / columns)
-    figure = new_figure(height=2.4 * lines, width=WIDTH * max(columns, 1.5) / A_LINE)
-    grid = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axes, (name, rows) in zip(grid, phases.items(), strict=False):
+    figure, panels = new_panels(len(phases), A_LINE, height=2.4, least=1.5)
+    for axes, (name, rows) in zip(panels, phases.items(), strict=True):
         _draw(axes, rows)
         axes.set_title(plain(name))
-    for empty in grid[len(phases) :]:
-        empty.set_axis_off()
     return figure
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -49,6 +51,24 @@ def colour(index: int) -> str:
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """A figure of its own, in inches, known to no global registry."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_panels(count: int, a_line: int, height: float, least: float) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` small panels, `a_line` of them side by side, and their axes in order.
+
+    Args:
+        count: at least 1.
+        a_line: panels that fill the width.
+        height: of a panel, inches.
+        least: a figure of fewer panels is as wide as so many.
+    """
+    columns = min(a_line, count)
+    lines = math.ceil(count / columns)
+    figure = new_figure(height=height * lines, width=WIDTH * max(columns, least) / a_line)
+    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for empty in panels[count:]:
+        empty.set_axis_off()
+    return figure, panels[:count]
 
 
 def new_picture_figure(height: float) -> Figure:
