@@ -17,7 +17,7 @@ from rich.console import Console
 from configs.load import ConfigError
 from configs.schema import DataSettings, RunConfig
 from data.image_set import DataError, ImageSet
-from data.prepare import prepare
+from data.prepare import SPLITS, prepare, splits_to_score
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError, UsageError
 from engine.processes import pick_device
@@ -32,7 +32,6 @@ from evaluation.figures.files import Drawn, draw_files
 from evaluation.merge_tree import merged
 from evaluation.predict import predict
 from evaluation.predictions import Predictions
-from evaluation.reported import render_reported
 from evaluation.rows import Row, value
 from evaluation.seeds import over_seeds
 from evaluation.table import FORMATS, RunFacts, make_row, render, write
@@ -77,7 +76,7 @@ def main(
     """Print the metric table of checkpoints."""
     if format_ not in FORMATS:
         raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
-    if split not in (None, "train", "validation", "test", "all"):
+    if split not in (None, *SPLITS):
         raise leave([f"--split {split}: splits are train, validation, test and all (train and test, a row each)."])
     wishes = Wishes(split, data, data_root, figures, broader or (), classify or (), neighbours, device)
     rows: list[Row] = []
@@ -94,8 +93,6 @@ def main(
             console.print(f"table: {output}", soft_wrap=True)
         elif rows:
             print(render(rows, format_))
-            if format_ == "table" and any(value(row, "report") is not None for row in rows):
-                print(f"\n\nBeside the reports\n\n{render_reported(rows, format_)}")
     except EvaluationError as error:
         problems.append(str(error))
     if problems:
@@ -222,13 +219,6 @@ def score(fitted: Fitted, predictions: Predictions, neighbours: bool) -> Row:
     )
     metrics, seen = evaluate(predictions, neighbours), fitted.has_seen(images)
     return make_row(run, metrics, images.name, images.split, seen, fitted.reported(images.split))
-
-
-def splits_to_score(asked: str | None, fitted: str) -> tuple[str, ...]:
-    """Without a wish, the split that the method was fitted to."""
-    if asked == "all":
-        return ("train", "test")
-    return (asked or fitted,)
 
 
 def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:

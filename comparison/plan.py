@@ -10,6 +10,8 @@ from pathlib import Path
 
 from configs.load import ConfigError, differences, read_yaml
 from configs.schema import RunConfig
+from data.image_set import DataError
+from data.prepare import splits_to_score
 from engine.checkpoint import read_checkpoint
 from engine.errors import CheckpointError
 from engine.run_folder import deciding, default_folder, lock_file
@@ -123,7 +125,7 @@ def plan(
             labels = [f"{path.rpartition('.')[2]}={value}" for path, value in point.items()]
             settings.append(f"name={json.dumps(','.join([config.title, *labels]))}")
             config = _resolve(source, settings, seed, data)
-        runs.append(Run(config, source, tuple(settings), point, tuple(splits) or _own_splits(config)))
+        runs.append(Run(config, source, tuple(settings), point, _splits(splits, config)))
     _refuse_shared_folders(runs)
     return runs
 
@@ -168,10 +170,13 @@ def _resolve(source: str, settings: Sequence[str], seed: int, data: str | None) 
     return resolve_config(None if is_file else source, Path(source) if is_file else None, settings, flags)
 
 
-def _own_splits(config: RunConfig) -> tuple[str, ...]:
-    if config.report is None:
-        return (config.data.split,)
-    return tuple(config.report.splits)
+def _splits(asked: Sequence[str], config: RunConfig) -> tuple[str, ...]:
+    own = [None] if config.report is None else config.report.splits
+    try:
+        found = [splits_to_score(split, config.data.split) for split in asked or own]
+    except DataError as error:
+        raise ConfigError(f"--split: {error}") from error
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(found)))
 
 
 def _refuse_shared_folders(runs: Sequence[Run]) -> None:

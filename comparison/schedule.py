@@ -72,14 +72,13 @@ class Schedule:
             signal.signal(signal.SIGTERM, before)
 
     def _carry_out(self, run: Run, total: int) -> None:
-        self._wait_for_other(run)
         begin = time.perf_counter()
-        problem = None
-        if not run.is_trained():
-            problem = self._call(train_command(run, self.data_root), run)
-        for split in run.splits:
-            if problem is None and not run.is_scored(split):
-                problem = self._call(score_command(run, split, self.data_root), run)
+        try:
+            self._wait_for_other(run)
+            begin = time.perf_counter()
+            problem = self._make(run)
+        except OSError as error:
+            problem = f"{run.folder}: {error.strerror or error}"
         if self._stopped:
             return
         with self._lock:
@@ -88,6 +87,14 @@ class Schedule:
                 self.failures[run.name] = problem
             outcome = "failed" if problem else f"{time.perf_counter() - begin:.0f} s"
             self.say(f"[{self._finished:>{len(str(total))}}/{total}] {run.name}: {outcome}")
+
+    def _make(self, run: Run) -> str | None:
+        """Train and score what is missing of a run; what went wrong, or None."""
+        problem = None if run.is_trained() else self._call(train_command(run, self.data_root), run)
+        for split in run.splits:
+            if problem is None and not run.is_scored(split):
+                problem = self._call(score_command(run, split, self.data_root), run)
+        return problem
 
     def _wait_for_other(self, run: Run) -> None:
         """A comparison that was killed leaves its runs under way: they end by themselves and need not be made again."""

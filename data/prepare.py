@@ -12,6 +12,23 @@ from data.subsets import draw, drop_duplicates, hold_out
 SPLITS = ("train", "validation", "test", "all")
 
 
+def splits_to_score(asked: str | None, fitted: str) -> tuple[str, ...]:
+    """The splits that are scored, a row each.
+
+    Args:
+        asked: one of `SPLITS`, or None for the images that the method was fitted to. "all" are the training and the
+            test images, each for themselves; where the method was fitted to both as one set, that set.
+        fitted: the split that the method was fitted to.
+
+    Raises DataError for a split that there is not.
+    """
+    if asked is not None and asked not in SPLITS:
+        raise DataError(f"there is no split {asked!r}. Splits are {', '.join(SPLITS)}.")
+    if asked == "all" and fitted != "all":
+        return ("train", "test")
+    return (asked or fitted,)
+
+
 def prepare(settings: DataSettings, split: str, seed: int, data_root: Path | None = None) -> ImageSet:
     """The images of `split`, one of `SPLITS`; the result's `split` has the same name.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from evaluation.rows import BETWEEN_NOTES, COST, NOTES, SCORES, SD, Column, Row, Value, value
+from evaluation.rows import BETWEEN_NOTES, COST, NOTES, SCORES, SD, Column, Row, Value, all_keys, value
 from evaluation.seeds import REPORTED
 from evaluation.table_terminal import FITTED
 
@@ -69,14 +69,23 @@ def parts(rows: Sequence[Row]) -> tuple[list[Part], list[str]]:
 def pairs(rows: Sequence[Row]) -> list[Pair]:
     """The metrics that the report of these rows gives, ours and theirs; ACC, NMI and ARI where it gives none."""
     times = {key: None for row in rows for key in row if key.startswith(f"{REPORTED}seconds_")}
-    phases = [key.removeprefix(f"{REPORTED}seconds_") for key in times]
-    candidates = [*METRICS, *(Column(f"seconds_{phase}", f"{phase} (s)", "down", decimals=1) for phase in phases)]
+    timed = [key.removeprefix(f"{REPORTED}seconds_") for key in times]
+    candidates = [*METRICS, *(Column(f"seconds_{phase}", f"{phase} (s)", "down", decimals=1) for phase in timed)]
     given = [
         Pair(ours, Column(REPORTED + ours.key, "reported", decimals=ours.decimals))
         for ours in candidates
         if any(value(row, REPORTED + ours.key) is not None for row in rows)
     ]
     return given or [Pair(ours, None) for ours in ALWAYS]
+
+
+def phases(rows: Sequence[Row]) -> list[Column]:
+    """The seconds of every phase, where a run has several."""
+    keys = [key for key in all_keys(rows) if key.startswith("seconds_") and not key.endswith(SD)]
+    of_row = [[key for key in keys if value(row, key) is not None] for row in rows]
+    if max(map(len, of_row), default=0) < 2:
+        return []
+    return [Column(key, key.removeprefix("seconds_"), decimals=1) for key in keys]
 
 
 def names(rows: Sequence[Row]) -> list[Column]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.beside import RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts
+from evaluation.beside import RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts, phases
 from evaluation.formats import render_as
 from evaluation.rows import MACHINE, MISSING, SD, Column, Row, value
 from evaluation.table_terminal import ARROWS, FITTED
@@ -25,6 +25,7 @@ from evaluation.table_text import (
 )
 from evaluation.terminal import is_narrow, printed, ruled_table
 
+PHASES = "Seconds by phase"
 NAME_WIDTH = 32
 """Columns of the terminal for a system's name; a longer one goes on in the next line."""
 
@@ -39,14 +40,20 @@ def render_reported(rows: Sequence[Row], format: str) -> str:
 
 
 def render_terminal(rows: Sequence[Row]) -> str:
-    """Tables of at most 80 columns: for every report the metrics, as many side by side as fit, then the cost."""
+    """Tables of at most 80 columns: for every report the metrics, as many side by side as fit, the cost, the phases."""
     found, notes = parts(rows)
     shown: list[Table | str] = []
     for part in found:
         shown += [_heading(part), ""] if _is_named(part, found) else []
         # What all rows share stands below, once.
         columns = [column for column in costs(part.rows) if column not in MACHINE or _shared(column, rows) is None]
-        for table in [*_metric_tables(part.rows), _table([SYSTEM], columns, part.rows)]:
+        metrics = [_of_terminal(pair) for pair in pairs(part.rows)]
+        times = [[column] for column in phases(part.rows)]
+        for table in [
+            *_tables(names(part.rows), metrics, part.rows),
+            _table([SYSTEM], columns, part.rows),
+            *_tables([SYSTEM], times, part.rows, PHASES),
+        ]:
             shown += [table, ""]
     machine = [f"{column.heading}: {same}." for column in MACHINE if (same := _shared(column, rows)) is not None]
     return printed([*shown, *_numbered(notes), *([""] if notes else []), *machine, *_legend(rows)])
@@ -59,6 +66,8 @@ def render_markdown(rows: Sequence[Row]) -> str:
     for part in found:
         blocks += [f"### {_heading(part).translate(MARKDOWN_ESCAPES)}"] if _is_named(part, found) else []
         blocks.append(markdown_table(beside(part.rows), part.rows))
+        if times := phases(part.rows):
+            blocks += [PHASES, markdown_table([SYSTEM, *times], _different(part.rows, times))]
     listed = "\n".join(line.translate(MARKDOWN_ESCAPES) for line in _numbered(notes))
     legend = " ".join(line.translate(MARKDOWN_ESCAPES) for line in _legend(rows))
     return "\n\n".join([*blocks, *([listed] if notes else []), legend])
@@ -71,6 +80,8 @@ def render_latex(rows: Sequence[Row]) -> str:
     for part in found:
         blocks += [rf"\paragraph{{{_heading(part).translate(LATEX_ESCAPES)}}}"] if _is_named(part, found) else []
         blocks.append(latex_table(beside(part.rows), part.rows))
+        if times := phases(part.rows):
+            blocks += ["", PHASES, "", latex_table([SYSTEM, *times], _different(part.rows, times))]
     items = [rf"\item {note.translate(LATEX_ESCAPES)}" for note in notes]
     listed = [r"\begin{enumerate}", *items, r"\end{enumerate}"] if notes else []
     return "\n".join([*blocks, *listed, *(line.translate(LATEX_ESCAPES) for line in _legend(rows))])
@@ -95,18 +106,19 @@ def _heading(part: Part) -> str:
     return name + (f", split: {splits.pop()}" if len(splits) == 1 else "")
 
 
-def _metric_tables(rows: Sequence[Row]) -> list[Table]:
-    """All metrics in few tables, each as wide as fits."""
+def _tables(
+    heads: Sequence[Column], groups: Sequence[Sequence[Column]], rows: Sequence[Row], title: str = ""
+) -> list[Table]:
+    """All groups of columns in few tables, each as wide as fits."""
     tables: list[Table] = []
     columns: list[Column] = []
-    for pair in pairs(rows):
-        own = _of_terminal(pair)
-        wider = _table(names(rows), [*columns, *own], rows)
+    for group in groups:
+        wider = _table(heads, [*columns, *group], rows, title)
         if columns and is_narrow(wider):
-            columns, tables[-1] = [*columns, *own], wider
+            columns, tables[-1] = [*columns, *group], wider
         else:
-            columns = own
-            tables.append(_table(names(rows), own, rows))
+            columns = list(group)
+            tables.append(_table(heads, group, rows, title))
     return tables
 
 
@@ -117,7 +129,17 @@ def _of_terminal(pair: Pair) -> list[Column]:
     return [over] if reported is None else [over, Column(reported.key, "\nreported", decimals=reported.decimals)]
 
 
-def _table(heads: Sequence[Column], columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+def _different(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+    """Of the rows that hold something in `columns` and show the same there and as their system, the first."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        shown = tuple(column.show(row) for column in columns)
+        if set(shown) != {MISSING}:
+            found.setdefault((SYSTEM.show(row), *shown), row)
+    return list(found.values())
+
+
+def _table(heads: Sequence[Column], columns: Sequence[Column], rows: Sequence[Row], title: str = "") -> Table:
     """`heads` and `columns` of those rows that hold something in `columns`, and of equal ones the first."""
     cells = {
         tuple(column.show(row) for column in [*heads, *columns]): None
@@ -125,7 +147,7 @@ def _table(heads: Sequence[Column], columns: Sequence[Column], rows: Sequence[Ro
         if any(column.show(row) != MISSING for column in columns)
     }
     for gap in (1, 0):
-        table = ruled_table("", gap)
+        table = ruled_table(title, gap)
         for column in [*heads, *columns]:
             is_name = column in (SYSTEM, RUN)
             table.add_column(

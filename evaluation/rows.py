@@ -56,6 +56,14 @@ SCORES = (
     Column("purity", "Purity", "up"),
     Column("silhouette", "Silhouette", "up"),
 )
+CRITERIA = (
+    Column("inertia", "Inertia", decimals=0),
+    Column("log_likelihood", "Log-likelihood\nof an image"),
+    Column("bic", "BIC", decimals=0),
+    Column("quantisation_error", "Quantisation\nerror"),
+    Column("topographic_error", "Topographic\nerror"),
+)
+"""The methods' own criteria, which compare with nothing but themselves."""
 MACHINE = (Column("threads", "Threads"), Column("device", "Device"))
 COST = (
     Column("seconds", "Seconds", "down", decimals=1),
@@ -64,7 +72,6 @@ COST = (
 )
 NOTES = Column("notes", "Notes")
 
-# The main columns, for documents.
 MAIN = (
     Column("title", "Method"),
     Column("data", "Data"),
@@ -79,6 +86,7 @@ MAIN = (
     Column("images_per_second", "Images/s", "up", decimals=0),
     NOTES,
 )
+"""For documents, with the criteria that any row has."""
 
 
 def value(row: Row, key: str) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 from evaluation.rows import BETWEEN_NOTES, SD, Row, Value, all_keys, value
@@ -17,7 +18,8 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
     """One row for the runs that differ in their seed alone, in the order of their first.
 
     A number becomes its mean, and `<key>_sd` holds its sample standard deviation (n - 1), None for a single run. A mean
-    needs the value in every run. Texts that differ are all kept. `seed` lists the seeds, `runs` counts them.
+    needs the value in every run. Texts that differ are all kept, notes with
+    the number of runs that they are of. `seed` lists the seeds, `runs` counts them.
     """
     groups: dict[tuple[Value, ...], list[Row]] = {}
     for row in rows:
@@ -38,7 +40,19 @@ def _summary(group: Sequence[Row]) -> Row:
         elif len(numbers) == len(group):
             summary[key] = statistics.fmean(numbers)
             summary[key + SD] = statistics.stdev(numbers) if len(numbers) > 1 else None
+        elif key == "notes":
+            summary[key] = _notes(values)
         elif key != "checkpoint":
             texts = dict.fromkeys(str(v) for v in values if isinstance(v, str))
             summary[key] = BETWEEN_NOTES.join(texts) or None
     return summary
+
+
+def _notes(values: Sequence[Value]) -> str | None:
+    """Every note once; one that is not of all runs says of how many."""
+    counts = Counter(note for v in values if isinstance(v, str) for note in dict.fromkeys(v.split(BETWEEN_NOTES)))
+    of = f"of {len(values)} seeds"
+    return (
+        BETWEEN_NOTES.join(note if count == len(values) else f"{note} ({count} {of})" for note, count in counts.items())
+        or None
+    )

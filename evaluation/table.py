@@ -11,7 +11,8 @@ from pathlib import Path
 
 from evaluation.errors import EvaluationError
 from evaluation.formats import render_as
-from evaluation.rows import BETWEEN_NOTES, Row, Value
+from evaluation.reported import render_reported
+from evaluation.rows import BETWEEN_NOTES, Row, Value, value
 from evaluation.seeds import REPORTED
 from evaluation.table_terminal import render_terminal
 from evaluation.table_text import render_csv, render_json, render_latex, render_markdown
@@ -24,6 +25,13 @@ FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
     "json": render_json,
     "latex": render_latex,
 }
+
+BESIDE = {
+    "table": "\nBeside the reports",
+    "markdown": "## Beside the reports",
+    "latex": r"\section*{Beside the reports}",
+}
+"""What stands above the reported figures, in the formats that show them apart."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +105,17 @@ def make_row(
 def render(rows: Sequence[Row], format: str) -> str:
     """`rows` as text, without a newline at the end. Not-a-number and infinity are shown as missing.
 
+    Rows that reproduce a published report stand beside its figures once more, where the format is for people: the
+    others hold them as values.
+
     Raises:
         EvaluationError: a format that is none of `FORMATS`, or no rows.
     """
-    return render_as(format, FORMATS, rows, "checkpoint")
+    text = render_as(format, FORMATS, rows, "checkpoint")
+    reports = [row for row in rows if value(row, "report") is not None]
+    if not reports or format not in BESIDE:
+        return text
+    return f"{text}\n\n{BESIDE[format]}\n\n{render_reported(reports, format)}"
 
 
 def write(rows: Sequence[Row], format: str, path: str | Path) -> None:

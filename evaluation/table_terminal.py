@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.neighbours import NEIGHBOURS
-from evaluation.rows import MISSING, SD, Column, Row, all_keys, value
+from evaluation.rows import CRITERIA, MISSING, SD, Column, Row, all_keys, value
 from evaluation.terminal import is_narrow, printed, ruled_table
 
 # Behind a split that the method was fitted to; the legend explains it.
@@ -46,14 +46,6 @@ CLUSTERS = (
     Column("seconds", "Seconds", decimals=1),
     Column("peak_memory_mb", "MiB", decimals=0),
 )
-CRITERIA = (
-    Column("inertia", "Inertia", decimals=0),
-    Column("log_likelihood", "Log-likelihood\nof an image"),
-    Column("bic", "BIC", decimals=0),
-    Column("quantisation_error", "Quantisation\nerror"),
-    Column("topographic_error", "Topographic\nerror"),
-)
-"""The methods' own criteria, which compare with nothing but themselves."""
 
 
 def render_terminal(rows: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 
-from evaluation.rows import MAIN, Column, Row, all_keys, value
+from evaluation.rows import COST, CRITERIA, MAIN, Column, Row, all_keys, value
 
 # In every JSON object, null where the row lacks them.
 PROMISED = (
@@ -58,17 +58,23 @@ def render_csv(rows: Sequence[Row]) -> str:
 
 def render_markdown(rows: Sequence[Row]) -> str:
     """The main columns as a GitHub table."""
-    return markdown_table(MAIN, rows)
+    return markdown_table(_columns(rows), rows)
 
 
 def render_latex(rows: Sequence[Row]) -> str:
     """The main columns as a `tabular` for the package booktabs."""
-    return f"{BOOKTABS}\n{latex_table(MAIN, rows)}"
+    return f"{BOOKTABS}\n{latex_table(_columns(rows), rows)}"
+
+
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    criteria = [column for column in CRITERIA if any(value(row, column.key) is not None for row in rows)]
+    before = MAIN.index(COST[0])
+    return [*MAIN[:before], *criteria, *MAIN[before:]]
 
 
 def markdown_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """`columns` of `rows` as a GitHub table."""
-    headings = [column.heading + MARKDOWN_ARROWS[column.better] for column in columns]
+    headings = [_in_one_line(column.heading) + MARKDOWN_ARROWS[column.better] for column in columns]
     rules = ["---:" if column.is_number(rows) else ":---" for column in columns]
     body = [[column.show(row).translate(MARKDOWN_ESCAPES) for column in columns] for row in rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [headings, rules, *body])
@@ -76,7 +82,7 @@ def markdown_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
 
 def latex_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """`columns` of `rows` as a `tabular` for the package booktabs."""
-    headings = [column.heading + LATEX_ARROWS[column.better] for column in columns]
+    headings = [_in_one_line(column.heading) + LATEX_ARROWS[column.better] for column in columns]
     alignment = "".join("r" if column.is_number(rows) else "l" for column in columns)
     body = [[column.show(row).translate(LATEX_ESCAPES) for column in columns] for row in rows]
     lines = [" & ".join(cells) + r" \\" for cells in [headings, *body]]
@@ -91,3 +97,7 @@ def latex_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
             r"\end{tabular}",
         ]
     )
+
+
+def _in_one_line(heading: str) -> str:
+    return heading.replace("-\n", "-").replace("\n", " ")

@@ -52,6 +52,15 @@ def test_a_report_says_which_splits_are_scored() -> None:
     assert "--classify" not in score_command(run, "train", None)
 
 
+def test_all_splits_are_scored_one_by_one_unless_they_were_fitted_as_one_set() -> None:
+    assert plan(["raw-kmeans"], [0], [], {}, "digits", ["all", "test"])[0].splits == ("train", "test")
+    (whole,) = plan(["raw-kmeans"], [0], ["data.split=all"], {}, "digits", ["all"])
+    assert whole.splits == ("all",)
+    assert plan(["raw-kmeans"], [0], ["data.split=all"], {}, "digits")[0].splits == ("all",)
+    with pytest.raises(ConfigError, match=r"--split: there is no split 'trian'\. Splits are train, validation, test"):
+        plan(["raw-kmeans"], [0], [], {}, "digits", ["trian"])
+
+
 def test_the_points_of_a_grid_have_names_and_folders_of_their_own() -> None:
     grid = parse_grid(["cluster.redos=1,2", "cluster.iterations=5,6"])
     runs = plan(["raw-kmeans"], [0], ["clusters=4"], grid, "digits")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from comparison.plan import Run, plan
 from comparison.schedule import Schedule
 from engine import run_folder
 from storage.lock import locked
+from tests.runs import ROOT
 
 WRITE = "import sys; from pathlib import Path; Path(sys.argv[1]).write_text(sys.argv[2])"
 
@@ -93,6 +95,51 @@ def test_a_stop_reaches_the_runs_under_way_and_begins_no_other(monkeypatch: pyte
     thread.join()
     assert first.checkpoint.read_text() == "saved"
     assert not (second.folder / "begun").exists()
+
+
+def test_a_comparison_that_was_killed_goes_on_with_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The second run never ends in the process that is killed.
+    killed = f"""
+import sys
+from pathlib import Path
+from comparison import schedule as scheduling
+from comparison.plan import plan
+from engine import run_folder
+run_folder.CHECKPOINTS = Path({str(tmp_path)!r})
+def python(code, *arguments): return [sys.executable, "-c", code, *map(str, arguments)]
+slow = "import sys, time; time.sleep(5) if 'pca' in sys.argv[1] else None; " + {WRITE!r}
+scheduling.train_command = lambda run, root: python(slow, run.checkpoint, "trained")
+scheduling.score_command = lambda run, split, root: python({WRITE!r}, run.scores(split), "{{}}")
+scheduling.Schedule(plan(["raw-kmeans", "pca-kmeans"], [0], [], {{}}, "digits"), 1, 1, print).carry_out()
+"""
+    first, second = made = runs("raw-kmeans", "pca-kmeans")
+    process = subprocess.Popen([sys.executable, "-c", killed], cwd=ROOT)
+    while not (first.is_scored("train") and second.folder.exists()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert not second.is_scored("train")
+    use(monkeypatch, WRITE)
+    said: list[str] = []
+    Schedule(made, jobs=1, threads=1, say=said.append).carry_out()
+    assert said[0] == "1 of 2 runs are done already"
+    assert second.is_scored("train")
+
+
+def test_a_run_without_room_for_its_log_is_a_failure_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, WRITE)
+    first, second = made = runs("raw-kmeans", "pca-kmeans")
+    first.folder.write_text("a file where a folder should be")
+    schedule = Schedule(made, jobs=1, threads=1, say=lambda text: None)
+    schedule.carry_out()
+    assert list(schedule.failures) == [first.name]
+    assert str(first.folder) in schedule.failures[first.name]
+    assert second.is_scored("train")
 
 
 def test_a_run_that_another_command_makes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

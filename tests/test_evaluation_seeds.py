@@ -36,7 +36,7 @@ def test_mean_and_sample_deviation_by_hand() -> None:
     assert summary["seconds_pretrain_sd"] == 1
     assert (summary["seed"], summary["runs"]) == ("0, 1, 2", 3)
     assert "checkpoint" not in summary
-    assert summary["notes"] == "note 0; note 1"
+    assert summary["notes"] == "note 0 (2 of 3 seeds); note 1 (1 of 3 seeds)"
     assert summary["reported_nmi"] == 0.6
     assert "reported_nmi_sd" not in summary
     assert summary["k"] == 10
@@ -74,3 +74,21 @@ def test_every_format_shows_mean_and_deviation(name: str) -> None:
     if name == "table":
         assert max(len(line) for line in text.splitlines()) <= 80
         assert "Mean ± standard deviation over the seeds" in text
+
+
+@pytest.mark.parametrize("name", ["table", "markdown", "latex"])
+def test_formats_for_people_show_the_reported_figures_apart(name: str) -> None:
+    of_none = {**row(1, 0.7), "report": None, "title": "mine"}
+    above, _, below = render([row(0, 0.5), of_none], name).partition("Beside the reports")
+    assert "mine" in above
+    assert "Report A" in below
+    assert "0.600" in below
+    assert "mine" not in below
+    assert "Beside" not in render([of_none], name)
+
+
+@pytest.mark.parametrize("name", ["csv", "json"])
+def test_formats_for_programs_hold_the_reported_figures_as_values(name: str) -> None:
+    text = render([row(0, 0.5)], name)
+    assert "Beside" not in text
+    assert "reported_nmi" in text

@@ -246,3 +246,11 @@ def test_unknown_formats_and_no_rows_are_refused() -> None:
         render([row()], "html")
     with pytest.raises(EvaluationError, match="at least one checkpoint"):
         render([], "table")
+
+
+def test_a_methods_own_criteria_stand_in_documents_too() -> None:
+    mixture = {**row(), "log_likelihood": -11.5, "bic": 1234567.0}
+    assert "| Log-likelihood of an image | BIC |" in render([mixture], "markdown")
+    assert "| -11.500 | 1234567 |" in render([mixture], "markdown")
+    assert "Log-likelihood of an image & BIC" in render([mixture], "latex")
+    assert "BIC" not in render([row()], "markdown")

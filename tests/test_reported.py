@@ -180,3 +180,16 @@ def test_no_rows_and_unknown_formats_are_refused() -> None:
     for format in FORMATS:
         with pytest.raises(EvaluationError, match="name at least one system"):
             render_reported([], format)
+
+
+def test_phases_are_timed_apart_where_there_are_several() -> None:
+    timed = row(seconds_pretrain=8.0, seconds_pretrain_sd=1.0)
+    text = render_reported([timed, row("A: raw", title="raw")], "table")
+    below = cells(text.partition("Seconds by phase")[2])
+    assert ["System", "cluster", "pretrain"] in below
+    assert ["KMeans,", "PCA", "90", "%", "4.2", "±", "0.1", "8.0", "±", "1.0"] in below
+    assert ["raw", "4.2", "±", "0.1", "–"] in below
+    assert "| KMeans, PCA 90 % | 4.2 ± 0.1 | 8.0 ± 1.0 |" in render_reported([timed, timed], "markdown")
+    assert render_reported([timed, timed], "markdown").count("8.0 ± 1.0") == 1
+    assert r"KMeans, PCA 90 \% & 4.2 ± 0.1 & 8.0 ± 1.0 \\" in render_reported([timed], "latex")
+    assert "Seconds by phase" not in render_reported([row()], "table")
