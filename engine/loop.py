@@ -183,11 +183,12 @@ class Loop:
         wrapped = fabric.setup_optimizers(optimiser)
         self.display.start(phase.name, phase.epochs * steps, state.epoch * steps + state.batch, phase.epochs)
         while state.epoch < phase.epochs:
-            objective.train()
             if phase.restart is not None and state.epoch > 0 and state.batch == 0:
                 # Nothing is saved between this and the epoch's first step: a resumed run restarts exactly once.
                 seed_all(derive_seed(self.config.seed, phase.name, "restart", state.epoch))
+                objective.eval()  # latents are read without dropout, and move no batch statistics
                 forget(optimiser, phase.restart(state.epoch))
+            objective.train()
             order = epoch_order(len(self.images), self.config.seed, phase.name, state.epoch)
             self._epoch_clock = time.perf_counter(), state.batch
             while state.batch < steps:

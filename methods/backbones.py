@@ -282,8 +282,8 @@ class ContrastiveBackbone(Backbone):
     def branch(self, keep: bool) -> Branch:
         if keep:
             raise ModelError(
-                "cluster.reconstruction keeps a decoder's loss, and pretrain.objective contrastive trains an encoder "
-                "alone: set cluster.reconstruction: false, or another objective."
+                "these settings keep a decoder's loss beside the clustering loss, and pretrain.objective contrastive "
+                "trains an encoder alone: set pretrain.objective to reconstruction or elbo."
             )
         return DirectionBranch(self.network)
 

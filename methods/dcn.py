@@ -31,10 +31,12 @@ from models.normalise import Normalise
 
 
 class DCNSettings(Settings):
-    """The clustering phase. The loss is the network's own (the reconstruction), plus λ/2 · |z - its centroid|²."""
+    """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|² / pixels."""
 
-    weight: PositiveFloat = 0.0025
-    """λ, beside a reconstruction error that is a mean over pixels; the paper's, beside a sum, is divided by them."""
+    weight: PositiveFloat = 2.0
+    """λ, beside a squared error summed over pixels, as in the paper: it means the same for images of any size."""
+    first_count: PositiveInt | None = None
+    """How many latents a centroid counts for at the start; None: as many as its cluster has."""
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set, in which changes are counted. Training does not use
     them: an image's cluster is updated whenever it is in a batch."""
@@ -80,10 +82,11 @@ class RunningMeans(nn.Module):
         self.counts.zero_()
         self.labels = None
 
-    def count(self, labels: Int64[Tensor, " n"]) -> None:
-        """Take these clusters of all training images, and their sizes as the counts."""
+    def count(self, labels: Int64[Tensor, " n"], first: int | None = None) -> None:
+        """Take these clusters of all training images, and their sizes as the counts, or `first` for every one."""
         self.labels = labels.clone()
-        self.counts.copy_(torch.bincount(labels, minlength=len(self.counts)))
+        sizes = torch.bincount(labels, minlength=len(self.counts))
+        self.counts.copy_(sizes if first is None else torch.full_like(sizes, first))
 
     def assigned(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """M s_i: the centroids of the training images at `indices`."""
@@ -117,7 +120,7 @@ class RunningMeans(nn.Module):
 
 
 class DCNObjective(Objective):
-    """The network's own loss + λ/2 · mean |z_i - M s_i|², with centroids M and assignments s held fixed.
+    """The network's own loss + weight/2 · mean |z_i - M s_i|², with centroids M and assignments s held fixed.
 
     After the optimiser's step on a batch, assignments and centroids follow the new weights.
 
@@ -125,7 +128,7 @@ class DCNObjective(Objective):
         normalise: of pixels.
         branch: the network, with its own losses.
         means: M and s.
-        weight: λ.
+        weight: λ / pixels where the network's own loss is a mean over them.
         encode: images to latents without noise.
         compute: the machine.
     """
@@ -184,6 +187,7 @@ class DCN(JointMethod):
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and distance to the centroids."""
         config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        weight = cluster.weight / images[0].numel()
 
         def place(clusterer: Clusterer) -> None:
             self.means.place(clusterer.centroids)
@@ -192,7 +196,7 @@ class DCN(JointMethod):
             z = compute.map(backbone.encode, images)
             labels = self.assign_embedded(z).labels
             if self.means.labels is None:
-                self.means.count(labels)
+                self.means.count(labels, cluster.first_count)
             return labels
 
         def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
@@ -207,7 +211,7 @@ class DCN(JointMethod):
                 name="cluster",
                 settings=cluster.model_dump(mode="json"),
                 module=DCNObjective(
-                    backbone.normalise, backbone.branch(True), self.means, cluster.weight, backbone.encode, compute
+                    backbone.normalise, backbone.branch(True), self.means, weight, backbone.encode, compute
                 ),
                 optimiser=cluster.optimiser,
                 epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),

@@ -23,6 +23,7 @@ from methods.backbones import Branch
 from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
+from methods.reset import ResetSettings, resets
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
 
@@ -38,6 +39,7 @@ class DEKMSettings(Settings):
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
+    reset: ResetSettings | None = None
 
 
 class DEKMConfig(JointConfig):
@@ -140,6 +142,11 @@ class DEKM(JointMethod):
             self.partition.aim(z, labels, basis.to(z.dtype))
             return labels
 
+        def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
+            place(clusterer)
+            refresh()
+            return ()
+
         def settle() -> None:
             recluster()
             self.partition.target = None
@@ -158,6 +165,7 @@ class DEKM(JointMethod):
                 refresh_interval=cluster.update_interval,
                 clusters=config.clusters,
                 tol=cluster.tol,
+                restart=resets(cluster.reset, backbone, config, images, compute, replace),
             ),
             FitPhase(
                 name="assign",

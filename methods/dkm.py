@@ -62,13 +62,13 @@ class AlphaSettings(Settings):
 
 
 class DKMSettings(Settings):
-    """The clustering phase. The loss is the network's own (the reconstruction), plus λ · the softened KMeans loss.
+    """The clustering phase. The loss is the network's own (the reconstruction) + λ · the softened KMeans loss / pixels.
 
     There is no stopping rule: the annealing decides the length.
     """
 
-    weight: PositiveFloat = 0.00125
-    """λ, beside a reconstruction error that is a mean over pixels; the paper's, beside a sum, is divided by them."""
+    weight: PositiveFloat = 1.0
+    """λ, beside a squared error summed over pixels, as in the paper: it means the same for images of any size."""
     alpha: AlphaSettings = AlphaSettings()
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set, which report how many change and decide nothing."""
@@ -123,13 +123,13 @@ class AnnealedCentroids(nn.Module):
 
 
 class DKMObjective(Objective):
-    """The network's own loss + λ · mean over images of sum_k |z - r_k|² G_k, at the α of the step.
+    """The network's own loss + weight · mean over images of sum_k |z - r_k|² G_k, at the α of the step.
 
     Args:
         normalise: of pixels.
         branch: the network, with its own losses.
         head: centroids and α.
-        weight: λ.
+        weight: λ / pixels where the network's own loss is a mean over them.
         steps: of the whole phase.
     """
 
@@ -195,7 +195,9 @@ class DKM(JointMethod):
             GradientPhase(
                 name="cluster",
                 settings=cluster.model_dump(mode="json"),
-                module=DKMObjective(backbone.normalise, backbone.branch(True), self.head, cluster.weight, steps),
+                module=DKMObjective(
+                    backbone.normalise, backbone.branch(True), self.head, cluster.weight / images[0].numel(), steps
+                ),
                 optimiser=cluster.optimiser,
                 epochs=epochs,
                 batch_size=cluster.batch_size,

@@ -48,6 +48,17 @@ class VaDESettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-3, epsilon=1e-4, schedule="step")
 
 
+class VaDEInitialiseSettings(GMMSettings):
+    """Where the mixture begins: at one of the posteriors' means."""
+
+    covariance: Literal["full", "tied", "diagonal", "spherical"] = "diagonal"
+    redos: PositiveInt = 5
+    posterior_variances: bool = True
+    """Add the mean of the posteriors' variances to the components'. Without training of σ̃ it means nothing."""
+    weights: Literal["mixture", "uniform"] = "mixture"
+    """π of the mixture, or 1 / k."""
+
+
 class VaDEConfig(JointConfig):
     """Config of VaDE."""
 
@@ -56,7 +67,7 @@ class VaDEConfig(JointConfig):
     pretrain: PretrainingSettings = VAEPretrainSettings(
         warmup=0.1, optimiser=OptimiserSettings(learning_rate=1e-3, schedule="one-cycle")
     )
-    initialise: GMMSettings = GMMSettings(covariance="diagonal", redos=5)
+    initialise: VaDEInitialiseSettings = VaDEInitialiseSettings()
     cluster: VaDESettings = VaDESettings()
 
     @model_validator(mode="after")
@@ -154,9 +165,12 @@ class VaDE(JointMethod):
             mu, log_variance = compute.map(self._posterior, images).chunk(2, dim=1)
             gamma = clusterer.assign(mu).probabilities
             assert gamma is not None, "a mixture has probabilities"
-            arrays = clusterer.arrays
-            variances = arrays["covariances"] + posterior_variances(gamma, log_variance)
-            self.prior.place(arrays["weights"], arrays["means"], variances)
+            weights, means, variances = (clusterer.arrays[name] for name in ("weights", "means", "covariances"))
+            if config.initialise.posterior_variances:
+                variances = variances + posterior_variances(gamma, log_variance)
+            if config.initialise.weights == "uniform":
+                weights = torch.full_like(weights, 1 / config.clusters)
+            self.prior.place(weights, means, variances)
 
         def refresh() -> Int64[Tensor, " n"]:
             gamma = compute.map(lambda part: self.prior(backbone.encode(part)), images)

@@ -16,9 +16,11 @@ from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.assigned_distance import assigned_distance
 from losses.squared_distances import squared_distances
-from methods.base import Batch
+from methods.base import Batch, GradientPhase
 from methods.dcn import DCN, DCNConfig, DCNObjective, DCNSettings, RunningMeans
-from models.autoencoder import ImageShape
+from methods.registry import METHODS
+from methods.resolve import resolve_config
+from models.autoencoder import ImageShape, ModelError
 from tests.joint_runs import run, stopped_and_resumed
 from tests.test_dec import bars, config
 
@@ -230,3 +232,32 @@ def test_inertia_is_its_criterion() -> None:
     z = torch.tensor([[0.5, 0.0, 0.0, 0.0], [3.0, 3.0, 3.0, 5.0]])
     assert method.criteria(z) == {"inertia": pytest.approx(4.25)}
     assert method.assign_embedded(z).labels.tolist() == [0, 3]
+
+
+def test_counts_begin_at_the_sizes_of_clusters_or_where_they_are_told_to() -> None:
+    labels = torch.tensor([0, 1, 1, 2, 2, 2])
+    means = RunningMeans(4, 3)
+    means.count(labels)
+    assert means.counts.tolist() == [1, 2, 3, 0]
+    means.count(labels, 100)
+    assert means.counts.tolist() == [100] * 4
+    # m + (z - m) / (count + 1)
+    means.place(torch.zeros(4, 3))
+    means.count(labels, 1)
+    means.update(torch.tensor([[0.0, 0.0, 4.0]]), torch.tensor([3]))
+    assert means.centroids[0].tolist() == [0, 0, 2]
+
+
+def test_the_weight_stands_beside_a_sum_over_pixels() -> None:
+    method = built(weight=3.2)
+    phase = method.phases(IMAGES.images, launch(method.config.runtime))[-1]
+    assert isinstance(phase, GradientPhase)
+    assert isinstance(phase.module, DCNObjective)
+    assert phase.module.weight == pytest.approx(3.2 / 64)
+
+
+@pytest.mark.parametrize("name", ["dcn", "dkm", "idec"])
+def test_without_a_decoder_it_says_which_pretraining_has_one(name: str) -> None:
+    settings = resolve_config(name, None, ["pretrain={objective: contrastive}"], {})
+    with pytest.raises(ModelError, match="set pretrain.objective to reconstruction or elbo"):
+        METHODS[name].build(settings, ImageShape(1, 8, 8)).phases(IMAGES.images, launch(settings.runtime))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
+from losses.soft_assignment import target_distribution
 from methods.backbones import AutoencoderBackbone, AutoencoderStageSettings
+from methods.base import GradientPhase
 from methods.dec import DEC
 from methods.reset import ResetSettings, resets, shrink_and_perturb
 from models.autoencoder import ImageShape
@@ -172,3 +175,32 @@ def test_with_resets_the_separable_set_is_still_found() -> None:
     reset_loop(method, images.images).run(method.phases(images.images, launch(method.config.runtime)))
     assert images.labels is not None
     assert agreement(contingency(images.labels, method.assign(images.images).labels))["acc"] > 0.99
+
+
+def test_a_reset_reads_latents_without_dropout_and_moves_no_batch_statistics() -> None:
+    """What it leaves is what the method says of all images then."""
+    images = bars().images
+    made = settings_with_resets()
+    made = made.model_copy(update={"model": DenseSettings(hidden=(32,), latent=4, dropout=0.5, batch_norm=True)})
+    seed_all(0)
+    method = DEC(made, SHAPE)
+    phases = method.phases(images, launch(made.runtime))
+    cluster = phases[-1]
+    assert isinstance(cluster, GradientPhase)
+    assert cluster.restart is not None
+    resetting = cluster.restart
+    seen: list[int] = []
+
+    def watched(epoch: int) -> Sequence[torch.nn.Parameter]:
+        before = [buffer.clone() for buffer in method.backbone.buffers()]
+        forgotten = resetting(epoch)
+        assert all(torch.equal(a, b) for a, b in zip(before, method.backbone.buffers(), strict=True))
+        assert method.target.p is not None
+        q = method.assign(images).probabilities
+        assert q is not None
+        assert torch.allclose(method.target.p, target_distribution(q), atol=1e-5)
+        seen.append(epoch)
+        return forgotten
+
+    reset_loop(method, images).run([*phases[:-1], dataclasses.replace(cluster, restart=watched)])
+    assert seen == [1, 2, 3]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Independent, Normal
 
 from clusterers.base import ClusteringError
+from clusterers.build import build_clusterer
 from clusterers.mixture import GMMClusterer
 from configs.load import FOLDER, read_yaml, validate
 from configs.schema import OptimiserSettings
@@ -332,3 +333,19 @@ def test_vae_dec_finds_a_separable_set_and_keeps_the_bound() -> None:
     assert agreement(contingency(IMAGES.labels, method.assign(IMAGES.images).labels))["acc"] > 0.99
     rows = [row for row in loop.state.history if row["phase"] == "cluster" and "loss" in row]
     assert rows[-1]["reconstruction"] < 1.05 * rows[0]["reconstruction"]
+
+
+def test_the_mixture_can_begin_as_in_the_authors_code() -> None:
+    """EM's means and variances as they are, and even weights."""
+    own = {"covariance": "diagonal", "redos": 5, "posterior_variances": False, "weights": "uniform"}
+    seed_all(0)
+    method = VaDE(VaDEConfig.model_validate({**config().model_dump(), "initialise": own}), SHAPE)
+    phase = method.phases(IMAGES.images, launch(method.config.runtime))[-2]
+    assert isinstance(phase, FitPhase)
+    phase.fit()
+    alone = build_clusterer(method.config.initialise)
+    alone.fit(method.embed(IMAGES.images), 4, method.config.seed)
+    mixture = method.prior.mixture
+    assert mixture.log_weights.exp().tolist() == pytest.approx([0.25] * 4)
+    assert torch.allclose(mixture.means, alone.arrays["means"].float(), atol=1e-5)
+    assert torch.allclose(mixture.log_variances.exp(), alone.arrays["covariances"].float(), rtol=1e-4)
