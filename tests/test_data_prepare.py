@@ -6,7 +6,7 @@ import torch
 from configs.schema import DataSettings
 from data import sources
 from data.image_set import DataError, ImageSet
-from data.prepare import prepare, protocol_notes
+from data.prepare import prepare, protocol_notes, splits_to_score
 
 # Numbers that the images show. 3 and 104 are twice in their split, and 7 is in both.
 SHOWN = {"train": [0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9], "test": [100, 101, 7, 104, 104]}
@@ -127,3 +127,13 @@ def test_notes_say_what_was_done() -> None:
         "fitted on 20,000 drawn by class (uses labels, as report)",
     )
     assert protocol_notes(toy(validation=0.07)) == ("7 % held out for validation",)
+
+
+def test_which_splits_are_scored() -> None:
+    assert splits_to_score(None, "train") == ("train",)
+    assert splits_to_score(None, "all") == ("all",)
+    assert splits_to_score("test", "train") == ("test",)
+    assert splits_to_score("all", "train") == ("train", "test")
+    assert splits_to_score("all", "all") == ("all",)
+    with pytest.raises(DataError, match="there is no split 'tset'"):
+        splits_to_score("tset", "train")
