@@ -1,5 +1,7 @@
 """Semantic clustering by adopting nearest neighbours: a classifier that gives an image and its neighbours one cluster.
 
+Here many classifiers are trained, and selected and recombined on the way (`methods.head_search`).
+
 Source: Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool, "SCAN: Learning to Classify Images without Labels",
 ECCV 2020; its third step, the self-labelling, with the target distribution of Xie, Girshick, Farhadi, ICML 2016 (DEC)
 over the whole training set, predicted for augmented images as in Guo et al., ACML 2018.
@@ -23,7 +25,10 @@ from losses.clustering import clustering_kl
 from methods.backbones import Branch, ContrastiveStageSettings, PretrainingSettings
 from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from methods.contrastive_pretraining import CLOTHES, ContrastivePretrainSettings
+from methods.head_search import evolve
 from methods.joint import JointConfig, JointMethod
+from methods.neighbourhood import Neighbourhood
+from methods.pixel_axes import PixelAxes, PixelAxesSettings
 from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
@@ -32,22 +37,34 @@ from models.normalise import Normalise, unit_pixels
 from models.settings import AutoencoderSettings
 from representations.neighbours import neighbour_graph
 
+WALKS_BETWEEN, WALKS_AT_LAST = 3, 10
+"""From every image, for the comparison of heads within their training and at its end."""
+COMPARED = 4096
+"""Images on which it is seen whether two heads are alike."""
+
 
 class ClusterSettings(Settings):
     """Many linear heads on the frozen feature, of which the one of lowest own loss over all images is taken."""
 
-    heads: PositiveInt = 50
-    """Restarts, all trained in one computation."""
+    heads: PositiveInt = 40
+    """Heads that are trained at a time, all in one computation."""
+    generations: Annotated[int, Field(ge=0)] = 8
+    """How often the worse half of the heads gives its place to children of the better. 0: restarts alone."""
+    mutation: Share = 0.5
+    """The share of children with one parent, in which a cluster is dropped and another split."""
+    pixels: PixelAxesSettings = PixelAxesSettings()
     neighbours: PositiveInt = 20
-    """Nearest images in the feature space that an image shall agree with."""
-    entropy: PositiveFloat = 2.0
+    """Nearest images in the feature space, the edges of the neighbour graph."""
+    walk: PositiveInt = 4
+    """Steps of the random walk along edges from an image to the one that it shall agree with. 1: a neighbour."""
+    entropy: PositiveFloat = 3.0
     """Weight of the cluster sizes' divergence from the prior."""
     prior: tuple[PositiveFloat, ...] | None = None
     """Expected share of every cluster, in any order, where clusters are not of one size; None: uniform."""
     scale: PositiveFloat = 4.0
     """sd of the logits at the start. Large, so that heads begin as different partitions."""
-    epochs: PositiveInt = 10
-    min_steps: Annotated[int, Field(ge=0)] = 500
+    epochs: PositiveInt = 20
+    min_steps: Annotated[int, Field(ge=0)] = 1000
     batch_size: PositiveInt = 1024
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-2, schedule="cosine")
 
@@ -85,37 +102,15 @@ class SCANConfig(JointConfig):
         return self
 
 
-class Neighbourhood(nn.Module):
-    """The nearest training images of every training image, (n, m), and every head's own loss once they are compared."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.indices: Int64[Tensor, "n m"] | None = None
-        self.own_losses: Float[Tensor, " r"] | None = None
-
-    def partners(self, indices: Int64[Tensor, " b"], uniform: Float[Tensor, " b"]) -> Int64[Tensor, " b"]:
-        """For every image one of its neighbours, by a number from 0 to 1."""
-        assert self.indices is not None, "neighbours are found before heads are trained"
-        self.indices = self.indices.to(indices.device)
-        column = (uniform * self.indices.shape[1]).long()
-        return self.indices[indices, column]
-
-    def get_extra_state(self) -> dict[str, Tensor | None]:
-        return {"indices": self.indices, "own_losses": self.own_losses}
-
-    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
-        self.indices, self.own_losses = state["indices"], state["own_losses"]
-
-
 class HeadsObjective(Objective):
-    """Disagreement of an image and a neighbour + λ·KL(sizes ‖ prior), each head for itself, on frozen features.
+    """Disagreement of an image and its partner + λ·KL(sizes ‖ prior), each head for itself, on frozen features.
 
     Args:
         heads: r of them.
         neighbourhood: of the training images.
         features: gives those of all training images, (n, d).
         prior: (k,).
-        entropy: λ.
+        settings: λ and the length of walks.
     """
 
     def __init__(
@@ -124,17 +119,17 @@ class HeadsObjective(Objective):
         neighbourhood: Neighbourhood,
         features: Callable[[], Float[Tensor, "n d"]],
         prior: Float[Tensor, " k"],
-        entropy: float,
+        settings: ClusterSettings,
     ) -> None:
         super().__init__()
         self.heads = heads
         self.neighbourhood = neighbourhood
         self.features = features
         self.prior = prior
-        self.entropy = entropy
+        self.entropy, self.walk = settings.entropy, settings.walk
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform())
+        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(self.walk))
         z = self.features().to(batch.indices.device)
         first, second = self.heads(z[batch.indices]), self.heads(z[partners])
         losses, disagreements = head_losses(first, second, self.prior.to(z.device), self.entropy)
@@ -169,6 +164,7 @@ class SelfLabelObjective(Objective):
         self,
         normalise: Normalise,
         branch: Branch,
+        axes: PixelAxes,
         head: ClusterHeads,
         target: TrainingTarget,
         settings: SelfLabelSettings,
@@ -176,14 +172,23 @@ class SelfLabelObjective(Objective):
         super().__init__()
         self.normalise = normalise
         self.branch = branch
+        self.axes = axes
         self.head = head
         self.target = target
         self.augmentation = Augmentation(settings.augmentation)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
-        z, _ = self.branch(self.normalise.standardise(pixels), batch.noise)
-        return {"loss": clustering_kl(self.target.rows(batch.indices), self.head(z)[0].exp())}
+        x = self.normalise.standardise(pixels)
+        z, _ = self.branch(x, batch.noise)
+        return {
+            "loss": clustering_kl(self.target.rows(batch.indices), self.head(side_by_side(z, self.axes(x)))[0].exp())
+        }
+
+
+def side_by_side(z: Float[Tensor, "n d"], coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n e"]:
+    """An encoder's feature and coordinates of the pixels as one vector of length 1, (n, d + m)."""
+    return nn.functional.normalize(torch.cat([z, coordinates], dim=1), dim=1)
 
 
 class SCAN(JointMethod):
@@ -201,9 +206,11 @@ class SCAN(JointMethod):
         super().__init__(config, shape)
         self.config = config
         cluster = config.cluster
+        self.axes = PixelAxes(shape.pixels, cluster.pixels)
         self.neighbourhood = Neighbourhood()
-        self.heads = ClusterHeads(cluster.heads, self.backbone.latent, config.clusters, cluster.scale)
-        self.head = ClusterHeads(1, self.backbone.latent, config.clusters, cluster.scale)
+        size = self.backbone.latent + self.axes.size
+        self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
+        self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
         self.target = TrainingTarget()
 
     @property
@@ -220,16 +227,32 @@ class SCAN(JointMethod):
         def features() -> Float[Tensor, "n d"]:
             # Only asked for while the encoder rests: between its pretraining and the self-labelling.
             if not cached:
-                cached.append(compute.map(backbone.encode, images))
+                cached.append(compute.map(self.encode, images))
             return cached[0]
 
         def find_neighbours() -> None:
+            x = compute.map(lambda part: backbone.normalise(part).flatten(1), images)
+            self.axes.place(compute.once(lambda: self.axes.fit(x)))
             count = min(cluster.neighbours, len(images) - 1)
             graph = compute.once(lambda: neighbour_graph(features(), count + 1).indices)
             self.neighbourhood.indices = graph[:, 1:].contiguous()  # without the image itself
 
+        epochs = epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps)
+        # The last two parts are left to what the selection found.
+        generation = max(epochs // (cluster.generations + 2), 1)
+
+        def select_heads(epoch: int) -> Sequence[nn.Parameter]:
+            if epoch % generation or epoch > cluster.generations * generation:
+                return ()
+            z = features()
+            losses = compute.once(lambda: self.own_losses(z, WALKS_BETWEEN))
+            sample = torch.randperm(len(z))[:COMPARED].sort().values
+            survivors = max(cluster.heads // 2, 1)
+            evolve(self.heads, losses, z[sample].to(self.backbone.device), survivors, cluster.mutation)
+            return (self.heads.weight, self.heads.bias)
+
         def select() -> None:
-            losses = compute.once(lambda: self.own_losses(features()))
+            losses = compute.once(lambda: self.own_losses(features(), WALKS_AT_LAST))
             self.neighbourhood.own_losses = losses
             self.head.take(self.heads, int(losses.argmin()))
 
@@ -239,20 +262,33 @@ class SCAN(JointMethod):
         settings = {"cluster": cluster.model_dump(mode="json"), "clusters": config.clusters}
         return (
             *backbone.phases(images, compute),
-            FitPhase("neighbours", {"neighbours": cluster.neighbours}, self.neighbourhood, find_neighbours),
+            FitPhase(
+                "neighbours",
+                {"neighbours": cluster.neighbours, "pixels": cluster.pixels.model_dump(mode="json")},
+                nn.ModuleDict({"axes": self.axes, "neighbourhood": self.neighbourhood}),
+                find_neighbours,
+            ),
             GradientPhase(
                 name="cluster",
                 settings=settings,
-                module=HeadsObjective(self.heads, self.neighbourhood, features, self.prior, cluster.entropy),
+                module=HeadsObjective(self.heads, self.neighbourhood, features, self.prior, cluster),
                 optimiser=cluster.optimiser,
-                epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
+                epochs=epochs,
                 batch_size=cluster.batch_size,
+                restart=select_heads,
             ),
-            FitPhase("select", settings, _Selection(self.head, self.neighbourhood), select),
+            FitPhase(
+                "select",
+                settings,
+                nn.ModuleDict({"head": self.head, "neighbourhood": self.neighbourhood}),
+                select,
+            ),
             GradientPhase(
                 name="self-label",
                 settings=label.model_dump(mode="json"),
-                module=SelfLabelObjective(backbone.normalise, backbone.branch(False), self.head, self.target, label),
+                module=SelfLabelObjective(
+                    backbone.normalise, backbone.branch(False), self.axes, self.head, self.target, label
+                ),
                 optimiser=label.optimiser,
                 epochs=epochs_needed(len(images), label.batch_size, label.max_epochs, label.min_steps),
                 batch_size=label.batch_size,
@@ -263,18 +299,33 @@ class SCAN(JointMethod):
             ),
         )
 
-    def own_losses(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " r"]:
-        """Every head's loss over all training images and all of their neighbours."""
-        assert self.neighbourhood.indices is not None, "neighbours are found before heads are compared"
-        device, indices = self.backbone.device, self.neighbourhood.indices.cpu()
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The encoder's feature and the pixels' coordinates, length 1, on the device of `images`."""
+        return side_by_side(self.backbone.encode(images), self.axes(self.backbone.normalise(images)))
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """What the head sees, on the CPU."""
+        return map_batches(self.encode, images, self.backbone.device)
+
+    @property
+    def space(self) -> str:
+        return f"feature ({self.backbone.latent + self.axes.size}-d)"
+
+    def own_losses(self, z: Float[Tensor, "n d"], walks: int) -> Float[Tensor, " r"]:
+        """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
+        generator = torch.Generator().manual_seed(self.config.seed)
+        steps = self.config.cluster.walk
+        everyone = torch.arange(len(z))
+        ends = [
+            self.neighbourhood.partners(everyone, torch.rand(len(z), steps, generator=generator)) for _ in range(walks)
+        ]
         losses = []
         alone = copy.deepcopy(self.head)
         for head in range(len(self.heads.weight)):
             alone.take(self.heads, head)
-            log_p = map_batches(lambda rows: alone(rows)[0], z, device)
-            columns = [disagreement(log_p, log_p[indices[:, m]]) for m in range(indices.shape[1])]
-            sizes = marginal_divergence(log_p, self.prior)
-            losses.append(torch.stack(columns).mean() + self.config.cluster.entropy * sizes)
+            log_p = map_batches(lambda rows: alone(rows)[0], z, self.backbone.device)
+            away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
+            losses.append(away + self.config.cluster.entropy * marginal_divergence(log_p, self.prior))
         return torch.stack(losses)
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
@@ -287,14 +338,5 @@ class SCAN(JointMethod):
         return nn.functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
 
     def _probabilities(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        p: Tensor = self.head(self.backbone.encode(images))[0].exp()
+        p: Tensor = self.head(self.encode(images))[0].exp()
         return p
-
-
-class _Selection(nn.Module):
-    """What the choice of a head leaves behind."""
-
-    def __init__(self, head: ClusterHeads, neighbourhood: Neighbourhood) -> None:
-        super().__init__()
-        self.head = head
-        self.neighbourhood = neighbourhood

@@ -18,7 +18,8 @@ from evaluation.contingency import contingency
 from losses.soft_assignment import target_distribution
 from methods.base import Batch, GradientPhase
 from methods.contrastive_pretraining import ContrastivePretrainSettings
-from methods.scan import SCAN, Neighbourhood, SCANConfig
+from methods.neighbourhood import Neighbourhood
+from methods.scan import SCAN, WALKS_AT_LAST, SCANConfig
 from models.autoencoder import ImageShape
 from models.settings import ConvLayer, ConvSettings
 from tests.joint_runs import run, stopped_and_resumed
@@ -36,7 +37,15 @@ def config(**cluster: Any) -> SCANConfig:
             "clusters": 4,
             "model": NETWORK,
             "pretrain": ContrastivePretrainSettings(epochs=6, min_steps=0, batch_size=50, augmentation=SHIFTS),
-            "cluster": {"heads": 6, "neighbours": 5, "epochs": 10, "min_steps": 0, "batch_size": 100, **cluster},
+            "cluster": {
+                "heads": 6,
+                "neighbours": 5,
+                "walk": 2,
+                "epochs": 10,
+                "min_steps": 0,
+                "batch_size": 100,
+                **cluster,
+            },
             "self_label": {
                 "augmentation": SHIFTS,
                 "max_epochs": 2,
@@ -93,7 +102,16 @@ def test_every_neighbour_can_be_the_partner() -> None:
     neighbourhood = Neighbourhood()
     neighbourhood.indices = torch.tensor([[5, 6, 7], [8, 9, 10]])
     indices = torch.tensor([1, 0, 1, 1])
-    assert neighbourhood.partners(indices, torch.tensor([0.0, 0.34, 0.67, 0.9999])).tolist() == [8, 6, 10, 10]
+    one_step = torch.tensor([0.0, 0.34, 0.67, 0.9999]).unsqueeze(1)
+    assert neighbourhood.partners(indices, one_step).tolist() == [8, 6, 10, 10]
+
+
+def test_a_walk_goes_from_neighbour_to_neighbour() -> None:
+    neighbourhood = Neighbourhood()
+    neighbourhood.indices = torch.tensor([[1, 2], [2, 3], [3, 0], [0, 1]])
+    # 0 -> 2 (second) -> 3 (first) -> 1 (second); 3 -> 0 -> 1 -> 2
+    uniform = torch.tensor([[0.6, 0.1, 0.9], [0.0, 0.2, 0.4]])
+    assert neighbourhood.partners(torch.tensor([0, 3]), uniform).tolist() == [1, 2]
 
 
 def test_the_heads_loss_by_hand() -> None:
@@ -106,9 +124,10 @@ def test_the_heads_loss_by_hand() -> None:
     indices = torch.tensor([3, 7, 11])
     losses = objective.module(batch(images, indices))
 
-    uniform = BatchNoise(0, 3, slice(0, 3), torch.device("cpu")).uniform()
-    assert method.neighbourhood.indices is not None
-    partners = [method.neighbourhood.indices[i, int(5 * u)] for i, u in zip(indices, uniform, strict=True)]
+    uniform = BatchNoise(0, 3, slice(0, 3), torch.device("cpu")).uniform(2)
+    graph = method.neighbourhood.indices
+    assert graph is not None
+    partners = [graph[graph[i, int(5 * u)], int(5 * v)] for i, (u, v) in zip(indices, uniform, strict=True)]
     z = method.embed(images)
     expected = []
     for head in range(6):
@@ -123,20 +142,24 @@ def test_the_heads_loss_by_hand() -> None:
     assert losses["lowest"].item() == pytest.approx(min(expected), rel=1e-4)
 
 
-def test_the_head_of_lowest_loss_over_all_pairs_is_taken() -> None:
+def test_the_head_of_lowest_loss_over_all_images_is_taken() -> None:
     images = bars(40).images
     method = built()
     phases = method.phases(images, launch(method.config.runtime))
     phases[1].fit()  # type: ignore[union-attr]
     phases[3].fit()  # type: ignore[union-attr]
-    z, indices = method.embed(images), method.neighbourhood.indices
-    assert indices is not None
+    z = method.embed(images)
+    generator = torch.Generator().manual_seed(method.config.seed)
+    ends = [
+        method.neighbourhood.partners(torch.arange(40), torch.rand(40, 2, generator=generator)).tolist()
+        for _ in range(WALKS_AT_LAST)
+    ]
     losses = []
     for head in range(6):
         p = (z @ method.heads.weight[head] + method.heads.bias[head]).softmax(dim=1).detach()
-        pairs = [-math.log(float(p[i] @ p[j])) for i in range(40) for j in indices[i]]
+        pairs = [-math.log(float(p[i] @ p[end[i]])) for end in ends for i in range(40)]
         mean = p.mean(dim=0)
-        losses.append(sum(pairs) / len(pairs) + 2.0 * float((mean * (mean * 4).log()).sum()))
+        losses.append(sum(pairs) / len(pairs) + 3.0 * float((mean * (mean * 4).log()).sum()))
     assert method.neighbourhood.own_losses is not None
     assert method.neighbourhood.own_losses.tolist() == pytest.approx(losses, rel=1e-4)
     best = losses.index(min(losses))
@@ -193,3 +216,38 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(stop_at: int) -> None:
 def test_a_prior_that_is_none_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"must hold 4 shares that sum to 1; received 3 with the sum 1\b"):
         config(prior=(0.2, 0.3, 0.5))
+
+
+def test_what_the_head_sees_is_the_feature_and_the_pixels_axes() -> None:
+    images = bars(60).images
+    method = built()
+    method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
+    z = method.embed(images).double()
+    assert z.shape == (60, 8 + 64)
+    assert method.space == "feature (72-d)"
+    x = method.backbone.normalise(images).flatten(1).double()
+    _, _, axes = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)
+    coordinates = (x - x.mean(dim=0)) @ axes.T
+    coordinates = 0.6 * coordinates / coordinates.norm(dim=1, keepdim=True)
+    both = torch.cat([method.backbone.encode(images).detach().double(), coordinates], dim=1)
+    both /= both.norm(dim=1, keepdim=True)
+    assert torch.allclose(z @ z.T, both @ both.T, atol=1e-4)  # axes are known up to their sign
+
+
+def test_without_axes_it_is_the_feature_alone() -> None:
+    images = bars(60).images
+    method = built(pixels={"components": 0})
+    method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
+    assert torch.allclose(method.embed(images), method.backbone.encode(images), atol=1e-6)
+
+
+def test_selection_comes_between_parts_of_equal_length_and_leaves_the_last_two_alone() -> None:
+    images = bars(60).images
+    method = built(epochs=20, generations=3, batch_size=20)
+    phases = method.phases(images, launch(method.config.runtime))
+    phases[1].fit()  # type: ignore[union-attr]
+    cluster = phases[2]
+    assert isinstance(cluster, GradientPhase)
+    assert cluster.restart is not None
+    seed_all(0)
+    assert [epoch for epoch in range(1, 20) if cluster.restart(epoch)] == [4, 8, 12]

@@ -336,7 +336,6 @@ def test_vae_dec_finds_a_separable_set_and_keeps_the_bound() -> None:
 
 
 def test_the_mixture_can_begin_as_in_the_authors_code() -> None:
-    """EM's means and variances as they are, and even weights."""
     own = {"covariance": "diagonal", "redos": 5, "posterior_variances": False, "weights": "uniform"}
     seed_all(0)
     method = VaDE(VaDEConfig.model_validate({**config().model_dump(), "initialise": own}), SHAPE)
