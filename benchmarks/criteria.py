@@ -2,7 +2,7 @@
 
     python -m benchmarks.criteria checkpoints/*/checkpoint.pt
 
-The criteria are those of docs/experiments.md: agreement with the 20 nearest neighbours in the run's own space, agreement
+The criteria are those of docs/experiments.md: agreement with the 20 nearest neighbours in a run's own space, agreement
 of an image with a changed one, how even clusters are, and how alike a run is to the others of its settings (mean ARI).
 The labels are read after them, for the last three columns alone.
 """
