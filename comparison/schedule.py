@@ -91,6 +91,10 @@ class Schedule:
     def _make(self, run: Run) -> str | None:
         """Train and score what is missing of a run; what went wrong, or None."""
         problem = None if run.is_trained() else self._call(train_command(run, self.data_root), run)
+        if problem is not None:
+            # Another comparison may have begun it in the same moment.
+            self._wait_for_other(run)
+            problem = None if run.is_trained() else problem
         for split in run.splits:
             if problem is None and not run.is_scored(split):
                 problem = self._call(score_command(run, split, self.data_root), run)

@@ -164,3 +164,13 @@ def test_a_run_that_another_command_makes_is_waited_for(monkeypatch: pytest.Monk
     assert released.is_set()
     assert "waiting for a command" in said[0]
     assert run.is_scored("train")
+
+
+def test_a_run_that_another_command_took_in_the_same_moment_is_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, WRITE + "; sys.exit('another command trains into it right now')")
+    monkeypatch.setattr(Run, "is_trained", lambda run: run.checkpoint.exists())
+    (run,) = made = runs("raw-kmeans")
+    schedule = Schedule(made, jobs=1, threads=1, say=lambda text: None)
+    schedule.carry_out()
+    assert not schedule.failures
+    assert run.is_scored("train")
