@@ -67,3 +67,8 @@ class PixelAxes(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n m"]:
         """(n, m), rows of length `weight`."""
         return self.weight * normalize((x.flatten(1) - self.mean) @ self.components.T, dim=1)
+
+
+def side_by_side(z: Float[Tensor, "n d"], coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n e"]:
+    """An encoder's feature and coordinates of the pixels as one vector of length 1, (n, d + m)."""
+    return nn.functional.normalize(torch.cat([z, coordinates], dim=1), dim=1)

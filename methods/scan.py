@@ -3,8 +3,7 @@
 Here many classifiers are trained, and selected and recombined on the way (`methods.head_search`).
 
 Source: Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool, "SCAN: Learning to Classify Images without Labels",
-ECCV 2020; its third step, the self-labelling, with the target distribution of Xie, Girshick, Farhadi, ICML 2016 (DEC)
-over the whole training set, predicted for augmented images as in Guo et al., ACML 2018.
+ECCV 2020.
 """
 
 from __future__ import annotations
@@ -18,22 +17,20 @@ from jaxtyping import Float, Int64, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
-from data.augmentation import Augmentation
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from losses.agreement import disagreement, marginal_divergence
-from losses.clustering import clustering_kl
-from methods.backbones import Branch, ContrastiveStageSettings, PretrainingSettings
+from methods.backbones import ContrastiveStageSettings, PretrainingSettings
 from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from methods.contrastive_pretraining import CLOTHES, ContrastivePretrainSettings
+from methods.contrastive_pretraining import ContrastivePretrainSettings
 from methods.head_search import evolve
 from methods.joint import JointConfig, JointMethod
 from methods.neighbourhood import Neighbourhood
-from methods.pixel_axes import PixelAxes, PixelAxesSettings
+from methods.pixel_axes import PixelAxes, PixelAxesSettings, side_by_side
+from methods.self_labelling import SelfLabelObjective, SelfLabelSettings
 from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
-from models.normalise import Normalise, unit_pixels
 from models.settings import AutoencoderSettings
 from representations.neighbours import neighbour_graph
 
@@ -69,19 +66,6 @@ class ClusterSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-2, schedule="cosine")
 
 
-class SelfLabelSettings(Settings):
-    """Encoder and head together, on the head's own sharpened answers."""
-
-    augmentation: AugmentationSettings = CLOTHES
-    update_interval: PositiveInt = 117
-    """Steps between two refreshes of the target distribution over the whole training set."""
-    tol: Share = 0.001
-    max_epochs: PositiveInt = 3
-    min_steps: Annotated[int, Field(ge=0)] = 100
-    batch_size: PositiveInt = 512
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
-
-
 class SCANConfig(JointConfig):
     """Config of SCAN."""
 
@@ -89,7 +73,8 @@ class SCANConfig(JointConfig):
     model: AutoencoderSettings = ContrastiveStageSettings().model
     pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
-    self_label: SelfLabelSettings = SelfLabelSettings()
+    self_label: SelfLabelSettings | None = None
+    """Without it the chosen head on the frozen feature is the answer."""
 
     @model_validator(mode="after")
     def _the_prior_has_k_shares(self) -> SCANConfig:
@@ -157,40 +142,6 @@ def head_losses(
     return disagreements + entropy * sizes, disagreements
 
 
-class SelfLabelObjective(Objective):
-    """KL(p ‖ q) of the clean images' target p and the augmented images' probabilities q."""
-
-    def __init__(
-        self,
-        normalise: Normalise,
-        branch: Branch,
-        axes: PixelAxes,
-        head: ClusterHeads,
-        target: TrainingTarget,
-        settings: SelfLabelSettings,
-    ) -> None:
-        super().__init__()
-        self.normalise = normalise
-        self.branch = branch
-        self.axes = axes
-        self.head = head
-        self.target = target
-        self.augmentation = Augmentation(settings.augmentation)
-
-    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
-        x = self.normalise.standardise(pixels)
-        z, _ = self.branch(x, batch.noise)
-        return {
-            "loss": clustering_kl(self.target.rows(batch.indices), self.head(side_by_side(z, self.axes(x)))[0].exp())
-        }
-
-
-def side_by_side(z: Float[Tensor, "n d"], coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n e"]:
-    """An encoder's feature and coordinates of the pixels as one vector of length 1, (n, d + m)."""
-    return nn.functional.normalize(torch.cat([z, coordinates], dim=1), dim=1)
-
-
 class SCAN(JointMethod):
     """A contrastive encoder, then heads that agree between neighbours, then encoder and the best head together.
 
@@ -220,8 +171,8 @@ class SCAN(JointMethod):
         return torch.tensor(self.config.cluster.prior or [1 / k] * k)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label: all of it."""
-        config, cluster, label, backbone = self.config, self.config.cluster, self.config.self_label, self.backbone
+        """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
+        config, cluster, backbone = self.config, self.config.cluster, self.backbone
         cached: list[Float[Tensor, "n d"]] = []
 
         def features() -> Float[Tensor, "n d"]:
@@ -253,11 +204,8 @@ class SCAN(JointMethod):
 
         def select() -> None:
             losses = compute.once(lambda: self.own_losses(features(), WALKS_AT_LAST))
-            self.neighbourhood.own_losses = losses
             self.head.take(self.heads, int(losses.argmin()))
-
-        def refresh_target() -> Int64[Tensor, " n"]:
-            return self.target.refresh(self._probabilities, images, compute)
+            self.neighbourhood.own_losses = losses
 
         settings = {"cluster": cluster.model_dump(mode="json"), "clusters": config.clusters}
         return (
@@ -283,19 +231,31 @@ class SCAN(JointMethod):
                 nn.ModuleDict({"head": self.head, "neighbourhood": self.neighbourhood}),
                 select,
             ),
+            *self._self_labelling(images, compute),
+        )
+
+    def _self_labelling(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        settings, backbone = self.config.self_label, self.backbone
+        if settings is None:
+            return ()
+
+        def refresh_target() -> Int64[Tensor, " n"]:
+            return self.target.refresh(self._probabilities, images, compute)
+
+        return (
             GradientPhase(
                 name="self-label",
-                settings=label.model_dump(mode="json"),
+                settings=settings.model_dump(mode="json"),
                 module=SelfLabelObjective(
-                    backbone.normalise, backbone.branch(False), self.axes, self.head, self.target, label
+                    backbone.normalise, backbone.branch(False), self.axes, self.head, self.target, settings
                 ),
-                optimiser=label.optimiser,
-                epochs=epochs_needed(len(images), label.batch_size, label.max_epochs, label.min_steps),
-                batch_size=label.batch_size,
+                optimiser=settings.optimiser,
+                epochs=epochs_needed(len(images), settings.batch_size, settings.max_epochs, settings.min_steps),
+                batch_size=settings.batch_size,
                 refresh=refresh_target,
-                refresh_interval=label.update_interval,
-                clusters=config.clusters,
-                tol=label.tol,
+                refresh_interval=settings.update_interval,
+                clusters=self.config.clusters,
+                tol=settings.tol,
             ),
         )
 

@@ -43,8 +43,7 @@ SMALL: dict[str, list[str]] = {
         "cluster.heads=3",
         "cluster.epochs=2",
         "cluster.min_steps=0",
-        "self_label.min_steps=0",
-        "self_label.max_epochs=1",
+        "self_label={min_steps: 0, max_epochs: 1}",
     ],
     "simclr": ["representation.simclr.pretrain.epochs=2", "representation.simclr.pretrain.min_steps=0"],
     "vade": [

@@ -1,0 +1,66 @@
+"""Self-labelling: an encoder and its head together, on the head's own sharpened answers.
+
+Source: the third step of Van Gansbeke et al., "SCAN", ECCV 2020, with the target distribution of Xie, Girshick,
+Farhadi, ICML 2016 (DEC) over the whole training set, predicted for augmented images as in Guo et al., ACML 2018.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from configs.schema import AugmentationSettings, OptimiserSettings, PositiveInt, Settings, Share
+from data.augmentation import Augmentation
+from losses.clustering import clustering_kl
+from methods.backbones import Branch
+from methods.base import Batch, Objective
+from methods.contrastive_pretraining import CLOTHES
+from methods.pixel_axes import PixelAxes, side_by_side
+from methods.training_target import TrainingTarget
+from models.cluster_heads import ClusterHeads
+from models.normalise import Normalise, unit_pixels
+
+
+class SelfLabelSettings(Settings):
+    """Encoder and head together, on the head's own sharpened answers."""
+
+    augmentation: AugmentationSettings = CLOTHES
+    update_interval: PositiveInt = 117
+    """Steps between two refreshes of the target distribution over the whole training set."""
+    tol: Share = 0.001
+    max_epochs: PositiveInt = 3
+    min_steps: Annotated[int, Field(ge=0)] = 100
+    batch_size: PositiveInt = 512
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
+
+
+class SelfLabelObjective(Objective):
+    """KL(p ‖ q) of the clean images' target p and the augmented images' probabilities q."""
+
+    def __init__(
+        self,
+        normalise: Normalise,
+        branch: Branch,
+        axes: PixelAxes,
+        head: ClusterHeads,
+        target: TrainingTarget,
+        settings: SelfLabelSettings,
+    ) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.branch = branch
+        self.axes = axes
+        self.head = head
+        self.target = target
+        self.augmentation = Augmentation(settings.augmentation)
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
+        x = self.normalise.standardise(pixels)
+        z, _ = self.branch(x, batch.noise)
+        return {
+            "loss": clustering_kl(self.target.rows(batch.indices), self.head(side_by_side(z, self.axes(x)))[0].exp())
+        }
