@@ -68,24 +68,21 @@ def parts(rows: Sequence[Row]) -> tuple[list[Part], list[str]]:
 
 def pairs(rows: Sequence[Row]) -> list[Pair]:
     """The metrics that the report of these rows gives, ours and theirs; ACC, NMI and ARI where it gives none."""
-    times = {key: None for row in rows for key in row if key.startswith(f"{REPORTED}seconds_")}
-    timed = [key.removeprefix(f"{REPORTED}seconds_") for key in times]
-    candidates = [*METRICS, *(Column(f"seconds_{phase}", f"{phase} (s)", "down", decimals=1) for phase in timed)]
-    given = [
-        Pair(ours, Column(REPORTED + ours.key, "reported", decimals=ours.decimals))
-        for ours in candidates
-        if any(value(row, REPORTED + ours.key) is not None for row in rows)
-    ]
+    given = [pair for pair in (_pair(ours, rows) for ours in METRICS) if pair.reported is not None]
     return given or [Pair(ours, None) for ours in ALWAYS]
 
 
-def phases(rows: Sequence[Row]) -> list[Column]:
-    """The seconds of every phase, where a run has several."""
+def phases(rows: Sequence[Row]) -> list[Pair]:
+    """The seconds of every phase, where a run has several or a report gives one."""
     keys = [key for key in all_keys(rows) if key.startswith("seconds_") and not key.endswith(SD)]
-    of_row = [[key for key in keys if value(row, key) is not None] for row in rows]
-    if max(map(len, of_row), default=0) < 2:
-        return []
-    return [Column(key, key.removeprefix("seconds_"), decimals=1) for key in keys]
+    found = [_pair(Column(key, key.removeprefix("seconds_"), decimals=1), rows) for key in keys]
+    several = any(sum(value(row, key) is not None for key in keys) > 1 for row in rows)
+    return found if several or any(pair.reported for pair in found) else []
+
+
+def _pair(ours: Column, rows: Sequence[Row]) -> Pair:
+    theirs = Column(REPORTED + ours.key, "reported", decimals=ours.decimals)
+    return Pair(ours, theirs if any(value(row, theirs.key) is not None for row in rows) else None)
 
 
 def names(rows: Sequence[Row]) -> list[Column]:
@@ -103,5 +100,9 @@ def costs(rows: Sequence[Row]) -> list[Column]:
 
 def beside(rows: Sequence[Row]) -> list[Column]:
     """All columns of one part's table: what a row is, every metric with the reported figure behind it, the cost."""
-    metrics = [column for pair in pairs(rows) for column in pair if column is not None]
-    return [*names(rows), *metrics, *costs(rows)]
+    return [*names(rows), *columns_of(pairs(rows)), *costs(rows)]
+
+
+def columns_of(found: Sequence[Pair]) -> list[Column]:
+    """Every metric with the reported figure behind it."""
+    return [column for pair in found for column in pair if column is not None]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.beside import RUN, SPLIT, SYSTEM, Pair, Part, beside, costs, names, pairs, parts, phases
+from evaluation.beside import RUN, SPLIT, SYSTEM, Pair, Part, beside, columns_of, costs, names, pairs, parts, phases
 from evaluation.formats import render_as
 from evaluation.rows import MACHINE, MISSING, SD, Column, Row, value
 from evaluation.table_terminal import ARROWS, FITTED
@@ -48,7 +48,7 @@ def render_terminal(rows: Sequence[Row]) -> str:
         # What all rows share stands below, once.
         columns = [column for column in costs(part.rows) if column not in MACHINE or _shared(column, rows) is None]
         metrics = [_of_terminal(pair) for pair in pairs(part.rows)]
-        times = [[column] for column in phases(part.rows)]
+        times = [_of_terminal(pair) if pair.reported else [pair.ours] for pair in phases(part.rows)]
         for table in [
             *_tables(names(part.rows), metrics, part.rows),
             _table([SYSTEM], columns, part.rows),
@@ -66,7 +66,7 @@ def render_markdown(rows: Sequence[Row]) -> str:
     for part in found:
         blocks += [f"### {_heading(part).translate(MARKDOWN_ESCAPES)}"] if _is_named(part, found) else []
         blocks.append(markdown_table(beside(part.rows), part.rows))
-        if times := phases(part.rows):
+        if times := columns_of(phases(part.rows)):
             blocks += [PHASES, markdown_table([SYSTEM, *times], _different(part.rows, times))]
     listed = "\n".join(line.translate(MARKDOWN_ESCAPES) for line in _numbered(notes))
     legend = " ".join(line.translate(MARKDOWN_ESCAPES) for line in _legend(rows))
@@ -80,7 +80,7 @@ def render_latex(rows: Sequence[Row]) -> str:
     for part in found:
         blocks += [rf"\paragraph{{{_heading(part).translate(LATEX_ESCAPES)}}}"] if _is_named(part, found) else []
         blocks.append(latex_table(beside(part.rows), part.rows))
-        if times := phases(part.rows):
+        if times := columns_of(phases(part.rows)):
             blocks += ["", PHASES, "", latex_table([SYSTEM, *times], _different(part.rows, times))]
     items = [rf"\item {note.translate(LATEX_ESCAPES)}" for note in notes]
     listed = [r"\begin{enumerate}", *items, r"\end{enumerate}"] if notes else []
