@@ -166,7 +166,7 @@ def test_dec_stands_on_it_and_has_no_decoder() -> None:
 
 def test_a_decoder_that_is_not_there_cannot_be_kept() -> None:
     backbone = ContrastiveBackbone(ContrastiveStageSettings(model=NETWORK), SHAPE)
-    with pytest.raises(ModelError, match=r"set cluster\.reconstruction: false"):
+    with pytest.raises(ModelError, match="set pretrain.objective to reconstruction or elbo"):
         backbone.branch(True)
 
 
