@@ -176,8 +176,11 @@ def test_labels_change_nothing_in_training(tmp_path: Path) -> None:
 def test_a_run_fitted_to_all_images_is_held_out_from_none(tmp_path: Path) -> None:
     done = call(train.app, *small_train(tmp_path, settings=("data.split=all",))[2:])
     assert done.exit_code == 0, done.stderr
-    scored = call(eval.app, str(tmp_path / "checkpoint.pt"), "--split", "all", "--format", "json")
-    assert [json.loads(line)["protocol"] for line in scored.stdout.splitlines()] == ["transductive"] * 2
+    for split in ("train", "test", "all"):
+        scored = call(eval.app, str(tmp_path / "checkpoint.pt"), "--split", split, "--format", "json")
+        (row,) = map(json.loads, scored.stdout.splitlines())
+        assert (row["split"], row["protocol"]) == (split, "transductive")
+    assert row["n"] == 1797
 
 
 def test_a_split_that_is_not_there_does_not_cost_the_other(tmp_path: Path) -> None:
