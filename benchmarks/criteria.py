@@ -9,7 +9,6 @@ The labels are read after them, for the last three columns alone.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import statistics
@@ -33,6 +32,7 @@ from engine.restore import restore
 from evaluation.agreement import adjusted_rand_index, agreement
 from evaluation.contingency import contingency
 from evaluation.neighbours import neighbour_purity
+from evaluation.predict import predict
 from models.normalise import unit_pixels
 
 VIEWS = AugmentationSettings(shift=0.1, rotation=10, brightness=0.3, contrast=0.3)
@@ -72,10 +72,11 @@ def measure(path: Path) -> Run:
     checkpoint = read_checkpoint(path)
     config, method = restore(checkpoint, str(path))
     images = prepare(config.data, config.data.split, config.seed)
-    labels = method.assign(images.images).labels
+    predictions = predict(method, images)
+    labels = predictions.assignments.labels
     sizes = torch.bincount(labels, minlength=method.clusters).double() / len(labels)
     values = {
-        "neighbours": neighbour_purity(method.embed(images.images), labels) or math.nan,
+        "neighbours": neighbour_purity(predictions.embedding, labels) or math.nan,
         "views": float((method.assign(changed(images)).labels == labels).double().mean()),
         "balance": float(torch.special.entr(sizes).sum() / math.log(method.clusters)),
     }
@@ -103,7 +104,7 @@ def alike(run: Run, runs: list[Run]) -> float:
 
 def rank_correlation(criterion: list[float], score: list[float]) -> str:
     """Spearman's ρ over the runs that have both; a dash below three."""
-    pairs = [pair for pair in itertools.zip_longest(criterion, score) if not any(map(math.isnan, pair))]
+    pairs = [pair for pair in zip(criterion, score, strict=True) if not any(map(math.isnan, pair))]
     if len(pairs) < 3:
         return "–"
     return f"{spearmanr(*zip(*pairs, strict=True)).statistic:+.2f}"

@@ -71,4 +71,4 @@ class PixelAxes(nn.Module):
 
 def side_by_side(z: Float[Tensor, "n d"], coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n e"]:
     """An encoder's feature and coordinates of the pixels as one vector of length 1, (n, d + m)."""
-    return nn.functional.normalize(torch.cat([z, coordinates], dim=1), dim=1)
+    return normalize(torch.cat([z, coordinates], dim=1), dim=1)
