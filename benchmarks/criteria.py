@@ -22,6 +22,7 @@ from jaxtyping import Int64
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from benchmarks.stability import settings
 from configs.schema import AugmentationSettings
 from data.augmentation import Augmentation
 from data.image_set import ImageSet
@@ -112,7 +113,7 @@ def rank_correlation(criterion: list[float], score: list[float]) -> str:
 
 def group(checkpoint: Checkpoint) -> str:
     """The settings without the seed, as text."""
-    return json.dumps({key: value for key, value in checkpoint.config.items() if key != "seed"}, sort_keys=True)
+    return json.dumps(settings(checkpoint), sort_keys=True)
 
 
 def name(checkpoint: Checkpoint) -> str:
