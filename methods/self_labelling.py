@@ -18,7 +18,7 @@ from losses.clustering import clustering_kl
 from methods.backbones import Branch
 from methods.base import Batch, Objective
 from methods.contrastive_pretraining import CLOTHES
-from methods.pixel_axes import PixelAxes, side_by_side
+from methods.principal_axes import SideBySide
 from methods.training_target import TrainingTarget
 from models.cluster_heads import ClusterHeads
 from models.normalise import Normalise, unit_pixels
@@ -44,7 +44,7 @@ class SelfLabelObjective(Objective):
         self,
         normalise: Normalise,
         branch: Branch,
-        axes: PixelAxes,
+        side_by_side: SideBySide,
         head: ClusterHeads,
         target: TrainingTarget,
         settings: SelfLabelSettings,
@@ -52,15 +52,13 @@ class SelfLabelObjective(Objective):
         super().__init__()
         self.normalise = normalise
         self.branch = branch
-        self.axes = axes
+        self.side_by_side = side_by_side
         self.head = head
         self.target = target
         self.augmentation = Augmentation(settings.augmentation)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
-        x = self.normalise.standardise(pixels)
-        z, _ = self.branch(x, batch.noise)
-        return {
-            "loss": clustering_kl(self.target.rows(batch.indices), self.head(side_by_side(z, self.axes(x)))[0].exp())
-        }
+        z, _ = self.branch(self.normalise.standardise(pixels), batch.noise)
+        q = self.head(self.side_by_side(z, pixels))[0].exp()
+        return {"loss": clustering_kl(self.target.rows(batch.indices), q)}

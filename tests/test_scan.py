@@ -21,6 +21,7 @@ from methods.contrastive_pretraining import ContrastivePretrainSettings
 from methods.neighbourhood import Neighbourhood
 from methods.scan import SCAN, WALKS_AT_LAST, SCANConfig
 from models.autoencoder import ImageShape
+from models.oriented_gradients import HOGSettings, OrientedGradients
 from models.settings import ConvLayer, ConvSettings
 from tests.joint_runs import run, stopped_and_resumed
 from tests.test_dec import bars
@@ -218,25 +219,32 @@ def test_a_prior_that_is_none_is_refused() -> None:
         config(prior=(0.2, 0.3, 0.5))
 
 
-def test_what_the_head_sees_is_the_feature_and_the_pixels_axes() -> None:
+def along_axes(descriptors: Tensor, axes: int, length: float) -> Tensor:
+    """Coordinates along the leading singular directions, each row of this length."""
+    centred = (descriptors - descriptors.mean(dim=0)).double()
+    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    coordinates = centred @ directions[:axes].T
+    return length * coordinates / coordinates.norm(dim=1, keepdim=True)
+
+
+def test_what_the_head_sees_is_the_feature_and_beside_it_pixels_and_gradients() -> None:
     images = bars(60).images
-    method = built()
+    method = built(hog={"components": 5, "weight": 1.5})
     method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
     z = method.embed(images).double()
-    assert z.shape == (60, 8 + 64)
-    assert method.space == "feature (72-d)"
-    x = method.backbone.normalise(images).flatten(1).double()
-    _, _, axes = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)
-    coordinates = (x - x.mean(dim=0)) @ axes.T
-    coordinates = 0.6 * coordinates / coordinates.norm(dim=1, keepdim=True)
-    both = torch.cat([method.backbone.encode(images).detach().double(), coordinates], dim=1)
-    both /= both.norm(dim=1, keepdim=True)
-    assert torch.allclose(z @ z.T, both @ both.T, atol=1e-4)  # axes are known up to their sign
+    assert z.shape == (60, 8 + 64 + 5)
+    assert method.space == "feature (77-d)"
+    pixels = images / 255
+    gradients = OrientedGradients(SHAPE, HOGSettings())(pixels)
+    feature = method.backbone.encode(images).detach().double()
+    together = torch.cat([feature, along_axes(pixels.flatten(1), 64, 0.6), along_axes(gradients, 5, 1.5)], dim=1)
+    together /= together.norm(dim=1, keepdim=True)
+    assert torch.allclose(z @ z.T, together @ together.T, atol=1e-4)  # axes are known up to their sign
 
 
 def test_without_axes_it_is_the_feature_alone() -> None:
     images = bars(60).images
-    method = built(pixels={"components": 0})
+    method = built(pixels={"components": 0}, hog={"components": 0})
     method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
     assert torch.allclose(method.embed(images), method.backbone.encode(images), atol=1e-6)
 
