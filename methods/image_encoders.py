@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from methods.base import Compute, Phase
 from models.autoencoder import ImageShape
-from models.normalise import Normalise
+from models.normalise import Normalise, unit_pixels
+from models.oriented_gradients import HOGSettings, OrientedGradients
 
 
 class ImageEncoder(nn.Module, ABC):
@@ -20,7 +21,7 @@ class ImageEncoder(nn.Module, ABC):
 
     normalise: Normalise
     name: str
-    """In the names of methods and spaces: "raw", "ae", "vae", "simclr"."""
+    """In the names of methods and spaces: "raw", "hog", "ae", "vae", "simclr"."""
     has_decoder = True
     """Whether there is a way back from the points to images."""
 
@@ -65,3 +66,25 @@ class RawPixels(ImageEncoder):
     def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
         c, h, w = self.shape
         return self.normalise.invert(rearrange(points, "n (c h w) -> n c h w", c=c, h=h, w=w))
+
+
+class Gradients(ImageEncoder):
+    """Histograms of oriented gradients, which nothing trains."""
+
+    name = "hog"
+    has_decoder = False
+
+    def __init__(self, settings: HOGSettings, shape: ImageShape) -> None:
+        super().__init__()
+        self.normalise = Normalise(shape.channels)
+        self.describe = OrientedGradients(shape, settings)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        return ()
+
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        descriptors: Tensor = self.describe(unit_pixels(images, self.normalise.mean.dtype))
+        return descriptors
+
+    def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
+        raise NotImplementedError("there is no way back from histograms of gradients to pixels")

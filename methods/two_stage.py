@@ -29,9 +29,10 @@ from methods.backbones import (
     VAEStageSettings,
 )
 from methods.base import Assignments, Compute, FitPhase, Phase
-from methods.image_encoders import ImageEncoder, RawPixels
+from methods.image_encoders import Gradients, ImageEncoder, RawPixels
 from models.autoencoder import ImageShape
 from models.batched import map_batches
+from models.oriented_gradients import HOGSettings
 from representations.base import Reducer
 from representations.pca import PCA
 from representations.settings import PCASettings, UMAPSettings, UMAPStageSettings
@@ -40,8 +41,9 @@ from storage.arrays import FittedArrays
 
 
 class RepresentationSettings(Settings):
-    """Images, then a network, then PCA, then UMAP, each of them only if it is given; none of them is raw pixels."""
+    """Images, then a network or HOG, then PCA, then UMAP, each only if it is given; none of them is raw pixels."""
 
+    hog: HOGSettings | None = None
     autoencoder: AutoencoderStageSettings | None = None
     vae: VAEStageSettings | None = None
     simclr: ContrastiveStageSettings | None = None
@@ -49,16 +51,16 @@ class RepresentationSettings(Settings):
     umap: UMAPStageSettings | None = None
 
     @model_validator(mode="after")
-    def _one_network(self) -> RepresentationSettings:
-        if sum(network is not None for network in (self.autoencoder, self.vae, self.simclr)) > 1:
-            raise ValueError("give one of `autoencoder`, `vae` and `simclr`, not several")
+    def _one_encoder(self) -> RepresentationSettings:
+        if sum(encoder is not None for encoder in (self.hog, self.autoencoder, self.vae, self.simclr)) > 1:
+            raise ValueError("give one of `hog`, `autoencoder`, `vae` and `simclr`, not several")
         return self
 
     @property
     def name(self) -> str:
         """ "raw", or the parts in their order: "ae-umap"."""
-        networks = {"ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr}
-        parts = {**networks, "pca": self.pca, "umap": self.umap}
+        encoders = {"hog": self.hog, "ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr}
+        parts = {**encoders, "pca": self.pca, "umap": self.umap}
         return "-".join(name for name, part in parts.items() if part is not None) or "raw"
 
     def reducers(self, clusters: int) -> dict[str, PCASettings | UMAPSettings]:
@@ -85,8 +87,8 @@ class TwoStageConfig(RunConfig):
 PUBLISHED = {"n2d": "ae-umap-gmm"}
 """Two-stage methods that have a name of their own, and the parts that they are made of."""
 
-NETWORKS, REDUCERS = ("", "ae", "vae", "simclr"), ("", "pca", "umap", "pca-umap")
-NAMES = tuple("-".join(filter(None, (network, reducer))) or "raw" for network, reducer in product(NETWORKS, REDUCERS))
+ENCODERS, REDUCERS = ("", "hog", "ae", "vae", "simclr"), ("", "pca", "umap", "pca-umap")
+NAMES = tuple("-".join(filter(None, (encoder, reducer))) or "raw" for encoder, reducer in product(ENCODERS, REDUCERS))
 """The names of representations."""
 METHOD_NAMES = tuple(f"{representation}-{clusterer}" for representation, clusterer in product(NAMES, CLUSTERERS))
 
@@ -215,7 +217,9 @@ class TwoStage(nn.Module):
 
 
 def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageEncoder:
-    """The network that `settings` name, or raw pixels."""
+    """The encoder that `settings` name, or raw pixels."""
+    if settings.hog is not None:
+        return Gradients(settings.hog, shape)
     if settings.autoencoder is not None:
         return AutoencoderBackbone(settings.autoencoder, shape)
     if settings.vae is not None:
