@@ -23,16 +23,15 @@ from methods.backbones import ContrastiveStageSettings, PretrainingSettings
 from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from methods.contrastive_pretraining import ContrastivePretrainSettings
 from methods.head_search import evolve
+from methods.hog_axes import HOGAxes, HOGAxesSettings
 from methods.joint import JointConfig, JointMethod
 from methods.neighbourhood import Neighbourhood
-from methods.principal_axes import HOGAxesSettings, PrincipalAxes, PrincipalAxesSettings, SideBySide
 from methods.self_labelling import SelfLabelObjective, SelfLabelSettings
 from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
 from models.normalise import unit_pixels
-from models.oriented_gradients import OrientedGradients
 from models.settings import AutoencoderSettings
 from representations.neighbours import neighbour_graph
 
@@ -51,10 +50,7 @@ class ClusterSettings(Settings):
     """How often the worse half of the heads gives its place to children of the better. 0: restarts alone."""
     mutation: Share = 0.5
     """The share of children with one parent, in which a cluster is dropped and another split."""
-    pixels: PrincipalAxesSettings = PrincipalAxesSettings(weight=0.6)
-    """The pixels themselves, beside the encoder's feature."""
     hog: HOGAxesSettings = HOGAxesSettings()
-    """Histograms of the pixels' gradients, beside the encoder's feature."""
     neighbours: PositiveInt = 20
     """Nearest images in the feature space, the edges of the neighbour graph."""
     walk: PositiveInt = 4
@@ -162,13 +158,9 @@ class SCAN(JointMethod):
         super().__init__(config, shape)
         self.config = config
         cluster = config.cluster
-        gradients = OrientedGradients(shape, cluster.hog)
-        self.side_by_side = SideBySide(
-            PrincipalAxes(nn.Flatten(), shape.pixels, cluster.pixels),
-            PrincipalAxes(gradients, gradients.size, cluster.hog),
-        )
+        self.axes = HOGAxes(shape, cluster.hog)
         self.neighbourhood = Neighbourhood()
-        size = self.backbone.latent + self.side_by_side.size
+        size = self.backbone.latent + self.axes.size
         self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
         self.target = TrainingTarget()
@@ -191,8 +183,9 @@ class SCAN(JointMethod):
             return cached[0]
 
         def find_neighbours() -> None:
-            for axes in self.side_by_side.axes:
-                self._place_axes(axes, images, compute)
+            if self.axes.size:
+                descriptors = compute.map(lambda part: self.axes.describe(self._pixels(part)), images)
+                self.axes.place(compute.once(lambda: self.axes.fit(descriptors)))
             count = min(cluster.neighbours, len(images) - 1)
             graph = compute.once(lambda: neighbour_graph(features(), count + 1).indices)
             self.neighbourhood.indices = graph[:, 1:].contiguous()  # without the image itself
@@ -221,8 +214,8 @@ class SCAN(JointMethod):
             *backbone.phases(images, compute),
             FitPhase(
                 "neighbours",
-                cluster.model_dump(mode="json", include={"neighbours", "pixels", "hog"}),
-                nn.ModuleDict({"side_by_side": self.side_by_side, "neighbourhood": self.neighbourhood}),
+                cluster.model_dump(mode="json", include={"neighbours", "hog"}),
+                nn.ModuleDict({"axes": self.axes, "neighbourhood": self.neighbourhood}),
                 find_neighbours,
             ),
             GradientPhase(
@@ -256,7 +249,7 @@ class SCAN(JointMethod):
                 name="self-label",
                 settings=settings.model_dump(mode="json"),
                 module=SelfLabelObjective(
-                    backbone.normalise, backbone.branch(False), self.side_by_side, self.head, self.target, settings
+                    backbone.normalise, backbone.branch(False), self.axes, self.head, self.target, settings
                 ),
                 optimiser=settings.optimiser,
                 epochs=epochs_needed(len(images), settings.batch_size, settings.max_epochs, settings.min_steps),
@@ -269,8 +262,8 @@ class SCAN(JointMethod):
         )
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The encoder's feature and the descriptors beside it, length 1, on the device of `images`."""
-        z: Tensor = self.side_by_side(self.backbone.encode(images), self._pixels(images))
+        """The encoder's feature and the gradients' coordinates, length 1, on the device of `images`."""
+        z: Tensor = self.axes(self.backbone.encode(images), self._pixels(images))
         return z
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
@@ -279,7 +272,7 @@ class SCAN(JointMethod):
 
     @property
     def space(self) -> str:
-        return f"feature ({self.backbone.latent + self.side_by_side.size}-d)"
+        return f"feature ({self.backbone.latent + self.axes.size}-d)"
 
     def own_losses(self, z: Float[Tensor, "n d"], walks: int) -> Float[Tensor, " r"]:
         """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
@@ -306,10 +299,6 @@ class SCAN(JointMethod):
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
         return nn.functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
-
-    def _place_axes(self, axes: PrincipalAxes, images: UInt8[Tensor, "n c h w"], compute: Compute) -> None:
-        descriptors = compute.map(lambda part: axes.describe(self._pixels(part)), images)
-        axes.place(compute.once(lambda: axes.fit(descriptors)))
 
     def _pixels(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return unit_pixels(images, self.backbone.normalise.mean.dtype)

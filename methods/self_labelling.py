@@ -18,7 +18,7 @@ from losses.clustering import clustering_kl
 from methods.backbones import Branch
 from methods.base import Batch, Objective
 from methods.contrastive_pretraining import CLOTHES
-from methods.principal_axes import SideBySide
+from methods.hog_axes import HOGAxes
 from methods.training_target import TrainingTarget
 from models.cluster_heads import ClusterHeads
 from models.normalise import Normalise, unit_pixels
@@ -44,7 +44,7 @@ class SelfLabelObjective(Objective):
         self,
         normalise: Normalise,
         branch: Branch,
-        side_by_side: SideBySide,
+        axes: HOGAxes,
         head: ClusterHeads,
         target: TrainingTarget,
         settings: SelfLabelSettings,
@@ -52,7 +52,7 @@ class SelfLabelObjective(Objective):
         super().__init__()
         self.normalise = normalise
         self.branch = branch
-        self.side_by_side = side_by_side
+        self.axes = axes
         self.head = head
         self.target = target
         self.augmentation = Augmentation(settings.augmentation)
@@ -60,5 +60,5 @@ class SelfLabelObjective(Objective):
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
         z, _ = self.branch(self.normalise.standardise(pixels), batch.noise)
-        q = self.head(self.side_by_side(z, pixels))[0].exp()
+        q = self.head(self.axes(z, pixels))[0].exp()
         return {"loss": clustering_kl(self.target.rows(batch.indices), q)}
