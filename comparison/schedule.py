@@ -72,6 +72,8 @@ class Schedule:
             signal.signal(signal.SIGTERM, before)
 
     def _carry_out(self, run: Run, total: int) -> None:
+        if self._stopped:
+            return  # stopped before its turn: it leaves no folder
         begin = time.perf_counter()
         try:
             self._wait_for_other(run)
