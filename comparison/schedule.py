@@ -42,7 +42,7 @@ class Schedule:
     def __post_init__(self) -> None:
         self._children: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
-        self._stopped = False
+        self._stopped = threading.Event()
         self._finished = 0
 
     def carry_out(self) -> None:
@@ -72,7 +72,7 @@ class Schedule:
             signal.signal(signal.SIGTERM, before)
 
     def _carry_out(self, run: Run, total: int) -> None:
-        if self._stopped:
+        if self._stopped.is_set():
             return  # stopped before its turn: it leaves no folder
         begin = time.perf_counter()
         try:
@@ -81,7 +81,7 @@ class Schedule:
             problem = self._make(run)
         except OSError as error:
             problem = f"{run.folder}: {error.strerror or error}"
-        if self._stopped:
+        if self._stopped.is_set():
             return
         with self._lock:
             self._finished += 1
@@ -110,7 +110,7 @@ class Schedule:
             while notice:
                 self.say(notice.pop())
             time.sleep(1)
-            return not self._stopped
+            return not self._stopped.is_set()
 
         with locked(run.lock, wait):
             return
@@ -124,7 +124,7 @@ class Schedule:
             file.flush()
             begin = file.tell()
             with self._lock:
-                if self._stopped:
+                if self._stopped.is_set():
                     return "stopped"
                 # A session of its own: Ctrl-C reaches the child through `_stop`, once.
                 child = subprocess.Popen(
@@ -147,7 +147,7 @@ class Schedule:
         """Ask the runs under way to save their state and end, and wait for them."""
         self.say("stopping: the runs under way save their state …")
         with self._lock:
-            self._stopped = True
+            self._stopped.set()
             children = list(self._children)
         for child in children:
             child.send_signal(signal.SIGTERM)

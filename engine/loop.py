@@ -182,6 +182,7 @@ class Loop:
             optimiser.load_state_dict(optimiser_state)
         wrapped = fabric.setup_optimizers(optimiser)
         self.display.start(phase.name, phase.epochs * steps, state.epoch * steps + state.batch, phase.epochs)
+        cycle = phase.epochs // phase.cycles
         while state.epoch < phase.epochs:
             if phase.restart is not None and state.epoch > 0 and state.batch == 0:
                 # Nothing is saved between this and the epoch's first step: a resumed run restarts exactly once.
@@ -196,7 +197,7 @@ class Loop:
                 if self._refresh_is_due(phase, step) and self._refresh(phase, step):
                     self._end_epoch(phase, batch_size)
                     return
-                set_learning_rate(optimiser, learning_rate(phase.optimiser, step, steps, phase.epochs))
+                set_learning_rate(optimiser, learning_rate(phase.optimiser, step % (cycle * steps), steps, cycle))
                 self._step(phase, objective, wrapped, order, batch_size, step)
                 state.batch += 1
                 state.global_step += 1

@@ -117,6 +117,7 @@ class GradientPhase:
         module: the losses and the parameters to train.
         optimiser: optimiser, learning rate and its schedule.
         epochs: passes over the training set at most.
+        cycles: how often the learning rate runs through its schedule, each time over the same number of epochs.
         batch_size: images a step, over all processes.
         refresh: called before step 0 and every `refresh_interval` steps; returns the new assignment of every
             training image, (n,). The loop counts how many changed.
@@ -139,6 +140,7 @@ class GradientPhase:
     clusters: int = 0
     tol: float = 0.0
     restart: Callable[[int], Sequence[nn.Parameter]] | None = None
+    cycles: int = 1
     validates: bool = False
 
 

@@ -190,9 +190,10 @@ class SCAN(JointMethod):
             graph = compute.once(lambda: neighbour_graph(features(), count + 1).indices)
             self.neighbourhood.indices = graph[:, 1:].contiguous()  # without the image itself
 
-        epochs = epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps)
-        # The last two parts are left to what the selection found.
-        generation = max(epochs // (cluster.generations + 2), 1)
+        # Equal parts, in each of which the learning rate falls to 0: heads are compared at rest. The last two parts are
+        # left to what the selection found.
+        parts = cluster.generations + 2 if cluster.generations else 1
+        generation = -(-epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps) // parts)
 
         def select_heads(epoch: int) -> Sequence[nn.Parameter]:
             if epoch % generation or epoch > cluster.generations * generation:
@@ -223,7 +224,8 @@ class SCAN(JointMethod):
                 settings=settings,
                 module=HeadsObjective(self.heads, self.neighbourhood, features, self.prior, cluster),
                 optimiser=cluster.optimiser,
-                epochs=epochs,
+                epochs=parts * generation,
+                cycles=parts,
                 batch_size=cluster.batch_size,
                 restart=select_heads,
             ),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import engine.loop
 from configs.schema import OptimiserSettings, RuntimeSettings
 from engine.checkpoint import LoopState
 from engine.errors import Interrupted, TrainingError, UsageError
@@ -218,6 +219,18 @@ def test_schedules_by_hand() -> None:
     assert [learning_rate(constant, step, 5, 2) for step in (0, 9)] == [2.0, 2.0]
     assert [learning_rate(cosine, step, 5, 2) for step in (0, 5)] == pytest.approx([2.0, 1.0])
     assert [learning_rate(cycle, step, 5, 2) for step in (0, 1, 2, 6)] == pytest.approx([0.08, 1.04, 2.0, 1.0])
+
+
+def test_a_phase_runs_through_its_schedule_once_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(engine.loop, "set_learning_rate", lambda optimiser, rate: rates.append(rate))
+    method = Toy()
+    phase = method.phases(IMAGES, loop(method).processes)[0]
+    assert isinstance(phase, GradientPhase)
+    cosine = OptimiserSettings(learning_rate=2.0, schedule="cosine")
+    made = loop(method, keys=["pretrain"])
+    made.run([dataclasses.replace(phase, optimiser=cosine, epochs=4, cycles=2)])
+    assert rates == [learning_rate(cosine, step, 6, 2) for step in range(12)] * 2  # 6 steps an epoch, 2 epochs a cycle
 
 
 def test_the_step_schedule_decays_after_whole_epochs() -> None:
