@@ -64,7 +64,7 @@ class ClusterSettings(Settings):
     epochs: PositiveInt = 20
     min_steps: Annotated[int, Field(ge=0)] = 1000
     batch_size: PositiveInt = 1024
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-2, schedule="cosine")
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, schedule="cosine")
 
 
 class SCANConfig(JointConfig):
