@@ -100,6 +100,15 @@ def test_points_bars_and_time_are_where_the_rows_say():
     assert sorted(segment[0, 0] for segment in segments) == [10, 100]
 
 
+@pytest.mark.parametrize("seconds", [(944.19, 944.19), (944.19, 944.19 * (1 + 1e-12)), (950.0, 1500.0)])
+def test_times_that_hardly_differ_have_an_axis_with_ticks(seconds):
+    figure = quality_time([{"title": "a", "seconds": each, "nmi": 0.5 + each / 1e4} for each in seconds])
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    assert low < min(seconds) <= max(seconds) < high
+    assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 3
+
+
 @pytest.mark.parametrize("lacking", [{"seconds": None}, {"seconds": 0.0}, {"nmi": None}, {"nmi": float("nan")}])
 def test_a_row_without_time_or_quality_is_left_out(lacking):
     given = [{"title": "a", "seconds": 10.0, "nmi": 0.5}, {"title": "b", "seconds": 20.0, "nmi": 0.6, **lacking}]

@@ -109,7 +109,7 @@ def _draw(axes: Axes, points: Sequence[Point]) -> None:
             fmt="o", ms=3.5, color=shade, ecolor=shade, elinewidth=0.7, capsize=1.5, capthick=0.7,
         )  # fmt: skip
     axes.set_xscale("log")
-    axes.margins(x=0.08, y=0.1)
+    axes.margins(y=0.1)
     axes.grid(visible=True, lw=0.3, color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -120,9 +120,13 @@ def _draw(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _format_time(axes: Axes, seconds: Sequence[float]) -> None:
+    # By hand: of times that differ by rounding alone matplotlib makes an axis without width.
+    room = max((max(seconds) / min(seconds)) ** 0.08, 1.2)
+    axes.set_xlim(min(seconds) / room, max(seconds) * room)
     decades = np.log10(max(seconds) / min(seconds))
-    subs = (1, 1.2, 1.5, *range(2, 10)) if decades < 0.7 else (1, 2, 5) if decades < 3 else (1,)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    every_tenth = tuple(np.arange(10, 100) / 10)
+    subs = every_tenth if decades < 0.3 else (1, 1.2, 1.5, *range(2, 10)) if decades < 0.7 else (1, 2, 5)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs if decades < 3 else (1,)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
 
