@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from evaluation.figures.point_labels import label_points
@@ -124,9 +124,9 @@ def _format_time(axes: Axes, seconds: Sequence[float]) -> None:
     room = max((max(seconds) / min(seconds)) ** 0.08, 1.2)
     axes.set_xlim(min(seconds) / room, max(seconds) * room)
     decades = np.log10(max(seconds) / min(seconds))
-    every_tenth = tuple(np.arange(10, 100) / 10)
-    subs = every_tenth if decades < 0.3 else (1, 1.2, 1.5, *range(2, 10)) if decades < 0.7 else (1, 2, 5)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs if decades < 3 else (1,)))
+    subs = (1,) if decades >= 3 else (1, 2, 5) if decades >= 0.7 else (1, 1.2, 1.5, *range(2, 10))
+    # Within a factor of two a logarithmic axis is nearly linear, and so are its ticks.
+    axes.xaxis.set_major_locator(MaxNLocator(6) if decades < 0.3 else LogLocator(subs=subs))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
 
