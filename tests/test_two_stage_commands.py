@@ -139,6 +139,15 @@ def test_without_neighbours_all_else_is_scored(of_a_report: Path) -> None:
     assert row["silhouette"] is not None
 
 
+def test_two_encoders_are_refused(tmp_path: Path) -> None:
+    done = call(
+        train.app, "--method", "hog-kmeans", "--set", "representation.simclr={}", "--out", str(tmp_path / "run")
+    )
+    assert done.exit_code == 2
+    assert "give one of `hog`, `autoencoder`, `vae` and `simclr`, not several" in " ".join(done.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_commands_do_not_train_into_one_folder(tmp_path: Path) -> None:
     with locked(tmp_path / ".lock", lambda: False):
         done = call(train.app, "--method", "raw-kmeans", "--data", "digits", "--out", str(tmp_path))
