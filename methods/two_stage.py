@@ -52,15 +52,19 @@ class RepresentationSettings(Settings):
 
     @model_validator(mode="after")
     def _one_encoder(self) -> RepresentationSettings:
-        if sum(encoder is not None for encoder in (self.hog, self.autoencoder, self.vae, self.simclr)) > 1:
+        if sum(encoder is not None for encoder in self.encoders.values()) > 1:
             raise ValueError("give one of `hog`, `autoencoder`, `vae` and `simclr`, not several")
         return self
 
     @property
+    def encoders(self) -> dict[str, Settings | None]:
+        """Every encoder's settings by its name; None, except for the one that is given, if any."""
+        return {"hog": self.hog, "ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr}
+
+    @property
     def name(self) -> str:
         """ "raw", or the parts in their order: "ae-umap"."""
-        encoders = {"hog": self.hog, "ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr}
-        parts = {**encoders, "pca": self.pca, "umap": self.umap}
+        parts = {**self.encoders, "pca": self.pca, "umap": self.umap}
         return "-".join(name for name, part in parts.items() if part is not None) or "raw"
 
     def reducers(self, clusters: int) -> dict[str, PCASettings | UMAPSettings]:
@@ -87,7 +91,13 @@ class TwoStageConfig(RunConfig):
 PUBLISHED = {"n2d": "ae-umap-gmm"}
 """Two-stage methods that have a name of their own, and the parts that they are made of."""
 
-ENCODERS, REDUCERS = ("", "hog", "ae", "vae", "simclr"), ("", "pca", "umap", "pca-umap")
+ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
+    "hog": Gradients,
+    "ae": AutoencoderBackbone,
+    "vae": VAEBackbone,
+    "simclr": ContrastiveBackbone,
+}
+ENCODERS, REDUCERS = ("", *ENCODER_KINDS), ("", "pca", "umap", "pca-umap")
 NAMES = tuple("-".join(filter(None, (encoder, reducer))) or "raw" for encoder, reducer in product(ENCODERS, REDUCERS))
 """The names of representations."""
 METHOD_NAMES = tuple(f"{representation}-{clusterer}" for representation, clusterer in product(NAMES, CLUSTERERS))
@@ -218,14 +228,9 @@ class TwoStage(nn.Module):
 
 def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageEncoder:
     """The encoder that `settings` name, or raw pixels."""
-    if settings.hog is not None:
-        return Gradients(settings.hog, shape)
-    if settings.autoencoder is not None:
-        return AutoencoderBackbone(settings.autoencoder, shape)
-    if settings.vae is not None:
-        return VAEBackbone(settings.vae, shape)
-    if settings.simclr is not None:
-        return ContrastiveBackbone(settings.simclr, shape)
+    for name, encoder in settings.encoders.items():
+        if encoder is not None:
+            return ENCODER_KINDS[name](encoder, shape)
     return RawPixels(shape)
 
 

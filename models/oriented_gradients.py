@@ -69,9 +69,7 @@ class OrientedGradients(nn.Module):
             cells = functional.pad(cells, (0, max(2 - cells.shape[3], 0), 0, max(2 - cells.shape[2], 0)))
         blocks = cells.unfold(2, 2, 1).unfold(3, 2, 1)
         blocks = rearrange(blocks, "n d r c y x -> n r c (d y x)")
-        blocks = (blocks / (blocks.square().sum(dim=3, keepdim=True) + FAINT**2).sqrt()).clamp(max=CLIP)
-        blocks = blocks / (blocks.square().sum(dim=3, keepdim=True) + FAINT**2).sqrt()
-        return rearrange(blocks, "n r c d -> n (r c d)")
+        return rearrange(_unit(_unit(blocks).clamp(max=CLIP)), "n r c d -> n (r c d)")
 
     def _votes(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
         """Every pixel's gradient, as long as it is, shared between the two bins nearest its direction."""
@@ -86,6 +84,10 @@ class OrientedGradients(nn.Module):
         apart = (place.unsqueeze(1) - centres[:, None, None]).remainder(self.directions)
         apart = torch.minimum(apart, self.directions - apart)
         return length.sqrt() * (1 - apart).clamp_min(0)
+
+
+def _unit(blocks: Float[Tensor, "n r c d"]) -> Float[Tensor, "n r c d"]:
+    return blocks / (blocks.square().sum(dim=3, keepdim=True) + FAINT**2).sqrt()
 
 
 def shares(pixels: int, cells: int) -> Float[Tensor, "cells pixels"]:
