@@ -17,7 +17,7 @@ from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloa
 from data.augmentation import Augmentation
 from losses.contrastive import nt_xent
 from methods.base import Batch, Compute, GradientPhase, Objective, epochs_needed
-from models.normalise import Normalise, unit_pixels
+from models.normalise import Normalise
 from models.projection import ProjectionHead
 from models.settings import AutoencoderSettings
 
@@ -79,7 +79,7 @@ class ContrastiveObjective(Objective):
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = unit_pixels(batch.images, self.normalise.mean.dtype)
+        pixels = self.normalise.unit(batch.images)
         views = torch.cat([self.augmentation(pixels, batch.noise) for _ in range(2)])
         # Of the pixels' precision: exponentials of similarities / temperature need it, whatever the layers computed in.
         projected = self.head(self.encoder(self.normalise.standardise(views))).to(pixels.dtype)

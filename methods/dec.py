@@ -29,7 +29,7 @@ from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.clustering_head import ClusteringHead
-from models.normalise import Normalise, unit_pixels
+from models.normalise import Normalise
 
 
 class DECSettings(Settings):
@@ -118,7 +118,7 @@ class DECObjective(Objective):
         self.augmentation = Augmentation(settings.augmentation)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
+        pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
         z, own = self.branch(self.normalise.standardise(pixels), batch.noise)
         q = self.head(z.detach() if self.settings.detach else z)
         clustering = clustering_kl(self.target.rows(batch.indices), q)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from methods.base import Compute, Phase
 from models.autoencoder import ImageShape
-from models.normalise import Normalise, unit_pixels
+from models.normalise import Normalise
 from models.oriented_gradients import HOGSettings, OrientedGradients
 
 
@@ -83,7 +83,7 @@ class Gradients(ImageEncoder):
         return ()
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        descriptors: Tensor = self.describe(unit_pixels(images, self.normalise.mean.dtype))
+        descriptors: Tensor = self.describe(self.normalise.unit(images))
         return descriptors
 
     def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:

@@ -10,7 +10,7 @@ from data.augmentation import Augmentation
 from losses.reconstruction import reconstruction_mse
 from methods.base import Batch, GradientPhase, Objective, epochs_needed
 from models.autoencoder import Autoencoder, ModelError
-from models.normalise import Normalise, unit_pixels
+from models.normalise import Normalise
 from models.settings import AutoencoderSettings
 
 
@@ -28,7 +28,7 @@ class ReconstructionObjective(Objective):
         self.noise = settings.noise
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
+        pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
         x = self.normalise.standardise(pixels)
         corrupted = x
         if self.noise > 0:

@@ -31,7 +31,6 @@ from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
-from models.normalise import unit_pixels
 from models.settings import AutoencoderSettings
 from representations.neighbours import neighbour_graph
 
@@ -184,7 +183,7 @@ class SCAN(JointMethod):
 
         def find_neighbours() -> None:
             if self.axes.size:
-                descriptors = compute.map(lambda part: self.axes.describe(self._pixels(part)), images)
+                descriptors = compute.map(lambda part: self.axes.describe(backbone.normalise.unit(part)), images)
                 self.axes.place(compute.once(lambda: self.axes.fit(descriptors)))
             count = min(cluster.neighbours, len(images) - 1)
             graph = compute.once(lambda: neighbour_graph(features(), count + 1).indices)
@@ -265,7 +264,7 @@ class SCAN(JointMethod):
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The encoder's feature and the gradients' coordinates, length 1, on the device of `images`."""
-        z: Tensor = self.axes(self.backbone.encode(images), self._pixels(images))
+        z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
         return z
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
@@ -301,9 +300,6 @@ class SCAN(JointMethod):
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
         return nn.functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
-
-    def _pixels(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return unit_pixels(images, self.backbone.normalise.mean.dtype)
 
     def _probabilities(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         p: Tensor = self.head(self.encode(images))[0].exp()

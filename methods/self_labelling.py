@@ -21,7 +21,7 @@ from methods.contrastive_pretraining import CLOTHES
 from methods.hog_axes import HOGAxes
 from methods.training_target import TrainingTarget
 from models.cluster_heads import ClusterHeads
-from models.normalise import Normalise, unit_pixels
+from models.normalise import Normalise
 
 
 class SelfLabelSettings(Settings):
@@ -58,7 +58,7 @@ class SelfLabelObjective(Objective):
         self.augmentation = Augmentation(settings.augmentation)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = self.augmentation(unit_pixels(batch.images, self.normalise.mean.dtype), batch.noise)
+        pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
         z, _ = self.branch(self.normalise.standardise(pixels), batch.noise)
         q = self.head(self.axes(z, pixels))[0].exp()
         return {"loss": clustering_kl(self.target.rows(batch.indices), q)}

@@ -40,7 +40,11 @@ class Normalise(nn.Module):
         return bool((self.mean == 0).all() and (self.sd == 1).all())
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return self.standardise(unit_pixels(images, self.mean.dtype))
+        return self.standardise(self.unit(images))
+
+    def unit(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Pixels from 0 to 1, in the precision of the network."""
+        return unit_pixels(images, self.mean.dtype)
 
     def standardise(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """(pixel - mean) / sd of pixels from 0 to 1."""
