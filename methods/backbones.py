@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from jaxtyping import Float, UInt8
 from pydantic import Discriminator, Tag
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from configs.schema import PretrainSettings, Settings
 from data.noise import Noise
@@ -21,7 +22,6 @@ from methods.pretraining import pretraining
 from methods.vae_pretraining import NLL, VAEPretrainSettings, bound_terms, vae_pretraining
 from models.autoencoder import Autoencoder, ImageShape, ModelError
 from models.build import build_autoencoder, build_encoder, build_vae, latent_size
-from models.ensemble import EncoderEnsemble
 from models.normalise import Normalise
 from models.projection import ProjectionHead
 from models.settings import AutoencoderSettings, ConvLayer, ConvSettings
@@ -115,8 +115,8 @@ class Backbone(ImageEncoder):
 
     @property
     @abstractmethod
-    def encoders(self) -> Sequence[nn.Module]:
-        """The parts from pixels to the latent, side by side."""
+    def encoder(self) -> nn.Module:
+        """The part from pixels to the latent."""
 
     @abstractmethod
     def fresh(self) -> Backbone:
@@ -156,8 +156,8 @@ class AutoencoderBackbone(Backbone):
         return {"encoder": self.autoencoder.encoder, "decoder": self.autoencoder.decoder}
 
     @property
-    def encoders(self) -> Sequence[nn.Module]:
-        return (self.autoencoder.encoder,)
+    def encoder(self) -> nn.Module:
+        return self.autoencoder.encoder
 
     def fresh(self) -> Backbone:
         return AutoencoderBackbone(self.settings, self.shape)
@@ -218,8 +218,8 @@ class VAEBackbone(Backbone):
         return {"encoder": self.vae.encoder, "decoder": self.vae.decoder}
 
     @property
-    def encoders(self) -> Sequence[nn.Module]:
-        return (self.vae.encoder,)
+    def encoder(self) -> nn.Module:
+        return self.vae.encoder
 
     def fresh(self) -> Backbone:
         return VAEBackbone(self.settings, self.shape)
@@ -250,7 +250,7 @@ class VAEBranch(Branch):
 
 
 class ContrastiveBackbone(Backbone):
-    """The features of encoders without a decoder, side by side, of length 1."""
+    """The feature, of length 1, of an encoder without a decoder."""
 
     name = "simclr"
     has_decoder = False
@@ -258,27 +258,23 @@ class ContrastiveBackbone(Backbone):
     def __init__(self, settings: ContrastiveStageSettings, shape: ImageShape) -> None:
         super().__init__()
         self.settings, self.shape = settings, shape
-        pretrain, feature = settings.pretrain, latent_size(settings.model, shape)
-        self.latent = feature * pretrain.encoders
+        self.latent = latent_size(settings.model, shape)
         self.normalise = Normalise(shape.channels)
-        self.members = [
-            (build_encoder(settings.model, shape), ProjectionHead(feature, pretrain.projection, pretrain.memory))
-            for _ in range(pretrain.encoders)
-        ]
-        self.ensemble = EncoderEnsemble(self.encoders)
-        self.heads = nn.ModuleList(head for _, head in self.members)
+        self.network = build_encoder(settings.model, shape)
+        self.head = ProjectionHead(self.latent, settings.pretrain.projection, settings.pretrain.memory)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         if self.settings.pixels == "standardised":
             self.normalise.fit(images)
-        settings, count = self.settings, len(images)
+        settings = self.settings
         return (
-            contrastive_pretraining(self.normalise, self.members, settings.pretrain, settings.model, count, compute),
+            contrastive_pretraining(
+                self.normalise, self.network, self.head, settings.pretrain, settings.model, len(images), compute
+            ),
         )
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        z: Tensor = self.ensemble(self.normalise(images))
-        return z
+        return normalize(self.network(self.normalise(images)), dim=1)
 
     def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
         raise NotImplementedError("an encoder alone has no way back: look at has_decoder first")
@@ -289,16 +285,25 @@ class ContrastiveBackbone(Backbone):
                 "these settings keep a decoder's loss beside the clustering loss, and pretrain.objective contrastive "
                 "trains an encoder alone: set pretrain.objective to reconstruction or elbo."
             )
-        return EncoderBranch(self.ensemble)
+        return DirectionBranch(self.network)
 
     def networks(self) -> Mapping[str, nn.Module]:
-        if len(self.encoders) == 1:
-            return {"encoder": self.encoders[0]}
-        return {f"encoder {number}": encoder for number, encoder in enumerate(self.encoders, start=1)}
+        return {"encoder": self.network}
 
     @property
-    def encoders(self) -> Sequence[nn.Module]:
-        return [encoder for encoder, _ in self.members]
+    def encoder(self) -> nn.Module:
+        return self.network
 
     def fresh(self) -> Backbone:
         return ContrastiveBackbone(self.settings, self.shape)
+
+
+class DirectionBranch(Branch):
+    """The feature, of length 1."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Float[Tensor, "b c h w"], noise: Noise) -> LatentLosses:
+        return LatentLosses(normalize(self.encoder(x), dim=1), {})

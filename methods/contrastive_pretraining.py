@@ -6,7 +6,6 @@ Source: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -38,8 +37,6 @@ class ContrastivePretrainSettings(Settings):
     temperature: PositiveFloat = 0.2
     projection: tuple[PositiveInt, ...] = (256, 128)
     """Widths of the layers between the feature and where views are compared."""
-    encoders: PositiveInt = 1
-    """Trained at once, each from weights of its own on views of its own; the feature is all of theirs side by side."""
     memory: Annotated[int, Field(ge=0)] = 0
     """Earlier views that a view is told apart from as well."""
     augmentation: AugmentationSettings = CLOTHES
@@ -102,32 +99,20 @@ class ContrastiveObjective(Objective):
         return everyone.index_copy(0, ours, own)
 
 
-class EnsembleObjective(Objective):
-    """The sum of objectives: each trains its network as it would alone."""
-
-    def __init__(self, objectives: Sequence[Objective]) -> None:
-        super().__init__()
-        self.objectives = nn.ModuleList(objectives)
-
-    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        return {"loss": torch.stack([objective(batch)["loss"] for objective in self.objectives]).sum()}
-
-
 def contrastive_pretraining(
     normalise: Normalise,
-    members: Sequence[tuple[nn.Module, ProjectionHead]],
+    encoder: nn.Module,
+    head: ProjectionHead,
     settings: ContrastivePretrainSettings,
     network: AutoencoderSettings,
     images: int,
     compute: Compute,
 ) -> GradientPhase:
-    """The phase that trains encoders and their heads on views of so many `images`; `network` built every encoder."""
+    """The phase that trains `encoder` and `head` on views of so many `images`; `network` is what built the encoder."""
     return GradientPhase(
         name="pretrain",
         settings={"pretrain": settings.model_dump(mode="json"), "model": network.model_dump(mode="json")},
-        module=EnsembleObjective(
-            [ContrastiveObjective(normalise, encoder, head, settings, compute) for encoder, head in members]
-        ),
+        module=ContrastiveObjective(normalise, encoder, head, settings, compute),
         optimiser=settings.optimiser,
         epochs=epochs_needed(images, settings.batch_size, settings.epochs, settings.min_steps),
         batch_size=settings.batch_size,

@@ -33,17 +33,17 @@ class ResetSettings(Settings):
 
 
 def shrink_and_perturb(backbone: Backbone, keep: float) -> None:
-    """θ ← keep · θ + (1 - keep) · fresh, for every layer of an encoder but the last, which makes the embedding.
+    """θ ← keep · θ + (1 - keep) · fresh, for every layer of the encoder but the last, which makes the embedding.
 
     The fresh weights come from torch's generator, by the network's own initialisation.
     """
-    for encoder, fresh in zip(backbone.encoders, backbone.fresh().encoders, strict=True):
-        embedding = [module for module in encoder.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
-        spared = {id(parameter) for parameter in embedding.parameters()}
-        with torch.no_grad():
-            for old, new in zip(encoder.parameters(), fresh.parameters(), strict=True):
-                if id(old) not in spared:
-                    old.lerp_(new.to(old), 1 - keep)
+    fresh = backbone.fresh()
+    embedding = [module for module in backbone.encoder.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    spared = {id(parameter) for parameter in embedding.parameters()}
+    with torch.no_grad():
+        for old, new in zip(backbone.encoder.parameters(), fresh.encoder.parameters(), strict=True):
+            if id(old) not in spared:
+                old.lerp_(new.to(old), 1 - keep)
 
 
 def resets(

@@ -16,7 +16,7 @@ from engine.randomness import BatchNoise, seed_all
 from losses.contrastive import nt_xent
 from methods.backbones import ContrastiveBackbone, ContrastiveStageSettings
 from methods.base import Batch, GradientPhase
-from methods.contrastive_pretraining import ContrastiveObjective, ContrastivePretrainSettings, EnsembleObjective
+from methods.contrastive_pretraining import ContrastiveObjective, ContrastivePretrainSettings
 from methods.dec import DEC, DECConfig
 from models.autoencoder import ImageShape, ModelError
 from models.projection import ProjectionHead
@@ -93,10 +93,8 @@ def objective(images: Tensor, **changes: object) -> ContrastiveObjective:
     backbone = ContrastiveBackbone(ContrastiveStageSettings(model=NETWORK, pretrain=pretrain), SHAPE)
     (phase,) = backbone.phases(images, launch(config().runtime))
     assert isinstance(phase, GradientPhase)
-    assert isinstance(phase.module, EnsembleObjective)
-    (trained,) = phase.module.objectives
-    assert isinstance(trained, ContrastiveObjective)
-    return trained
+    assert isinstance(phase.module, ContrastiveObjective)
+    return phase.module
 
 
 def test_the_objective_compares_two_different_views_of_every_image() -> None:
@@ -152,44 +150,6 @@ def test_two_processes_make_the_gradient_of_one() -> None:
         halves.append({name: p.grad for name, p in part.named_parameters() if p.grad is not None})
     for name, gradient in expected.items():
         assert torch.allclose((halves[0][name] + halves[1][name]) / 2, gradient, atol=1e-6), name
-
-
-def test_encoders_side_by_side_are_trained_as_each_would_be_alone() -> None:
-    images = bars(20).images
-    seed_all(0)
-    pretrain = ContrastivePretrainSettings(augmentation=SHIFTS, batch_size=50, encoders=2)
-    backbone = ContrastiveBackbone(ContrastiveStageSettings(model=NETWORK, pretrain=pretrain), SHAPE)
-    (phase,) = backbone.phases(images, launch(config().runtime))
-    assert isinstance(phase, GradientPhase)
-    assert isinstance(phase.module, EnsembleObjective)
-    first, second = phase.module.eval().objectives
-    shared = batch(images)
-    losses = [
-        first(shared)["loss"],
-        second(shared)["loss"],
-    ]  # in turn from one source of noise: each has views of its own
-    assert losses[0] != losses[1]
-    whole = phase.module(batch(images))["loss"]
-    assert whole.item() == pytest.approx(sum(losses).item(), rel=1e-6)  # type: ignore[union-attr]
-    alone = torch.autograd.grad(losses[1], list(second.parameters()))
-    together = torch.autograd.grad(whole, list(second.parameters()))
-    assert all(torch.allclose(a, b, atol=1e-7) for a, b in zip(alone, together, strict=True))
-
-
-def test_the_feature_of_several_encoders_is_theirs_side_by_side_each_as_long() -> None:
-    seed_all(0)
-    pretrain = ContrastivePretrainSettings(augmentation=SHIFTS, encoders=2)
-    backbone = ContrastiveBackbone(ContrastiveStageSettings(model=NETWORK, pretrain=pretrain), SHAPE).eval()
-    images = bars(8).images
-    z = backbone.encode(images)
-    assert z.shape == (8, backbone.latent)
-    first, second = z.chunk(2, dim=1)
-    x = backbone.normalise(images)
-    for part, encoder in zip((first, second), backbone.encoders, strict=True):
-        alone = encoder(x)
-        assert torch.allclose(part, alone / alone.norm(dim=1, keepdim=True) / 2**0.5, atol=1e-6)
-    assert not torch.allclose(first, second)
-    assert list(backbone.networks()) == ["encoder 1", "encoder 2"]
 
 
 def test_dec_stands_on_it_and_has_no_decoder() -> None:

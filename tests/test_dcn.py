@@ -115,7 +115,7 @@ def test_the_loss_by_hand_uses_the_kept_assignments() -> None:
     z = method.embed(IMAGES.images[index]).double()
     away = sum(float((z[i] - method.means.centroids[kept[index[i]]].double()).square().sum()) for i in range(6)) / 6
     x = backbone.normalise(IMAGES.images[index])
-    mse = float((backbone.networks()["decoder"](backbone.encoders[0](x)) - x).detach().double().square().mean())
+    mse = float((backbone.networks()["decoder"](backbone.encoder(x)) - x).detach().double().square().mean())
     assert losses["clustering"].item() == pytest.approx(away, rel=1e-5)
     assert losses["loss"].item() == pytest.approx(mse + 0.15 * away, rel=1e-5)
     losses["loss"].backward()
@@ -133,7 +133,7 @@ def test_after_a_step_the_batch_is_embedded_anew_and_assigned() -> None:
     index = torch.tensor([7, 0, 11])
     objective.train()
     with torch.no_grad():
-        for parameter in method.backbone.encoders[0].parameters():
+        for parameter in method.backbone.encoder.parameters():
             parameter.mul_(1.1)
         objective.after_step(batch(index))  # type: ignore[operator]
     z = method.embed(IMAGES.images[index])

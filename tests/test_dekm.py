@@ -110,13 +110,13 @@ def test_only_the_encoder_is_trained_towards_a_target_that_stays() -> None:
     *_, phase, _ = method.phases(IMAGES.images, launch(method.config.runtime))
     assert isinstance(phase, GradientPhase)
     assert phase.refresh is not None
-    assert {id(p) for p in phase.module.parameters()} == {id(p) for p in method.backbone.encoders[0].parameters()}
+    assert {id(p) for p in phase.module.parameters()} == {id(p) for p in method.backbone.encoder.parameters()}
     method.partition.place(method.embed(IMAGES.images[:4]))
     phase.refresh()
     assert method.partition.target is not None
     target, basis = method.partition.target.clone(), method.partition.basis.clone()
     with torch.no_grad():
-        for parameter in method.backbone.encoders[0].parameters():
+        for parameter in method.backbone.encoder.parameters():
             parameter.mul_(1.1)
     index = torch.tensor([5, 300])
     losses = phase.module(Batch(IMAGES.images[index], index, BatchNoise(0, 2, slice(0, 2), torch.device("cpu"))))

@@ -149,7 +149,7 @@ def test_the_loss_of_a_batch_is_the_reconstruction_and_lambda_times_the_clusteri
     weights = (-alpha * squared).exp()
     by_hand = float((squared * weights / weights.sum(dim=1, keepdim=True)).sum(dim=1).mean())
     x = backbone.normalise(IMAGES.images[index])
-    mse = float((backbone.networks()["decoder"](backbone.encoders[0](x)) - x).detach().double().square().mean())
+    mse = float((backbone.networks()["decoder"](backbone.encoder(x)) - x).detach().double().square().mean())
     assert losses["alpha"].item() == pytest.approx(alpha)
     assert losses["clustering"].item() == pytest.approx(by_hand, rel=1e-4)
     assert losses["loss"].item() == pytest.approx(mse + 0.3 * by_hand, rel=1e-4)

@@ -23,14 +23,8 @@ from engine.randomness import generator_states, restore_generators, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.soft_assignment import target_distribution
-from methods.backbones import (
-    AutoencoderBackbone,
-    AutoencoderStageSettings,
-    ContrastiveBackbone,
-    ContrastiveStageSettings,
-)
+from methods.backbones import AutoencoderBackbone, AutoencoderStageSettings
 from methods.base import GradientPhase
-from methods.contrastive_pretraining import ContrastivePretrainSettings
 from methods.dec import DEC
 from methods.reset import ResetSettings, resets, shrink_and_perturb
 from models.autoencoder import ImageShape
@@ -50,14 +44,14 @@ def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedd
     seed_all(0)
     network = backbone()
     with torch.no_grad():
-        for parameter in network.encoders[0].parameters():
+        for parameter in network.encoder.parameters():
             parameter.fill_(1.0)
     decoder = [p.detach().clone() for p in network.autoencoder.decoder.parameters()]
     seed_all(1)
-    fresh = list(backbone().encoders[0].parameters())  # the very weights that the reset draws
+    fresh = list(backbone().encoder.parameters())  # the very weights that the reset draws
     seed_all(1)
     shrink_and_perturb(network, 0.8)
-    *layers, weight, bias = network.encoders[0].parameters()
+    *layers, weight, bias = network.encoder.parameters()
     for now, new in zip(layers, fresh, strict=False):
         assert torch.allclose(now, 0.8 + 0.2 * new, atol=1e-6)
     assert bool((weight == 1).all())
@@ -65,18 +59,6 @@ def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedd
     assert all(
         torch.equal(old, new) for old, new in zip(decoder, network.autoencoder.decoder.parameters(), strict=True)
     )
-
-
-def test_of_encoders_side_by_side_each_keeps_its_embedding() -> None:
-    pretrain = ContrastivePretrainSettings(encoders=2)
-    settings = ContrastiveStageSettings(model=DenseSettings(hidden=(16,), latent=3), pretrain=pretrain)
-    network = ContrastiveBackbone(settings, SHAPE)
-    before = [[p.detach().clone() for p in encoder.parameters()] for encoder in network.encoders]
-    shrink_and_perturb(network, 0.8)
-    for encoder, old in zip(network.encoders, before, strict=True):
-        kept = [torch.equal(a, b) for a, b in zip(encoder.parameters(), old, strict=True)]
-        assert kept[-2:] == [True, True]
-        assert not kept[0]
 
 
 def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
@@ -91,11 +73,11 @@ def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
     settings = ResetSettings(interval=3, subsample=40)
     network = backbone()
     reset = resets(settings, network, run_config, images, launch(run_config.runtime), place)
-    before = [p.detach().clone() for p in network.encoders[0].parameters()]
+    before = [p.detach().clone() for p in network.encoder.parameters()]
     for epoch in (1, 2):
         reset(epoch)
     assert not seen
-    assert all(torch.equal(a, b) for a, b in zip(before, network.encoders[0].parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.encoder.parameters(), strict=True))
     seed_all(0)
     reset(3)
     (clusterer,) = seen
@@ -113,10 +95,10 @@ def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
 
 def test_without_settings_nothing_happens() -> None:
     network = backbone()
-    before = [p.detach().clone() for p in network.encoders[0].parameters()]
+    before = [p.detach().clone() for p in network.encoder.parameters()]
     reset = resets(None, network, config(), bars().images, launch(config().runtime), lambda _: [])
     assert reset(20) == ()
-    assert all(torch.equal(a, b) for a, b in zip(before, network.encoders[0].parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.encoder.parameters(), strict=True))
 
 
 def test_forgotten_parameters_begin_with_new_moments() -> None:
