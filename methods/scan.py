@@ -45,7 +45,7 @@ class ClusterSettings(Settings):
 
     heads: PositiveInt = 40
     """Heads that are trained at a time, all in one computation."""
-    generations: Annotated[int, Field(ge=0)] = 8
+    generations: Annotated[int, Field(ge=0)] = 16
     """How often the worse half of the heads gives its place to children of the better. 0: restarts alone."""
     mutation: Share = 0.5
     """The share of children with one parent, in which a cluster is dropped and another split."""
@@ -60,7 +60,7 @@ class ClusterSettings(Settings):
     """Expected share of every cluster, in any order, where clusters are not of one size; None: uniform."""
     scale: PositiveFloat = 4.0
     """sd of the logits at the start. Large, so that heads begin as different partitions."""
-    epochs: PositiveInt = 20
+    epochs: PositiveInt = 54
     min_steps: Annotated[int, Field(ge=0)] = 1000
     batch_size: PositiveInt = 1024
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, schedule="cosine")
