@@ -22,7 +22,7 @@ class HOGAxesSettings(HOGSettings):
 
     components: Annotated[int, Field(ge=0)] = 64
     """Principal axes; 0 for none. Fewer where the descriptor has fewer numbers."""
-    weight: PositiveFloat = 1.0
+    weight: PositiveFloat = 1.5
     """The length of the coordinates along them."""
 
 
