@@ -8,7 +8,6 @@ which agree on most images.
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Annotated
 
@@ -44,11 +43,11 @@ def measure(path: Path) -> tuple[str, list[str]]:
     images = prepare(config.data, config.data.split, config.seed)
     if images.labels is None:
         raise SystemExit(f"{path}: {images.name} has no labels to compare the heads with")
-    z, alone = method.embed(images.images), copy.deepcopy(method)
+    z = method.embed(images.images)
     scores = []
     for head in range(len(method.heads.weight)):
-        alone.head.take(method.heads, head)
-        scores.append(agreement(contingency(images.labels, alone.assign_embedded(z).labels)))
+        method.head.take(method.heads, head)
+        scores.append(agreement(contingency(images.labels, method.assign_embedded(z).labels)))
     losses = method.neighbourhood.own_losses
     figures, ranks = [], []
     for key in SCORES:
