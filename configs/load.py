@@ -32,13 +32,52 @@ def default_config(method: str) -> tuple[dict[str, Any], str]:
     """
     own = FOLDER / f"{method}.yaml"
     if own.is_file():
-        return read_yaml(own), str(own)
+        return read_config(own), str(own)
     files = [FOLDER / "two-stage" / f"{part}.yaml" for part in method.split("-")]
     merged: dict[str, Any] = {"method": method}
     for file in files:
         for section, settings in read_yaml(file).items():
             merged[section] = {**merged.get(section, {}), **settings}
     return merged, " and ".join(map(str, files))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a config file, laid over those of the file that it names as its `base`, if it names one.
+
+    Raises:
+        ConfigError: when either cannot be read, or a file is its own base in the end.
+    """
+    files = [path.resolve()]
+    layers = [read_yaml(path)]
+    while (base := layers[-1].pop("base", None)) is not None:
+        if not isinstance(base, str):
+            raise ConfigError(f"base, in {files[-1]}, takes the name of a config file; received {base!r:.80}.")
+        files.append((files[-1].parent / base).resolve())
+        if files[-1] in files[:-1]:
+            raise ConfigError(f"{files[-1]} is its own base, by way of {files[-2]}: take `base` out of one of them.")
+        try:
+            layers.append(read_yaml(files[-1]))
+        except ConfigError as error:
+            raise ConfigError(f"{error} (the base of {files[-2]}; its place is told from there)") from error
+    settings = layers.pop()
+    while layers:
+        settings = _laid_over(settings, layers.pop())
+    return settings
+
+
+def _laid_over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, `own` where they differ; a section of another kind takes the whole place of the base's."""
+    merged = dict(base)
+    for key, value in own.items():
+        inner = base.get(key)
+        if isinstance(inner, Mapping) and isinstance(value, Mapping) and _same_kind(inner, value):
+            value = _laid_over(inner, value)
+        merged[key] = value
+    return merged
+
+
+def _same_kind(base: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    return all(base.get(key) == own[key] for key in ("name", "objective") if key in own)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.load import ConfigError, default_config, read_yaml, set_value, set_values, validate
+from configs.load import ConfigError, default_config, read_config, set_value, set_values, validate
 from configs.schema import RunConfig
 from methods.registry import METHODS, check_method, method_names
 
@@ -18,7 +18,7 @@ def resolve_config(
 
     Args:
         method: its name, for the default settings; may be left out where `file` names it.
-        file: a YAML file in place of the default settings.
+        file: a YAML file in place of the default settings, with what its `base` says beneath it.
         assignments: "section.key=value" each.
         flags: values by their dotted path; None leaves the setting alone.
 
@@ -26,7 +26,7 @@ def resolve_config(
         ConfigError: when the method is missing or unknown, or a setting is not valid.
     """
     if file is not None:
-        raw, source = read_yaml(file), str(file)
+        raw, source = read_config(file), str(file)
     elif method is not None:
         check_method(method)
         raw, source = default_config(method)

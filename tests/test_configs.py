@@ -11,6 +11,7 @@ from configs.load import (
     FOLDER,
     ConfigError,
     differences,
+    read_config,
     read_yaml,
     set_values,
     to_yaml,
@@ -25,7 +26,7 @@ RUNS = [file for file in sorted(FOLDER.rglob("*.yaml")) if file.parent.name != "
 
 @pytest.mark.parametrize("file", RUNS, ids=lambda f: f.name)
 def test_shipped_configs_are_valid_and_say_their_command(file: Path) -> None:
-    raw = read_yaml(file)
+    raw = read_config(file)
     config = validate(METHODS[raw["method"]].config, raw, str(file))
     assert config.method == raw["method"]
 
@@ -139,6 +140,37 @@ def test_files_that_are_no_config(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="cannot read"):
         read_yaml(tmp_path / "binary.yaml")
+
+
+def test_a_config_is_laid_over_its_base(tmp_path: Path) -> None:
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "a.yaml").write_text("method: dec\nclusters: 4\nmodel: {name: conv, latent: 10}\ncluster: {tol: 0.1}")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\nname: b\ncluster: {gamma: 0.5}\nmodel: {latent: 8}")
+    (tmp_path / "deeper" / "c.yaml").write_text("base: ../b.yaml\ncluster: {tol: 0.2}\nmodel: {name: dense}")
+    assert read_config(tmp_path / "deeper" / "c.yaml") == {
+        "method": "dec",
+        "name": "b",
+        "clusters": 4,
+        "cluster": {"tol": 0.2, "gamma": 0.5},
+        "model": {"name": "dense"},  # another network: nothing of the base's is meant for it
+    }
+    assert resolve_config(None, tmp_path / "b.yaml", ["model.latent=6"], {}).model_dump()["model"]["latent"] == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("base: none.yaml", r"cannot read the config .*none\.yaml.*the base of .*own\.yaml"),
+        ("base: own.yaml", r"own\.yaml is its own base"),
+        ("base: 3", "takes the name of a config file; received 3"),
+        ("base: next.yaml", r"own\.yaml is its own base, by way of .*next\.yaml"),
+    ],
+)
+def test_a_base_that_is_none(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(content)
+    (tmp_path / "next.yaml").write_text("base: own.yaml")
+    with pytest.raises(ConfigError, match=message):
+        read_config(tmp_path / "own.yaml")
 
 
 def test_differences_name_the_path_and_both_values() -> None:
