@@ -22,14 +22,13 @@ from jaxtyping import Int64
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from benchmarks.restored import restored
 from benchmarks.stability import settings
 from configs.schema import AugmentationSettings
 from data.augmentation import Augmentation
 from data.image_set import ImageSet
-from data.prepare import prepare
-from engine.checkpoint import Checkpoint, read_checkpoint
+from engine.checkpoint import Checkpoint
 from engine.randomness import BatchNoise
-from engine.restore import restore
 from evaluation.agreement import adjusted_rand_index, agreement
 from evaluation.contingency import contingency
 from evaluation.neighbours import neighbour_purity
@@ -70,9 +69,7 @@ def main(checkpoints: Annotated[list[Path], typer.Argument(help="Finished runs o
 
 def measure(path: Path) -> Run:
     """All that can be said of one run alone."""
-    checkpoint = read_checkpoint(path)
-    config, method = restore(checkpoint, str(path))
-    images = prepare(config.data, config.data.split, config.seed)
+    checkpoint, method, images, truth = run = restored(path)
     predictions = predict(method, images)
     labels = predictions.assignments.labels
     sizes = torch.bincount(labels, minlength=method.clusters).double() / len(labels)
@@ -81,9 +78,8 @@ def measure(path: Path) -> Run:
         "views": float((method.assign(changed(images)).labels == labels).double().mean()),
         "balance": float(torch.special.entr(sizes).sum() / math.log(method.clusters)),
     }
-    assert images.labels is not None, f"{images.name} has no labels to compare with"
-    scores = agreement(contingency(images.labels, labels))
-    return Run(name(checkpoint), group(checkpoint), labels, {**values, **{key: scores[key] for key in SCORES}})
+    scores = agreement(contingency(truth, labels))
+    return Run(run.name, group(checkpoint), labels, {**values, **{key: scores[key] for key in SCORES}})
 
 
 def changed(images: ImageSet) -> Tensor:
@@ -114,11 +110,6 @@ def rank_correlation(criterion: list[float], score: list[float]) -> str:
 def group(checkpoint: Checkpoint) -> str:
     """The settings without the seed, as text."""
     return json.dumps(settings(checkpoint), sort_keys=True)
-
-
-def name(checkpoint: Checkpoint) -> str:
-    """ "dec, seed 0"."""
-    return f"{checkpoint.config.get('name') or checkpoint.config['method']}, seed {checkpoint.config['seed']}"
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ import torch
 import typer
 from scipy.stats import spearmanr
 
-from benchmarks.criteria import SCORES, name
-from data.prepare import prepare
-from engine.checkpoint import read_checkpoint
-from engine.restore import restore
+from benchmarks.criteria import SCORES
+from benchmarks.restored import restored
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from methods.scan import SCAN
@@ -36,25 +34,23 @@ def main(checkpoints: Annotated[list[Path], typer.Argument(help="Finished runs o
 
 def measure(path: Path) -> tuple[str, list[str]]:
     """A run's name and its figures, in the order of the columns."""
-    checkpoint = read_checkpoint(path)
-    config, method = restore(checkpoint, str(path))
+    run = restored(path)
+    method = run.method
     if not isinstance(method, SCAN) or method.neighbourhood.own_losses is None:
-        raise SystemExit(f"{path} is a run of {config.method}; only SCAN compares heads by their own loss")
-    images = prepare(config.data, config.data.split, config.seed)
-    if images.labels is None:
-        raise SystemExit(f"{path}: {images.name} has no labels to compare the heads with")
-    z = method.embed(images.images)
+        typer.echo(f"{path} is no finished run of SCAN, which alone compares heads by their own loss", err=True)
+        raise typer.Exit(1)
+    z = method.embed(run.images.images)
     scores = []
     for head in range(len(method.heads.weight)):
         method.head.take(method.heads, head)
-        scores.append(agreement(contingency(images.labels, method.assign_embedded(z).labels)))
+        scores.append(agreement(contingency(run.labels, method.assign_embedded(z).labels)))
     losses = method.neighbourhood.own_losses
     figures, ranks = [], []
     for key in SCORES:
         values = torch.tensor([score[key] for score in scores])
         figures += [f"{value:.3f}" for value in (values[losses.argmin()], values.max(), values.mean())]
         ranks.append(f"{spearmanr(-losses, values).statistic:+.2f}")
-    return name(checkpoint), [*figures, *ranks]
+    return run.name, [*figures, *ranks]
 
 
 if __name__ == "__main__":

@@ -131,16 +131,16 @@ def plan(
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """ "5" for the seeds 0 to 4, or "0,3,7".
+    """ "5" for the seeds 0 to 4, or "0,3,7"; "3," is the seed 3 alone.
 
     Raises:
         ConfigError: for anything else.
     """
     try:
-        numbers = tuple(int(part) for part in text.split(","))
+        numbers = tuple(int(part) for part in text.removesuffix(",").split(","))
     except ValueError as error:
         raise ConfigError(f"--seeds takes a number of seeds or a list such as 0,3,7; received {text!r}.") from error
-    seeds = tuple(range(numbers[0])) if len(numbers) == 1 else numbers
+    seeds = numbers if "," in text else tuple(range(numbers[0]))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"--seeds takes a number above 0 or a list of different seeds; received {text!r}.")
     return seeds

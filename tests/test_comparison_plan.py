@@ -23,7 +23,8 @@ def _own_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_seeds_are_counted_or_listed() -> None:
     assert parse_seeds("3") == (0, 1, 2)
     assert parse_seeds("0,3,7") == (0, 3, 7)
-    for text in ("0", "-1", "1,1", "x", "", "2,"):
+    assert parse_seeds("3,") == (3,)
+    for text in ("0", "-1", "1,1", "x", "", ",", "2,,"):
         with pytest.raises(ConfigError, match="--seeds"):
             parse_seeds(text)
 
