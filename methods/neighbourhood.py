@@ -1,24 +1,49 @@
-"""The neighbour graph of the training images, and walks on it."""
+"""The neighbour graph of the training images, and walks on it.
+
+Edges between images that share many of their neighbours lie within a dense region, those between images that share few
+lead out of one: the similarity by shared neighbours is that of Jarvis, Patrick, "Clustering Using a Similarity Measure
+Based on Shared Near Neighbors", IEEE Transactions on Computers 1973.
+"""
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+BLOCK = 1000
+"""Images whose edges are looked at together: about 10 MB at 20 neighbours."""
+
 
 class Neighbourhood(nn.Module):
-    """The nearest training images of every training image, (n, m), and every head's own loss once they are compared."""
+    """The nearest training images of every training image, (n, m), and every head's own loss once they are compared.
 
-    def __init__(self) -> None:
+    Args:
+        power: a walk takes an edge with a chance in proportion to this power of its Jaccard similarity; 0: all alike.
+    """
+
+    def __init__(self, power: float) -> None:
         super().__init__()
+        self.power = power
         self.indices: Int64[Tensor, "n m"] | None = None
         self.own_losses: Float[Tensor, " r"] | None = None
+        self._bounds: Float[Tensor, "n m"] | None = None
+
+    def place(self, indices: Int64[Tensor, "n m"]) -> None:
+        """Take these images as the neighbours."""
+        self.indices = indices
+        self._bounds = None
 
     def partners(self, indices: Int64[Tensor, " b"], uniform: Float[Tensor, "b s"]) -> Int64[Tensor, " b"]:
         """For every image where a walk of s steps to random neighbours ends, each by a number from 0 to 1."""
         assert self.indices is not None, "neighbours are found before heads are trained"
-        self.indices = self.indices.to(indices.device)
-        for step in (uniform * self.indices.shape[1]).long().unbind(dim=1):
+        if self._bounds is None:
+            self._bounds = jaccard_similarity(self.indices).pow(self.power).cumsum(dim=1)
+        self.indices, self._bounds = self.indices.to(indices.device), self._bounds.to(indices.device)
+        for number in uniform.unbind(dim=1):
+            bounds = self._bounds[indices]  # (b, m), of every edge's share of the line from 0 to the last
+            place = (number * bounds[:, -1]).unsqueeze(1)
+            step = torch.searchsorted(bounds, place, right=True).squeeze(1).clamp_max(bounds.shape[1] - 1)
             indices = self.indices[indices, step]
         return indices
 
@@ -27,3 +52,22 @@ class Neighbourhood(nn.Module):
 
     def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
         self.indices, self.own_losses = state["indices"], state["own_losses"]
+        self._bounds = None
+
+
+def jaccard_similarity(indices: Int64[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+    """Of every image and each of its neighbours: the neighbours of both among the neighbours of either, above 0 to 1.
+
+    An image is its own neighbour here.
+
+    Args:
+        indices: the neighbours of every image, itself not among them.
+    """
+    n, m = indices.shape
+    sets = torch.cat([torch.arange(n, device=indices.device).unsqueeze(1), indices], dim=1)
+    similarities = []
+    for own in torch.split(sets, BLOCK):
+        others = sets[own[:, 1:]]  # (b, m, m + 1)
+        shared = (others.unsqueeze(3) == own[:, None, None, :]).any(dim=3).sum(dim=2)
+        similarities.append(shared / (2 * (m + 1) - shared))
+    return torch.cat(similarities)

@@ -54,6 +54,9 @@ class ClusterSettings(Settings):
     """Nearest images in the feature space, the edges of the neighbour graph."""
     walk: PositiveInt = 4
     """Steps of the random walk along edges from an image to the one that it shall agree with. 1: a neighbour."""
+    jaccard: Annotated[float, Field(ge=0)] = 2.0
+    """Walks take an edge with a chance in proportion to this power of the share of neighbours that its ends have in
+    common. 0: every edge alike."""
     entropy: PositiveFloat = 3.0
     """Weight of the cluster sizes' divergence from the prior."""
     prior: tuple[PositiveFloat, ...] | None = None
@@ -158,7 +161,7 @@ class SCAN(JointMethod):
         self.config = config
         cluster = config.cluster
         self.axes = HOGAxes(shape, cluster.hog)
-        self.neighbourhood = Neighbourhood()
+        self.neighbourhood = Neighbourhood(cluster.jaccard)
         size = self.backbone.latent + self.axes.size
         self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
@@ -187,7 +190,7 @@ class SCAN(JointMethod):
                 self.axes.place(compute.once(lambda: self.axes.fit(descriptors)))
             count = min(cluster.neighbours, len(images) - 1)
             graph = compute.once(lambda: neighbour_graph(features(), count + 1).indices)
-            self.neighbourhood.indices = graph[:, 1:].contiguous()  # without the image itself
+            self.neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
 
         # Equal parts, in each of which the learning rate falls to 0: heads are compared at rest. The last two parts are
         # left to what the selection found.

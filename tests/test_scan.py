@@ -18,7 +18,6 @@ from evaluation.contingency import contingency
 from losses.soft_assignment import target_distribution
 from methods.base import Batch, GradientPhase
 from methods.contrastive_pretraining import ContrastivePretrainSettings
-from methods.neighbourhood import Neighbourhood
 from methods.scan import SCAN, WALKS_AT_LAST, SCANConfig
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
@@ -99,25 +98,9 @@ def test_neighbours_are_the_nearest_other_images() -> None:
     assert torch.allclose(distances.gather(1, found), nearest.values, atol=1e-6)
 
 
-def test_every_neighbour_can_be_the_partner() -> None:
-    neighbourhood = Neighbourhood()
-    neighbourhood.indices = torch.tensor([[5, 6, 7], [8, 9, 10]])
-    indices = torch.tensor([1, 0, 1, 1])
-    one_step = torch.tensor([0.0, 0.34, 0.67, 0.9999]).unsqueeze(1)
-    assert neighbourhood.partners(indices, one_step).tolist() == [8, 6, 10, 10]
-
-
-def test_a_walk_goes_from_neighbour_to_neighbour() -> None:
-    neighbourhood = Neighbourhood()
-    neighbourhood.indices = torch.tensor([[1, 2], [2, 3], [3, 0], [0, 1]])
-    # 0 -> 2 (second) -> 3 (first) -> 1 (second); 3 -> 0 -> 1 -> 2
-    uniform = torch.tensor([[0.6, 0.1, 0.9], [0.0, 0.2, 0.4]])
-    assert neighbourhood.partners(torch.tensor([0, 3]), uniform).tolist() == [1, 2]
-
-
 def test_the_heads_loss_by_hand() -> None:
     images = bars(40).images
-    method = built(prior=(0.1, 0.2, 0.3, 0.4), entropy=1.5)
+    method = built(prior=(0.1, 0.2, 0.3, 0.4), entropy=1.5, jaccard=0.0)
     phases = method.phases(images, launch(method.config.runtime))
     phases[1].fit()  # type: ignore[union-attr]
     objective = phases[2]

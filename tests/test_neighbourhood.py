@@ -1,0 +1,78 @@
+"""Walks on the neighbour graph: where they go, how often, and what their edges weigh."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from methods.neighbourhood import BLOCK, Neighbourhood, jaccard_similarity
+
+# 0, 1, 2 and 3 are close to one another; 4 and 5 are a pair beside them, whose next images are 3 and 2.
+GRAPH = torch.tensor([[1, 2], [0, 2], [0, 1], [2, 1], [5, 3], [4, 2]])
+
+
+def neighbourhood(indices: Tensor, power: float) -> Neighbourhood:
+    made = Neighbourhood(power)
+    made.place(indices)
+    return made
+
+
+def test_every_neighbour_can_be_the_partner() -> None:
+    one_step = torch.tensor([0.0, 0.34, 0.67, 0.999999]).unsqueeze(1)
+    graph = torch.tensor([[1, 2, 3], [3, 0, 2], [0, 1, 3], [2, 1, 0]])
+    assert neighbourhood(graph, 0.0).partners(torch.tensor([1, 0, 1, 1]), one_step).tolist() == [3, 2, 2, 2]
+
+
+def test_a_walk_goes_from_neighbour_to_neighbour() -> None:
+    graph = torch.tensor([[1, 2], [2, 3], [3, 0], [0, 1]])
+    # 0 -> 2 (second) -> 3 (first) -> 1 (second); 3 -> 0 -> 1 -> 2
+    uniform = torch.tensor([[0.6, 0.1, 0.9], [0.0, 0.2, 0.4]])
+    assert neighbourhood(graph, 0.0).partners(torch.tensor([0, 3]), uniform).tolist() == [1, 2]
+
+
+def test_similarity_is_the_shared_among_all_neighbours() -> None:
+    sets = [{image, *row} for image, row in enumerate(GRAPH.tolist())]
+    expected = [
+        [len(sets[image] & sets[other]) / len(sets[image] | sets[other]) for other in row]
+        for image, row in enumerate(GRAPH.tolist())
+    ]
+    assert expected[0] == [1.0, 1.0]
+    assert expected[4] == [0.5, 0.2]  # 4 and 5 are in both, of four in either; 3 alone is in both, of five
+    assert expected[3][0] == pytest.approx(0.5)
+    assert torch.allclose(jaccard_similarity(GRAPH), torch.tensor(expected))
+
+
+def test_similarity_does_not_depend_on_the_block() -> None:
+    generator = torch.Generator().manual_seed(0)
+    n = BLOCK + 50
+    graph = (torch.arange(n).unsqueeze(1) + 1 + torch.rand(n, 30, generator=generator).argsort(dim=1)[:, :4]) % n
+    few = jaccard_similarity(graph)[[0, BLOCK - 1, BLOCK, n - 1]]
+    for row, image in zip(few, (0, BLOCK - 1, BLOCK, n - 1), strict=True):
+        own = {image, *graph[image].tolist()}
+        for value, other in zip(row, graph[image].tolist(), strict=True):
+            theirs = {other, *graph[other].tolist()}
+            assert value.item() == pytest.approx(len(own & theirs) / len(own | theirs))
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_edges_are_taken_as_often_as_their_power_says(power: float) -> None:
+    graph = torch.tensor([[1, 2, 3], [0, 2, 3], [1, 0, 5], [4, 5, 0], [3, 5, 6], [4, 6, 3], [5, 4, 3]])
+    weights = jaccard_similarity(graph)[0] ** power
+    assert len(set(weights.tolist())) == (1 if power == 0 else 3)
+    draws = torch.rand(20000, 1, generator=torch.Generator().manual_seed(1))
+    ends = neighbourhood(graph, power).partners(torch.zeros(20000, dtype=torch.int64), draws)
+    shares = torch.stack([(ends == other).double().mean() for other in (1, 2, 3)])
+    assert torch.allclose(shares, (weights / weights.sum()).double(), atol=0.015)
+
+
+def test_a_graph_that_takes_the_place_of_another_has_edges_of_its_own() -> None:
+    walks = neighbourhood(torch.tensor([[1], [0], [1]]), 1.0)
+    first = torch.zeros(1, dtype=torch.int64)
+    number = torch.full((1, 1), 0.5)
+    assert walks.partners(first, number).tolist() == [1]
+    state = walks.get_extra_state()
+    walks.place(torch.tensor([[2], [0], [1]]))
+    assert walks.partners(first, number).tolist() == [2]
+    walks.set_extra_state(state)
+    assert walks.partners(first, number).tolist() == [1]
