@@ -276,9 +276,6 @@ class ContrastiveBackbone(Backbone):
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         return normalize(self.network(self.normalise(images)), dim=1)
 
-    def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
-        raise NotImplementedError("an encoder alone has no way back: look at has_decoder first")
-
     def branch(self, keep: bool) -> Branch:
         if keep:
             raise ModelError(

@@ -33,9 +33,9 @@ class ImageEncoder(nn.Module, ABC):
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points, on the images' device."""
 
-    @abstractmethod
     def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
         """The images that the points stand for, where there is a decoder."""
+        raise NotImplementedError(f"there is no way back from {self.name} to images: look at has_decoder first")
 
     def networks(self) -> Mapping[str, nn.Module]:
         """What can be drawn layer by layer."""
@@ -85,6 +85,3 @@ class Gradients(ImageEncoder):
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         descriptors: Tensor = self.describe(self.normalise.unit(images))
         return descriptors
-
-    def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
-        raise NotImplementedError("there is no way back from histograms of gradients to pixels")
