@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from evaluation.figures.quality_time import Point, pareto_front, quality_time
+from evaluation.figures.quality_time import Point, _format_time, pareto_front, quality_time
+from evaluation.figures.style import new_figure
 from evaluation.rows import Row
 
 SMALL = st.integers(1, 6).map(float)
@@ -107,6 +108,14 @@ def test_times_that_hardly_differ_have_an_axis_with_ticks(seconds):
     low, high = axes.get_xlim()
     assert low < min(seconds) <= max(seconds) < high
     assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 3
+
+
+def test_an_axis_of_no_width_that_matplotlib_would_make_is_not_asked_for():
+    axes = new_figure(height=3.0).subplots()
+    axes.set_xscale("log")
+    axes.plot([1068.3888360909987, 1068.3888360909991], [0.5, 0.6])  # its limits are found when they are next needed
+    _format_time(axes, [1068.3888360909987])
+    assert axes.get_xlim() == pytest.approx((1068.3888360909987 / 1.2, 1068.3888360909987 * 1.2))
 
 
 @pytest.mark.parametrize("lacking", [{"seconds": None}, {"seconds": 0.0}, {"nmi": None}, {"nmi": float("nan")}])

@@ -121,6 +121,7 @@ def _draw(axes: Axes, points: Sequence[Point]) -> None:
 
 def _format_time(axes: Axes, seconds: Sequence[float]) -> None:
     # By hand: of times that differ by rounding alone matplotlib makes an axis without width.
+    axes.set_autoscalex_on(False)
     room = max((max(seconds) / min(seconds)) ** 0.08, 1.2)
     axes.set_xlim(min(seconds) / room, max(seconds) * room)
     decades = np.log10(max(seconds) / min(seconds))
