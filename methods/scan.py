@@ -54,7 +54,7 @@ class ClusterSettings(Settings):
     """Nearest images in the feature space, the edges of the neighbour graph."""
     walk: PositiveInt = 4
     """Steps of the random walk along edges from an image to the one that it shall agree with. 1: a neighbour."""
-    jaccard: Annotated[float, Field(ge=0)] = 2.0
+    jaccard: Annotated[float, Field(ge=0)] = 3.0
     """Walks take an edge with a chance in proportion to this power of the share of neighbours that its ends have in
     common. 0: every edge alike."""
     entropy: PositiveFloat = 3.0
