@@ -36,8 +36,7 @@ def default_config(method: str) -> tuple[dict[str, Any], str]:
     files = [FOLDER / "two-stage" / f"{part}.yaml" for part in method.split("-")]
     merged: dict[str, Any] = {"method": method}
     for file in files:
-        for section, settings in read_yaml(file).items():
-            merged[section] = {**merged.get(section, {}), **settings}
+        merged = _laid_over(merged, read_yaml(file))
     return merged, " and ".join(map(str, files))
 
 
