@@ -113,7 +113,9 @@ def test_times_that_hardly_differ_have_an_axis_with_ticks(seconds):
 def test_an_axis_of_no_width_that_matplotlib_would_make_is_not_asked_for():
     axes = new_figure(height=3.0).subplots()
     axes.set_xscale("log")
-    axes.plot([1068.3888360909987, 1068.3888360909991], [0.5, 0.6])  # its limits are found when they are next needed
+    axes.margins(y=0.1)
+    axes.update_datalim([(1068.3888360909987, 0.5), (1068.3888360909991, 0.6)])
+    axes.autoscale()  # its limits are found when they are next needed
     _format_time(axes, [1068.3888360909987])
     assert axes.get_xlim() == pytest.approx((1068.3888360909987 / 1.2, 1068.3888360909987 * 1.2))
 
