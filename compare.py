@@ -41,7 +41,7 @@ console = Console(stderr=True, highlight=False, markup=False)
 @app.command()
 def main(
     systems: Annotated[list[str], typer.Argument(metavar="SYSTEM...", help="Config files, or methods' names.")],
-    seeds: Annotated[str, typer.Option(help="How many, from 0 on; or a list: 0,3,7 or 3,.")] = "5",
+    seeds: Annotated[str, typer.Option(help="How many, from 0 on; or a list: 0,3,7 (one: 3,).")] = "5",
     data: Annotated[str | None, typer.Option(help="A data set for all, in place of the configs' own.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all.")] = None,
     grid: Annotated[
