@@ -38,7 +38,7 @@ class Neighbourhood(nn.Module):
         """For every image where a walk of s steps to random neighbours ends, each by a number from 0 to 1."""
         assert self.indices is not None, "neighbours are found before heads are trained"
         if self._bounds is None:
-            self._bounds = jaccard_similarity(self.indices).pow(self.power).cumsum(dim=1)
+            self._bounds = edge_weights(self.indices, self.power).cumsum(dim=1)
         self.indices, self._bounds = self.indices.to(indices.device), self._bounds.to(indices.device)
         for number in uniform.unbind(dim=1):
             bounds = self._bounds[indices]  # (b, m), of every edge's share of the line from 0 to the last
@@ -53,6 +53,13 @@ class Neighbourhood(nn.Module):
     def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
         self.indices, self.own_losses = state["indices"], state["own_losses"]
         self._bounds = None
+
+
+def edge_weights(indices: Int64[Tensor, "n m"], power: float) -> Float[Tensor, "n m"]:
+    """How often a walk takes every edge, up to a factor of each image's own."""
+    if power == 0:  # whatever the similarities are, which take seconds to compute
+        return torch.ones(indices.shape, device=indices.device)
+    return jaccard_similarity(indices).pow(power)
 
 
 def jaccard_similarity(indices: Int64[Tensor, "n m"]) -> Float[Tensor, "n m"]:

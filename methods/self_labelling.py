@@ -27,6 +27,9 @@ from models.normalise import Normalise
 class SelfLabelSettings(Settings):
     """Encoder and head together, on the head's own sharpened answers."""
 
+    confidence: Share = 0.0
+    """Images count whose target distribution gives a cluster at least this much: confident ones first, others as they
+    become so. 0: all."""
     augmentation: AugmentationSettings = CLOTHES
     update_interval: PositiveInt = 117
     """Steps between two refreshes of the target distribution over the whole training set."""
@@ -38,7 +41,7 @@ class SelfLabelSettings(Settings):
 
 
 class SelfLabelObjective(Objective):
-    """KL(p ‖ q) of the clean images' target p and the augmented images' probabilities q."""
+    """KL(p ‖ q) of the clean images' target p and the augmented images' probabilities q, over confident images."""
 
     def __init__(
         self,
@@ -56,9 +59,15 @@ class SelfLabelObjective(Objective):
         self.head = head
         self.target = target
         self.augmentation = Augmentation(settings.augmentation)
+        self.confidence = settings.confidence
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
         z, _ = self.branch(self.normalise.standardise(pixels), batch.noise)
         q = self.head(self.axes(z, pixels))[0].exp()
-        return {"loss": clustering_kl(self.target.rows(batch.indices), q)}
+        p = self.target.rows(batch.indices)
+        confident = (p.amax(dim=1) >= self.confidence).float()  # (b,)
+        # A row of zeros adds nothing to the sum, which is then brought from a mean over all to one over the others.
+        share = confident.mean()
+        loss = clustering_kl(p * confident.unsqueeze(1), q) / share.clamp_min(1 / len(confident))
+        return {"loss": loss, "confident": share}

@@ -19,6 +19,7 @@ from losses.soft_assignment import target_distribution
 from methods.base import Batch, GradientPhase
 from methods.contrastive_pretraining import ContrastivePretrainSettings
 from methods.scan import SCAN, WALKS_AT_LAST, SCANConfig
+from methods.self_labelling import SelfLabelObjective, SelfLabelSettings
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
 from models.settings import ConvLayer, ConvSettings
@@ -166,6 +167,32 @@ def test_it_labels_itself_by_the_clean_images_target() -> None:
     everything = torch.arange(40)
     first, second = (phase.module(batch(images, everything, seed))["loss"].item() for seed in (0, 1))
     assert first != second  # augmented views
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_images_that_are_not_confident_do_not_count(share: float) -> None:
+    images = bars(40).images
+    method = built()
+    method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
+    p = torch.rand(40, 4, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    method.target.p = p
+    largest = p.amax(dim=1)
+    confidence = float(largest.sort().values[int(40 * (1 - share))]) if share else 1.0
+    settings = SelfLabelSettings(augmentation=AugmentationSettings(), confidence=confidence)
+    backbone = method.backbone
+    objective = SelfLabelObjective(
+        backbone.normalise, backbone.branch(False), method.axes, method.head, method.target, settings
+    ).eval()
+    losses = objective(batch(images, torch.arange(40)))
+    losses["loss"].backward()
+    q = method.assign(images).probabilities
+    assert q is not None
+    terms = [sum(float(a * (a / b).log()) for a, b in zip(p[i], q[i], strict=True)) for i in range(40)]
+    counted = [term for term, most in zip(terms, largest, strict=True) if most >= confidence]
+    assert losses["confident"].item() == pytest.approx(share)
+    assert losses["loss"].item() == pytest.approx(sum(counted) / max(len(counted), 1), rel=1e-4)
+    assert method.head.weight.grad is not None
+    assert bool(method.head.weight.grad.any()) == bool(counted)
 
 
 def test_a_head_is_trained_as_it_would_be_alone() -> None:
