@@ -96,33 +96,68 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def set_values(raw: dict[str, Any], assignments: Sequence[str]) -> None:
+def set_values(raw: dict[str, Any], assignments: Sequence[str], schema: type[BaseModel]) -> None:
     """Apply `section.key=value` strings to `raw`; values are read as YAML.
+
+    What says of which kind a section is, such as `model.name`, comes first: what `raw` has there for another kind goes.
 
     Raises:
         ConfigError: when a string has no "=", or its path leads through a value.
     """
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
-            raise ConfigError(f"--set takes section.key=value; received {assignment!r}.")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {path}: {text!r} is no valid YAML value.") from error
-        set_value(raw, path.strip(), value)
+    values = [_parse(assignment) for assignment in assignments]
+    values.sort(key=lambda pair: not _chooses_kind(schema, pair[0]))
+    for path, value in values:
+        if _chooses_kind(schema, path):
+            section, _, key = path.rpartition(".")
+            if _at(raw, section).get(key, value) != value:
+                set_value(raw, section, {})
+        set_value(raw, path, value)
 
 
 def set_value(raw: dict[str, Any], path: str, value: Any) -> None:
-    """Put `value` at a dotted path, making sections on the way."""
-    *sections, key = path.split(".")
-    place = raw
-    for section in sections:
-        inner = place.setdefault(section, {})
+    """Put `value` at a dotted path, making sections on the way.
+
+    Raises:
+        ConfigError: when the path leads through a value.
+    """
+    section, _, key = path.rpartition(".")
+    try:
+        _at(raw, section)[key] = value
+    except ConfigError as error:
+        raise ConfigError(f"--set {path}: {error}") from error
+
+
+def _parse(assignment: str) -> tuple[str, Any]:
+    path, equals, text = assignment.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set takes section.key=value; received {assignment!r}.")
+    try:
+        return path.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {path}: {text!r} is no valid YAML value.") from error
+
+
+def _at(raw: dict[str, Any], path: str) -> dict[str, Any]:
+    """The section at a dotted path, made where there is none."""
+    for section in path.split(".") if path else ():
+        inner = raw.setdefault(section, {})
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {path}: {section} is a value, {inner!r}, not a section.")
-        place = inner
-    place[key] = value
+            raise ConfigError(f"{section} is a value, {inner!r}, not a section.")
+        raw = inner
+    return raw
+
+
+def _chooses_kind(schema: type[BaseModel], path: str) -> bool:
+    """Whether the setting at `path` says which of several kinds its section is of."""
+    *sections, key = path.split(".")
+    kinds = [schema]
+    for section in sections:
+        fields = [kind.model_fields[section] for kind in kinds if section in kind.model_fields]
+        kinds = [model for field in fields for model in _models_in(field.annotation)]
+    return len(kinds) > 1 and all(
+        key in kind.model_fields and get_args(kind.model_fields[key].annotation) == (kind.model_fields[key].default,)
+        for kind in kinds
+    )
 
 
 def validate(schema: type[C], raw: Mapping[str, Any], source: str) -> C:

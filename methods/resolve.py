@@ -36,8 +36,9 @@ def resolve_config(
     check_method(named)
     if method is not None and named != method:
         raise ConfigError(f"{source} is for method {named!r}; received --method {method}.")
-    set_values(raw, assignments)
+    schema = METHODS[named].config
+    set_values(raw, assignments, schema)
     for path, value in flags.items():
         if value is not None:
             set_value(raw, path, value)
-    return validate(METHODS[named].config, raw, f"{source}, --set and the flags" if assignments else source)
+    return validate(schema, raw, f"{source}, --set and the flags" if assignments else source)

@@ -20,6 +20,7 @@ from configs.load import (
 from methods.dec import DECConfig
 from methods.registry import METHODS
 from methods.resolve import resolve_config
+from models.settings import DenseSettings
 
 RUNS = [file for file in sorted(FOLDER.rglob("*.yaml")) if file.parent.name != "two-stage"]
 
@@ -106,12 +107,22 @@ def test_a_typo_within_the_pretraining_names_that_pretrainings_settings() -> Non
 
 def test_set_reaches_into_sections_and_makes_them() -> None:
     raw: dict[str, object] = {"pretrain": {"epochs": 1}}
-    set_values(raw, ["pretrain.epochs=20", "cluster.optimiser.learning_rate=1e-4", "data.name=digits"])
+    set_values(raw, ["pretrain.epochs=20", "cluster.optimiser.learning_rate=1e-4", "data.name=digits"], DECConfig)
     assert raw == {
         "pretrain": {"epochs": 20},
         "cluster": {"optimiser": {"learning_rate": "1e-4"}},
         "data": {"name": "digits"},
     }
+
+
+def test_a_section_of_another_kind_keeps_nothing_of_the_first() -> None:
+    shorter = ["model.latent=5", "model.name=dense", "pretrain.optimiser.name=sgd"]
+    config = resolve_config("dec", None, shorter, {})
+    assert isinstance(config, DECConfig)
+    assert config.model == DenseSettings(latent=5)  # not the hidden layers that stand behind DEC's convolutions
+    assert config.pretrain.optimiser.learning_rate == 2e-3  # its name is no other kind of section
+    same = resolve_config("dec", None, ["model.name=conv"], {})
+    assert same == resolve_config("dec", None, [], {})
 
 
 @pytest.mark.parametrize(
@@ -125,7 +136,7 @@ def test_set_reaches_into_sections_and_makes_them() -> None:
 )
 def test_a_broken_set_says_what_it_takes(assignment: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        set_values({"seed": 0}, [assignment])
+        set_values({"seed": 0}, [assignment], DECConfig)
 
 
 def test_files_that_are_no_config(tmp_path: Path) -> None:

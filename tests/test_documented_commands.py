@@ -1,0 +1,58 @@
+"""Every training and comparing command in README, pages and configs is one that the program takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import compare
+import train
+from comparison.plan import parse_grid, parse_seeds, plan
+from methods.resolve import resolve_config
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = re.compile(r"python ((?:train|compare)\.py(?:\\\n#? *|[^`#\n→])*)")
+PLACEHOLDERS = {"S": "0", "P": "2", "N": "1", "NAME": "dec", "SETTING": "cluster.epochs=1"}
+"""What stands for a reader's own choice."""
+TAKEN_OUT = "pretrain.encoders="
+"""A setting of an experiment that failed; its commands are those of the commit that the log names."""
+
+
+def documented() -> Iterator[Any]:
+    """The arguments of every command, with a page that it stands on."""
+    known: list[list[str]] = []
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").rglob("*.yaml")]
+    for page in pages:
+        for match in COMMAND.finditer(page.read_text("utf-8")):
+            script, *words = shlex.split(re.sub(r"\\\n#? *", "", match[1]).rstrip(" .,;:)*"))
+            words = [re.sub(r"\b[A-Z]+\b", lambda word: PLACEHOLDERS.get(word[0], word[0]), word) for word in words]
+            words = [re.sub(r"\$[a-z]", "0", word) for word in words]  # a loop's
+            if not any(TAKEN_OUT in word for word in words) and [script, *words] not in known:
+                known.append([script, *words])
+                yield pytest.param(script, words, id=f"{page.relative_to(ROOT)}: {script} {' '.join(words)}")
+
+
+@pytest.mark.parametrize(("script", "words"), [*documented()])
+def test_the_command_is_valid(script: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    app = {"train.py": train.app, "compare.py": compare.app}[script]
+    asked = typer.main.get_command(app).make_context(script, list(words)).params
+    if script == "train.py":
+        flags = {"data.name": asked["data"], "clusters": asked["clusters"], "seed": asked["seed"]}
+        config = asked["config"] and Path(asked["config"])
+        resolve_config(asked["method"], config, asked["set_"] or [], flags)
+    else:
+        systems = [file for system in asked["systems"] for file in sorted(glob(system)) or [system]]
+        settings, grid = asked["set_"] or [], parse_grid(asked["grid"] or [])
+        assert plan(systems, parse_seeds(asked["seeds"]), settings, grid, asked["data"], asked["split"] or [])
+
+
+def test_commands_were_found() -> None:
+    assert len([*documented()]) > 80
