@@ -105,12 +105,12 @@ def set_values(raw: dict[str, Any], assignments: Sequence[str], schema: type[Bas
         ConfigError: when a string has no "=", or its path leads through a value.
     """
     values = [_parse(assignment) for assignment in assignments]
-    values.sort(key=lambda pair: not _chooses_kind(schema, pair[0]))
+    values.sort(key=lambda pair: _first_kind(schema, pair[0]) is None)
     for path, value in values:
-        if _chooses_kind(schema, path):
-            section, _, key = path.rpartition(".")
-            if _at(raw, section).get(key, value) != value:
-                set_value(raw, section, {})
+        section, _, key = path.rpartition(".")
+        kind = _first_kind(schema, path)
+        if kind is not None and _at(raw, section).get(key, kind) != value:
+            set_value(raw, section, {})
         set_value(raw, path, value)
 
 
@@ -147,17 +147,16 @@ def _at(raw: dict[str, Any], path: str) -> dict[str, Any]:
     return raw
 
 
-def _chooses_kind(schema: type[BaseModel], path: str) -> bool:
-    """Whether the setting at `path` says which of several kinds its section is of."""
+def _first_kind(schema: type[BaseModel], path: str) -> Any:
+    """Of which kind a section is where it does not say; None where the setting at `path` is not what says it."""
     *sections, key = path.split(".")
-    kinds = [schema]
+    models = [schema]
     for section in sections:
-        fields = [kind.model_fields[section] for kind in kinds if section in kind.model_fields]
-        kinds = [model for field in fields for model in _models_in(field.annotation)]
-    return len(kinds) > 1 and all(
-        key in kind.model_fields and get_args(kind.model_fields[key].annotation) == (kind.model_fields[key].default,)
-        for kind in kinds
-    )
+        fields = [model.model_fields[section] for model in models if section in model.model_fields]
+        models = [inner for field in fields for inner in _models_in(field.annotation)]
+    kinds = [model.model_fields[key] for model in models if key in model.model_fields]
+    several = len(kinds) == len(models) > 1 and all(get_args(kind.annotation) == (kind.default,) for kind in kinds)
+    return kinds[0].default if several else None
 
 
 def validate(schema: type[C], raw: Mapping[str, Any], source: str) -> C:
