@@ -122,7 +122,7 @@ def test_a_section_of_another_kind_keeps_nothing_of_the_first() -> None:
     assert isinstance(config, DECConfig)
     assert config.model == DenseSettings(latent=5)  # not the hidden layers that stand behind DEC's convolutions
     assert config.pretrain.optimiser.learning_rate == 2e-3  # its name is no other kind of section
-    as_vae = resolve_config("dec", None, ["pretrain.objective=elbo", "pixels=unit", "model.output=sigmoid"], {})
+    as_vae = resolve_config("dec", None, ["pretrain.objective=elbo", "pixels=unit"], {})
     assert isinstance(as_vae, DECConfig)
     assert as_vae.pretrain == VAEPretrainSettings()  # DEC's own pretraining does not say of which kind it is
     same = resolve_config("dec", None, ["model.name=conv", "pretrain.objective=reconstruction"], {})
