@@ -29,7 +29,7 @@ def documented() -> Iterator[Any]:
     """The arguments of every command, with a page that it stands on."""
     known: list[list[str]] = []
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").rglob("*.yaml")]
-    for page in pages:
+    for page in sorted(pages):  # all workers are to collect the tests in one order
         for match in COMMAND.finditer(page.read_text("utf-8")):
             script, *words = shlex.split(re.sub(r"\\\n#? *", "", match[1]).rstrip(" .,;:)*"))
             words = [re.sub(r"\b[A-Z]+\b", lambda word: PLACEHOLDERS.get(word[0], word[0]), word) for word in words]
