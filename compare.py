@@ -18,6 +18,7 @@ from rich.console import Console
 
 from comparison.hyperparameters import log_hyperparameters
 from comparison.plan import Run, parse_grid, parse_seeds, plan
+from comparison.recorded import RecordError, joined, read_rows, without_place
 from comparison.schedule import Schedule
 from configs.load import ConfigError
 from engine.checkpoint import read_checkpoint
@@ -27,12 +28,14 @@ from evaluation.figures.compared_curves import History, compared_curves
 from evaluation.figures.files import draw_files
 from evaluation.figures.quality_time import quality_time
 from evaluation.reported import FORMATS, render_reported
-from evaluation.rows import Row
+from evaluation.rows import Row, Value, value
 from evaluation.seeds import over_seeds
+from evaluation.table_text import render_json
 from storage.atomic import write_atomically
 
 ENDINGS = {"table": ".txt", "markdown": ".md", "csv": ".csv", "json": ".jsonl", "latex": ".tex"}
 METRICS = ("ari", "nmi")
+RUNS = "runs.jsonl"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True, highlight=False, markup=False)
@@ -40,7 +43,9 @@ console = Console(stderr=True, highlight=False, markup=False)
 
 @app.command()
 def main(
-    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM...", help="Config files, or methods' names.")],
+    systems: Annotated[
+        list[str] | None, typer.Argument(metavar="SYSTEM...", help="Config files, or methods' names.")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="How many, from 0 on; or a list: 0,3,7 (one: 3,).")] = "5",
     data: Annotated[str | None, typer.Option(help="A data set for all, in place of the configs' own.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all.")] = None,
@@ -49,6 +54,9 @@ def main(
     ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="What to score; else what the report scored, or what was fitted.")
+    ] = None,
+    recorded: Annotated[
+        list[Path] | None, typer.Option("--rows", help="A runs.jsonl of runs made elsewhere, for the same table.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; 2 where there are cores for it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the table and the figure.")] = CHECKPOINTS / "comparison",
@@ -60,11 +68,14 @@ def main(
     jobs = jobs or min(2, cores)
     if format_ not in FORMATS:
         raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
+    if not systems and not recorded:
+        raise leave(["name SYSTEMs to run: methods or config files; or --rows FILE to tabulate runs made elsewhere."])
     try:
-        runs = plan(systems, parse_seeds(seeds), set_ or [], parse_grid(grid or []), data, split or [])
+        elsewhere = [row for file in recorded or [] for row in read_rows(file)]
+        runs = plan(systems or [], parse_seeds(seeds), set_ or [], parse_grid(grid or []), data, split or [])
         for run in runs:
             run.check_folder()
-    except ConfigError as error:
+    except (ConfigError, RecordError) as error:
         raise leave([str(error)]) from error
     schedule = Schedule(runs, jobs, max(1, cores // jobs), say, data_root)
     try:
@@ -73,16 +84,15 @@ def main(
         raise leave(["interrupted; the states are saved. The same command goes on."], 130) from error
     rows = {run.name: scores(run) for run in runs if any(run.is_scored(split) for split in run.splits)}
     problems = [f"{name}: {problem}" for name, problem in schedule.failures.items()]
-    means = over_seeds([row for found in rows.values() for row in found])
-    if means:
-        try:
-            write_tables(means, histories([run for run in runs if run.name in rows]), out)
-        except OSError as error:
-            problems.append(f"cannot write into {out}: {error.strerror or error}. --out names another folder.")
+    every, repeated = joined([row for found in rows.values() for row in found], elsewhere)
+    if repeated:
+        say(f"{repeated} rows of --rows are there already and were left out")
+    if every:
+        problems += write(every, [run for run in runs if run.name in rows], out)
         if grid:
             log_hyperparameters(out / "hparams", runs, {name: found[0] for name, found in rows.items()})
             say(f"grid: tensorboard --logdir {out / 'hparams'}")
-        print(render_reported(means, format_))
+        print(render_reported(over_seeds(every), format_))
     if problems:
         raise leave(problems, 1)
 
@@ -90,6 +100,17 @@ def main(
 def scores(run: Run) -> list[Row]:
     """The rows of a run's splits, as eval.py wrote them."""
     return [json.loads(run.scores(split).read_text("utf-8")) for split in run.splits if run.is_scored(split)]
+
+
+def write(rows: Sequence[Row], runs: Sequence[Run], folder: Path) -> list[str]:
+    """Every run's scores, for `--rows` on another machine; tables and figures of their means. What went wrong."""
+    lines = render_json([without_place(row) for row in rows]) + "\n"
+    try:
+        write_atomically(folder / RUNS, partial(_fill, lines.encode()))
+        write_tables(over_seeds(rows), histories(runs), folder)
+    except OSError as error:
+        return [f"cannot write into {folder}: {error.strerror or error}. --out names another folder."]
+    return []
 
 
 def histories(runs: Sequence[Run]) -> dict[str, list[History]]:
@@ -114,8 +135,11 @@ def write_tables(rows: Sequence[Row], losses: Mapping[str, Sequence[History]], f
     for name in FORMATS:
         text = (render_reported(rows, name) + "\n").encode()
         write_atomically(folder / f"table{ENDINGS[name]}", partial(_fill, text))
+    points: dict[tuple[Value, ...], Row] = {}
+    for row in rows:  # a point a system, of the split that comes first
+        points.setdefault(tuple(value(row, key) for key in ("title", "data", "threads", "device")), row)
     figures = {
-        "quality_time": lambda: quality_time(rows, METRICS),
+        "quality_time": lambda: quality_time(list(points.values()), METRICS),
         "learning_curves": lambda: compared_curves(losses),
     }
     drawn = draw_files(figures, folder)

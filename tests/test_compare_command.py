@@ -42,7 +42,7 @@ def test_systems_are_trained_scored_and_tabulated_once(folder: Path, monkeypatch
     assert first.exit_code == 0, first.stderr
     assert "raw-kmeans,redos=1" in first.stdout
     assert {file.name for file in (folder / "out").iterdir()} == {
-        *("table.txt", "table.md", "table.csv", "table.jsonl", "table.tex", "quality_time.png", "hparams")
+        *("table.txt", "table.md", "table.csv", "table.jsonl", "table.tex", "runs.jsonl", "quality_time.png", "hparams")
     }
     assert max(map(len, (folder / "out" / "table.txt").read_text().splitlines())) <= 80
     with open(folder / "out" / "table.csv") as file:
@@ -61,6 +61,19 @@ def test_systems_are_trained_scored_and_tabulated_once(folder: Path, monkeypatch
     assert second.stdout == first.stdout
     assert [file.stat().st_mtime_ns for file in checkpoints] == before
 
+    # The rows alone, as on a machine that has none of the runs, give the same table; a seed from elsewhere joins it.
+    runs = folder / "out" / "runs.jsonl"
+    assert str(folder) not in runs.read_text()
+    alone = call(compare.app, "--rows", str(runs), "--out", str(folder / "elsewhere"))
+    assert (alone.exit_code, alone.stdout) == (0, first.stdout), alone.stderr
+    other = {**json.loads(runs.read_text().splitlines()[0]), "seed": 7, "nmi": 0.0}
+    (folder / "other.jsonl").write_text(runs.read_text() + json.dumps(other) + "\n")
+    more = call(compare.app, *arguments, "--rows", str(folder / "other.jsonl"), "--format", "json")
+    assert "2 rows of --rows are there already" in more.stderr
+    means = [json.loads(line) for line in more.stdout.splitlines()]
+    assert [(row["seed"], row["runs"]) for row in means] == [("0, 7", 2), ("0", 1)]
+    assert means[0]["nmi"] == pytest.approx(scores["nmi"] / 2)
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -77,6 +90,31 @@ def test_wrong_usage_is_said_before_anything_runs(arguments: tuple[str, ...], me
     result = call(compare.app, *arguments, "--data", "digits")
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read the rows"),
+        ("", "holds no rows"),
+        ("title,seed", "line 1: not JSON"),
+        ('{"title": "dec", "data": "digits", "seed": 0}', "line 1: no split"),
+        ('{"title": "dec", "data": "digits", "split": "train", "seed": "0, 1"}', "is of several runs"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    file = tmp_path / "runs.jsonl"
+    if content is not None:
+        file.write_text(content)
+    result = call(compare.app, "--rows", str(file), "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_comparison_of_nothing_is_refused() -> None:
+    result = call(compare.app)
+    assert result.exit_code == 2
+    assert "--rows FILE" in result.stderr
 
 
 def test_reports_are_set_beside_ours_in_every_format() -> None:
