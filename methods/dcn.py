@@ -220,7 +220,7 @@ class DCN(JointMethod):
                 refresh_interval=cluster.update_interval,
                 clusters=config.clusters,
                 tol=cluster.tol,
-                restart=resets(cluster.reset, backbone, config, images, compute, replace),
+                restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
             ),
         )
 

@@ -204,7 +204,7 @@ class DKM(JointMethod):
                 refresh=assign_all,
                 refresh_interval=cluster.update_interval,
                 clusters=config.clusters,
-                restart=resets(cluster.reset, backbone, config, images, compute, replace),
+                restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
             ),
         )
 

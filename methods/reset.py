@@ -7,16 +7,18 @@ perturb: Ash, Adams, "On Warm-Starting Neural Network Training", NeurIPS 2020.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import UInt8
+from pydantic import Field
 from torch import Tensor, nn
 
 from clusterers.base import Clusterer
 from clusterers.settings import KMeansClustererSettings
 from configs.schema import PositiveInt, RunConfig, Settings, Share
 from methods.backbones import Backbone
-from methods.base import Compute
+from methods.base import Compute, epochs_needed
 from methods.initialisation import fit_clusterer
 
 
@@ -25,6 +27,8 @@ class ResetSettings(Settings):
 
     interval: PositiveInt = 20
     """Epochs between two of them, T."""
+    min_steps: Annotated[int, Field(ge=0)] = 0
+    """As many epochs more as a small data set needs to reach this number of steps: what a reset takes comes back."""
     keep: Share = 0.8
     """Share of every old weight; the rest is a fresh one."""
     subsample: PositiveInt = 10_000
@@ -48,6 +52,7 @@ def shrink_and_perturb(backbone: Backbone, keep: float) -> None:
 
 def resets(
     settings: ResetSettings | None,
+    batch_size: int,
     backbone: Backbone,
     config: RunConfig,
     images: UInt8[Tensor, "n c h w"],
@@ -58,6 +63,7 @@ def resets(
 
     Args:
         settings: how often and how much.
+        batch_size: of the phase's steps.
         backbone: whose encoder is perturbed.
         config: of the run; k and seed.
         images: the training images.
@@ -65,8 +71,12 @@ def resets(
         place: puts new centroids into the method, and returns the parameters whose optimiser state is dropped.
     """
 
+    if settings is None:
+        return lambda epoch: ()
+    interval = epochs_needed(len(images), batch_size, settings.interval, settings.min_steps)
+
     def reset(epoch: int) -> Sequence[nn.Parameter]:
-        if settings is None or epoch % settings.interval:
+        if epoch % interval:
             return ()
         shrink_and_perturb(backbone, settings.keep)
         chosen = torch.randperm(len(images))[: settings.subsample].sort().values

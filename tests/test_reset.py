@@ -72,7 +72,7 @@ def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
 
     settings = ResetSettings(interval=3, subsample=40)
     network = backbone()
-    reset = resets(settings, network, run_config, images, launch(run_config.runtime), place)
+    reset = resets(settings, 50, network, run_config, images, launch(run_config.runtime), place)
     before = [p.detach().clone() for p in network.encoder.parameters()]
     for epoch in (1, 2):
         reset(epoch)
@@ -93,10 +93,30 @@ def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
     assert torch.allclose(means, clusterer.centroids, atol=1e-4)
 
 
+def test_on_a_small_data_set_it_waits_for_the_steps_that_bring_back_what_it_took() -> None:
+    """400 images in batches of 50: 8 steps an epoch, so that 20 steps take three epochs."""
+    images = bars().images
+
+    def epochs_of(settings: ResetSettings) -> list[int]:
+        seen: list[int] = []
+        reset = resets(settings, 50, backbone(), config(), images, launch(config().runtime), lambda _: [])
+        for epoch in range(1, 10):
+            before = torch.random.get_rng_state()
+            reset(epoch)
+            if not torch.equal(before, torch.random.get_rng_state()):
+                seen.append(epoch)
+        return seen
+
+    few = {"subsample": 40, "initialise": {"redos": 1}}
+    assert epochs_of(ResetSettings(interval=2, min_steps=20, **few)) == [3, 6, 9]
+    assert epochs_of(ResetSettings(interval=4, min_steps=20, **few)) == [4, 8]
+    assert epochs_of(ResetSettings(interval=2, **few)) == [2, 4, 6, 8]
+
+
 def test_without_settings_nothing_happens() -> None:
     network = backbone()
     before = [p.detach().clone() for p in network.encoder.parameters()]
-    reset = resets(None, network, config(), bars().images, launch(config().runtime), lambda _: [])
+    reset = resets(None, 50, network, config(), bars().images, launch(config().runtime), lambda _: [])
     assert reset(20) == ()
     assert all(torch.equal(a, b) for a, b in zip(before, network.encoder.parameters(), strict=True))
 
