@@ -41,7 +41,7 @@ from models.normalise import Normalise, unit_pixels
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = Path(__file__).with_name("clustpy_peer.py")
-PEER_TITLE, MATCHED_TITLE = "ClustPy", "ours, matched"
+PEER_TITLE, MATCHED_TITLE, MIXED_TITLE = "ClustPy", "ours, matched", "ours, matched, bf16-mixed"
 SCORES = ("acc", "nmi", "ari")
 
 OWN_SETTINGS: dict[str, Sequence[str]] = {
@@ -82,11 +82,15 @@ def main(
     defaults: Annotated[
         bool, typer.Option(help="Run our default configs as well; of few images they take as many steps.")
     ] = False,
+    mixed: Annotated[
+        bool,
+        typer.Option(help="Run ours in bf16-mixed as well, which ClustPy has not: processors with AVX512-BF16 or AMX."),
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, outcomes and logs.")] = Path(
         "checkpoints/beside-clustpy"
     ),
 ) -> None:
-    """Run both, or all three, for every seed and method, and print the summary."""
+    """Run ClustPy and ours for every seed and method, and print the summary."""
     subset = [] if images is None else [f"data.subset={images}"]
     names = [name.strip() for name in methods.split(",")]
     numbers = [int(seed) for seed in seeds.split(",")]
@@ -95,6 +99,8 @@ def main(
     sides: dict[str, dict[str, list[str]]] = {name: {} for name in names}
     for name in names:
         sides[name][MATCHED_TITLE] = [*matched(name, epochs, batch), *(more or []), *subset]
+        if mixed:
+            sides[name][MIXED_TITLE] = [*sides[name][MATCHED_TITLE], "runtime.precision=bf16-mixed"]
         if defaults:
             sides[name][f"ours, {name}.yaml"] = subset
     out = out.resolve()
@@ -205,7 +211,8 @@ def run_peer(peer: Path, ours: JointConfig, train: ImageSet, epochs: int, batch:
 
 def run_ours(method: str, title: str, settings: Sequence[str], data: str, seed: int, train: ImageSet, out: Path) -> Run:
     """train.py as a person calls it."""
-    place = out / f"{method}-s{seed}-{'matched' if title == MATCHED_TITLE else 'default'}"
+    side = title.removeprefix("ours, ").removesuffix(".yaml").replace(", ", "-")
+    place = out / f"{method}-s{seed}-{side}"
     command = [sys.executable, "train.py", "--method", method, "--data", data, "--seed", seed, "--device", "cpu"]
     command += [part for setting in settings for part in ("--set", setting)]
     whole = timed([*command, "--no-share", "--overwrite", "--out", place], place.with_suffix(".log"))
