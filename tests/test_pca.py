@@ -49,7 +49,8 @@ def test_it_is_scikit_learns(n: int, d: int) -> None:
 def test_a_share_keeps_as_many_components_as_scikit_learn(share: float, n: int, d: int) -> None:
     points = cloud(n, d)
     pca = fitted(points, variance=share)
-    assert len(pca.arrays["components"]) == Reference(share).fit(points.double().numpy()).n_components_
+    # By rounding scikit-learn may want one component more than there are.
+    assert len(pca.arrays["components"]) == min(Reference(share).fit(points.double().numpy()).n_components_, n, d)
     spectrum = Reference().fit(points.double().numpy()).explained_variance_ratio_
     assert np.allclose(pca.arrays["ratios"], spectrum)
 
