@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -28,6 +28,7 @@ import typer
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from benchmarks.spread import spread
 from configs.load import ConfigError
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
@@ -278,12 +279,6 @@ def print_summary(runs: Sequence[Run], head: str) -> None:
                 quality = [spread([r.scores[name][key] for r in group], 3) for key in SCORES]
                 print("| " + " | ".join([method, full, *cells, *quality]) + " |")
                 cells = [""] * len(cells)  # the same run, and its other clusters
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    """Mean ± sample standard deviation, the mean alone of a single value."""
-    mean = f"{fmean(values):.{digits}f}"
-    return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 if __name__ == "__main__":

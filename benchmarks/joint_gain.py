@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Annotated
 
 import typer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from benchmarks.spread import spread
 from monitoring.guide import WATCH_ONLY
 
 METRICS = ("acc", "nmi")
@@ -36,8 +35,8 @@ def main(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Fold
     print("| runs | seeds | ACC at the start | at the end | NMI at the start | at the end | change in NMI |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name, group in found.items():
-        cells = [spread([curves[m][i] for curves in group]) for m in METRICS for i in (0, -1)]
-        change = spread([curves["nmi"][-1] - curves["nmi"][0] for curves in group], sign="+")
+        cells = [spread([curves[m][i] for curves in group], 3) for m in METRICS for i in (0, -1)]
+        change = spread([curves["nmi"][-1] - curves["nmi"][0] for curves in group], 3, sign="+")
         print("| " + " | ".join([f"`{name}`", str(len(group)), *cells, change]) + " |")
 
 
@@ -47,12 +46,6 @@ def watched(run: Path) -> dict[str, list[float]]:
     known = events.Tags()["scalars"]
     tags = {metric: f"{WATCH_ONLY}/{metric}" for metric in METRICS}
     return {m: [point.value for point in events.Scalars(tag)] if tag in known else [] for m, tag in tags.items()}
-
-
-def spread(values: Sequence[float], sign: str = "") -> str:
-    """Mean ± sample standard deviation, the mean alone of a single value."""
-    mean = f"{fmean(values):{sign}.3f}"
-    return f"{mean} ± {stdev(values):.3f}" if len(values) > 1 else mean
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from comparison.recorded import RecordError, joined, read_rows
+from comparison.recorded import RecordError, read_rows
 from evaluation.rows import Column, Row, value
 from evaluation.seeds import over_seeds
 
@@ -31,15 +31,19 @@ ORDER = (
 def main(file: Annotated[Path, typer.Argument(help="A runs.jsonl of compare.py --split all.")]) -> None:
     """Print the table as Markdown."""
     try:
-        rows, _ = joined(read_rows(file), [])
+        lines = table(read_rows(file))
     except RecordError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    print("\n".join(table(rows)))
+    print("\n".join(lines))
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """The lines of the table, its head first."""
+    """The lines of the table, its head first.
+
+    Raises:
+        RecordError: when runs of one system differ in more than their seed.
+    """
     head = "| method | ACC | NMI | ARI | held-out ACC | NMI | ARI | seconds | images/s | seeds |"
     titles = list(dict.fromkeys(str(value(row, "title")) for row in rows))
     titles.sort(key=lambda title: ORDER.index(title) if title in ORDER else len(ORDER))
