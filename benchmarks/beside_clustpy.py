@@ -42,7 +42,8 @@ from models.normalise import Normalise, unit_pixels
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = Path(__file__).with_name("clustpy_peer.py")
-PEER_TITLE, MATCHED_TITLE, MIXED_TITLE = "ClustPy", "ours, matched", "ours, matched, bf16-mixed"
+PEER_TITLE, MATCHED_TITLE = "ClustPy", "ours, matched"
+MIXED = "runtime.precision=bf16-mixed"
 SCORES = ("acc", "nmi", "ari")
 
 OWN_SETTINGS: dict[str, Sequence[str]] = {
@@ -85,7 +86,9 @@ def main(
     ] = False,
     mixed: Annotated[
         bool,
-        typer.Option(help="Run ours in bf16-mixed as well, which ClustPy has not: processors with AVX512-BF16 or AMX."),
+        typer.Option(
+            help="Run each of ours in bf16-mixed as well, which ClustPy has not: processors with AVX512-BF16 or AMX."
+        ),
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, outcomes and logs.")] = Path(
         "checkpoints/beside-clustpy"
@@ -97,13 +100,12 @@ def main(
     numbers = [int(seed) for seed in seeds.split(",")]
     if unknown := [name for name in names if name not in OWN_SETTINGS]:
         raise typer.BadParameter(f"{', '.join(unknown)}: both have {', '.join(OWN_SETTINGS)}.", param_hint="--methods")
-    sides: dict[str, dict[str, list[str]]] = {name: {} for name in names}
-    for name in names:
-        sides[name][MATCHED_TITLE] = [*matched(name, epochs, batch), *(more or []), *subset]
-        if mixed:
-            sides[name][MIXED_TITLE] = [*sides[name][MATCHED_TITLE], "runtime.precision=bf16-mixed"]
+    sides = {name: {MATCHED_TITLE: [*matched(name, epochs, batch), *(more or []), *subset]} for name in names}
+    for name, ours in sides.items():
         if defaults:
-            sides[name][f"ours, {name}.yaml"] = subset
+            ours[f"ours, {name}.yaml"] = subset
+        if mixed:
+            ours |= {f"{title}, bf16-mixed": [*settings, MIXED] for title, settings in ours.items()}
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
@@ -115,12 +117,12 @@ def main(
                 configured(name, settings, data, numbers[0])
         for turn, seed in enumerate(numbers):
             for name in names:
-                ours = configured(name, sides[name][MATCHED_TITLE], data, seed)
-                train = prepare(ours.data, "train", seed)
+                config = configured(name, sides[name][MATCHED_TITLE], data, seed)
+                train = prepare(config.data, "train", seed)
                 titles = [PEER_TITLE, *sides[name]]
                 for title in titles[turn % len(titles) :] + titles[: turn % len(titles)]:
                     if title == PEER_TITLE:
-                        run = run_peer(peer, ours, train, epochs, batch, out)
+                        run = run_peer(peer, config, train, epochs, batch, out)
                     else:
                         run = run_ours(name, title, sides[name][title], data, seed, train, out)
                     typer.echo(f"{name}, seed {seed}: {run}", err=True)
@@ -212,7 +214,7 @@ def run_peer(peer: Path, ours: JointConfig, train: ImageSet, epochs: int, batch:
 
 def run_ours(method: str, title: str, settings: Sequence[str], data: str, seed: int, train: ImageSet, out: Path) -> Run:
     """train.py as a person calls it."""
-    side = title.removeprefix("ours, ").removesuffix(".yaml").replace(", ", "-")
+    side = title.removeprefix("ours, ").replace(".yaml", "").replace(", ", "-")
     place = out / f"{method}-s{seed}-{side}"
     command = [sys.executable, "train.py", "--method", method, "--data", data, "--seed", seed, "--device", "cpu"]
     command += [part for setting in settings for part in ("--set", setting)]
