@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -123,6 +124,7 @@ def launch(settings: RuntimeSettings) -> Processes:
             precision=settings.precision,
         )
         fabric.launch()
+        atexit.register(_leave)
     except (MisconfigurationException, RuntimeError, ValueError, TypeError) as error:
         raise UsageError(
             f"cannot start {wanted} process(es) on {settings.device} with precision {settings.precision}: {error}"
@@ -147,6 +149,13 @@ def pick_device(name: str) -> torch.device:
 def process_number() -> int:
     """The rank of this process as its launcher told it; 0 for the only one, before and after `launch`."""
     return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+def _leave() -> None:
+    """End what joins the processes, whose threads must not live until the interpreter is gone: it would abort."""
+    # Fabric does so for NCCL alone.
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _check_device(device: str) -> None:
