@@ -7,22 +7,22 @@ ICML 2017 (DCN).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from clusterers.base import Clusterer
 from clusterers.kmeans import inertia, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
-from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from configs.schema import PositiveFloat, PositiveInt, Share
 from losses.assigned_distance import assigned_distance
 from losses.squared_distances import squared_distances
 from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.base import Assignments, Batch, Compute, Objective, Phase
+from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.reset import ResetSettings, resets
@@ -30,7 +30,7 @@ from models.autoencoder import ImageShape
 from models.normalise import Normalise
 
 
-class DCNSettings(Settings):
+class DCNSettings(ClusteringPhaseSettings):
     """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|² / pixels."""
 
     weight: PositiveFloat = 2.0
@@ -41,11 +41,6 @@ class DCNSettings(Settings):
     """Steps between two assignments of the whole training set, in which changes are counted. Training does not use
     them: an image's cluster is updated whenever it is in a batch."""
     tol: Share = 0.001
-    max_epochs: PositiveInt = 15
-    min_steps: Annotated[int, Field(ge=0)] = 1000
-    """As many epochs more as a small data set needs to reach this number of steps."""
-    batch_size: PositiveInt = 256
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
     reset: ResetSettings | None = None
 
 
@@ -204,21 +199,17 @@ class DCN(JointMethod):
             assign_all()
             return ()
 
+        branch = backbone.branch(True)
+        objective = DCNObjective(backbone.normalise, branch, self.means, weight, backbone.encode, compute)
         return (
             *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.means, place),
-            GradientPhase(
-                name="cluster",
-                settings=cluster.model_dump(mode="json"),
-                module=DCNObjective(
-                    backbone.normalise, backbone.branch(True), self.means, weight, backbone.encode, compute
-                ),
-                optimiser=cluster.optimiser,
-                epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),
-                batch_size=cluster.batch_size,
-                refresh=assign_all,
-                refresh_interval=cluster.update_interval,
-                clusters=config.clusters,
+            clustering_phase(
+                cluster,
+                objective,
+                assign_all,
+                len(images),
+                config.clusters,
                 tol=cluster.tol,
                 restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
             ),

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from clusterers.base import Clusterer
 from clusterers.settings import KMeansClustererSettings
-from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from configs.schema import AugmentationSettings, PositiveFloat, PositiveInt, Share
 from data.augmentation import Augmentation
 from losses.clustering import clustering_kl
 from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.base import Assignments, Batch, Compute, Objective, Phase
+from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.reset import ResetSettings, resets
@@ -32,7 +33,7 @@ from models.clustering_head import ClusteringHead
 from models.normalise import Normalise
 
 
-class DECSettings(Settings):
+class DECSettings(ClusteringPhaseSettings):
     """The clustering phase.
 
     The loss is γ·KL(p‖q), plus the network's own loss where it is kept: IDEC is `reconstruction: true`, `gamma: 0.1`.
@@ -51,11 +52,6 @@ class DECSettings(Settings):
     update_interval: PositiveInt = 140
     """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001
-    max_epochs: PositiveInt = 15
-    min_steps: Annotated[int, Field(ge=0)] = 1000
-    """As many epochs more as a small data set needs to reach this number of steps."""
-    batch_size: PositiveInt = 256
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
     reset: ResetSettings | None = None
 
     @model_validator(mode="after")
@@ -148,7 +144,6 @@ class DEC(JointMethod):
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: KL(p‖q)."""
         config, cluster, backbone = self.config, self.config.cluster, self.backbone
-        epochs = epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps)
 
         def place(clusterer: Clusterer) -> None:
             self.head.place(clusterer.centroids)
@@ -161,21 +156,17 @@ class DEC(JointMethod):
             refresh_target()
             return (self.head.centroids,)
 
+        branch = backbone.branch(cluster.reconstruction)
+        objective = DECObjective(backbone.normalise, branch, self.head, self.target, cluster)
         return (
             *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
-            GradientPhase(
-                name="cluster",
-                settings=cluster.model_dump(mode="json"),
-                module=DECObjective(
-                    backbone.normalise, backbone.branch(cluster.reconstruction), self.head, self.target, cluster
-                ),
-                optimiser=cluster.optimiser,
-                epochs=epochs,
-                batch_size=cluster.batch_size,
-                refresh=refresh_target,
-                refresh_interval=cluster.update_interval,
-                clusters=config.clusters,
+            clustering_phase(
+                cluster,
+                objective,
+                refresh_target,
+                len(images),
+                config.clusters,
                 tol=cluster.tol,
                 restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
             ),

@@ -6,21 +6,21 @@ Source: Guo, Lin, Ye, "Deep Embedded K-Means Clustering", ICDM Workshops 2021, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from clusterers.base import Clusterer
 from clusterers.kmeans import inertia, kmeans, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
-from configs.schema import OptimiserSettings, PositiveInt, Settings, Share
+from configs.schema import OptimiserSettings, PositiveInt, Share
 from losses.within_scatter import drawn_to_centroids, scatter_basis, within_scatter
 from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from methods.base import Assignments, Batch, Compute, FitPhase, Objective, Phase
+from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.reset import ResetSettings, resets
@@ -28,16 +28,12 @@ from models.autoencoder import ImageShape
 from models.normalise import Normalise
 
 
-class DEKMSettings(Settings):
+class DEKMSettings(ClusteringPhaseSettings):
     """The clustering phase, which trains the encoder alone."""
 
     update_interval: PositiveInt = 100
     """Steps between two KMeans of the whole training set, each of which makes new targets."""
     tol: Share = 0.005
-    max_epochs: PositiveInt = 15
-    min_steps: Annotated[int, Field(ge=0)] = 1000
-    """As many epochs more as a small data set needs to reach this number of steps."""
-    batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
     reset: ResetSettings | None = None
 
@@ -151,19 +147,16 @@ class DEKM(JointMethod):
             recluster()
             self.partition.target = None
 
+        objective = DEKMObjective(backbone.normalise, backbone.branch(False), self.partition)
         return (
             *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.partition, place),
-            GradientPhase(
-                name="cluster",
-                settings=cluster.model_dump(mode="json"),
-                module=DEKMObjective(backbone.normalise, backbone.branch(False), self.partition),
-                optimiser=cluster.optimiser,
-                epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),
-                batch_size=cluster.batch_size,
-                refresh=refresh,
-                refresh_interval=cluster.update_interval,
-                clusters=config.clusters,
+            clustering_phase(
+                cluster,
+                objective,
+                refresh,
+                len(images),
+                config.clusters,
                 tol=cluster.tol,
                 restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
             ),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from clusterers.base import Clusterer
@@ -22,7 +22,8 @@ from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settin
 from losses.soft_kmeans import soft_kmeans, softmin
 from losses.squared_distances import squared_distances
 from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.base import Assignments, Batch, Compute, Objective, Phase
+from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.reset import ResetSettings, resets
@@ -61,7 +62,7 @@ class AlphaSettings(Settings):
         return values
 
 
-class DKMSettings(Settings):
+class DKMSettings(ClusteringPhaseSettings):
     """The clustering phase. The loss is the network's own (the reconstruction) + λ · the softened KMeans loss / pixels.
 
     There is no stopping rule: the annealing decides the length.
@@ -72,10 +73,6 @@ class DKMSettings(Settings):
     alpha: AlphaSettings = AlphaSettings()
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set, which report how many change and decide nothing."""
-    max_epochs: PositiveInt = 15
-    min_steps: Annotated[int, Field(ge=0)] = 1000
-    """As many epochs more as a small data set needs to reach this number of steps."""
-    batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
     reset: ResetSettings | None = None
 
@@ -175,8 +172,8 @@ class DKM(JointMethod):
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and softened KMeans."""
         config, cluster, backbone = self.config, self.config.cluster, self.backbone
-        epochs = epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps)
-        steps = epochs * max(len(images) // cluster.batch_size, 1)
+        weight = cluster.weight / images[0].numel()
+        steps = cluster.epochs(len(images)) * max(len(images) // cluster.batch_size, 1)
 
         def place(clusterer: Clusterer) -> None:
             self.head.place(clusterer.centroids)
@@ -189,21 +186,16 @@ class DKM(JointMethod):
             z = compute.map(backbone.encode, images)
             return self.assign_embedded(z).labels
 
+        objective = DKMObjective(backbone.normalise, backbone.branch(True), self.head, weight, steps)
         return (
             *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
-            GradientPhase(
-                name="cluster",
-                settings=cluster.model_dump(mode="json"),
-                module=DKMObjective(
-                    backbone.normalise, backbone.branch(True), self.head, cluster.weight / images[0].numel(), steps
-                ),
-                optimiser=cluster.optimiser,
-                epochs=epochs,
-                batch_size=cluster.batch_size,
-                refresh=assign_all,
-                refresh_interval=cluster.update_interval,
-                clusters=config.clusters,
+            clustering_phase(
+                cluster,
+                objective,
+                assign_all,
+                len(images),
+                config.clusters,
                 restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
             ),
         )

@@ -7,19 +7,20 @@ Clustering", IJCAI 2017.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Float64, Int64, UInt8
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from clusterers.base import Clusterer
 from clusterers.settings import GMMSettings
-from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Share
 from losses.gaussian_mixture import cluster_divergence, latent_divergence, log_responsibilities
 from methods.backbones import Pixels, PretrainingSettings, VAEBackbone
-from methods.base import Assignments, Batch, Compute, GradientPhase, Objective, Phase, epochs_needed
+from methods.base import Assignments, Batch, Compute, Objective, Phase
+from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.vae_pretraining import NLL, VAEPretrainSettings
@@ -30,7 +31,7 @@ from models.normalise import Normalise
 from models.vae import VAE, reparameterise
 
 
-class VaDESettings(Settings):
+class VaDESettings(ClusteringPhaseSettings):
     """The clustering phase: the evidence lower bound, network and mixture together."""
 
     floor: PositiveFloat = 1e-4
@@ -41,10 +42,6 @@ class VaDESettings(Settings):
     """Steps between two assignments of all training images, which tell how many changed."""
     tol: Share = 0.0
     """The phase ends when a smaller share of the assignments changes; 0, as in the paper: never."""
-    max_epochs: PositiveInt = 15
-    min_steps: Annotated[int, Field(ge=0)] = 1000
-    """As many epochs more as a small data set needs to reach this number of steps."""
-    batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-3, epsilon=1e-4, schedule="step")
 
 
@@ -182,18 +179,8 @@ class VaDE(JointMethod):
         return (
             *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.prior, place),
-            GradientPhase(
-                name="cluster",
-                settings=cluster.model_dump(mode="json"),
-                module=objective,
-                optimiser=cluster.optimiser,
-                epochs=epochs_needed(len(images), cluster.batch_size, cluster.max_epochs, cluster.min_steps),
-                batch_size=cluster.batch_size,
-                refresh=refresh,
-                refresh_interval=cluster.update_interval,
-                clusters=config.clusters,
-                tol=cluster.tol,
-                validates=True,
+            clustering_phase(
+                cluster, objective, refresh, len(images), config.clusters, tol=cluster.tol, validates=True
             ),
         )
 
