@@ -3,10 +3,11 @@
     python -m benchmarks.step_profile
 
 The pretraining step of two networks at batch 256: the dense 500-500-2000-10, and the convolutional one of
-configs/dec.yaml, the latter also with its weights stored in the plain order instead of channels-last. Seconds are those
-of train.py's loop, TensorBoard's file included; beside them stands a large float32 matrix product. All take turns in
-one run, on the CPU, and the Markdown tables on stdout show medians. Floating-point operations are counted as torch
-runs them (torch.utils.flop_counter): those of products and convolutions, forward and backward.
+configs/dec.yaml, the latter also with its weights stored in the plain order instead of channels-last, and both in
+bf16-mixed. Seconds are those of train.py's loop, TensorBoard's file included; beside them stands a large matrix product
+of the same precision. All take turns in one run, on the CPU, and the Markdown tables on stdout show medians.
+Floating-point operations are counted as torch runs them (torch.utils.flop_counter): those of products and convolutions,
+forward and backward.
 """
 
 from __future__ import annotations
@@ -44,11 +45,14 @@ from monitoring.tensorboard import TensorBoardObserver
 METHOD = "dec"
 ONE_EPOCH = ("pretrain.epochs=1", "pretrain.min_steps=0")
 DENSE = "model={name: dense, latent: 10, hidden: [500, 500, 2000]}"
+MIXED = "runtime.precision=bf16-mixed"
 
 NETWORKS: dict[str, tuple[Sequence[str], torch.memory_format]] = {
     "dense 500-500-2000-10": ((DENSE,), torch.channels_last),
+    "dense, bf16-mixed": ((DENSE, MIXED), torch.channels_last),
     "conv of dec.yaml": ((), torch.channels_last),
-    "the same, plain order": ((), torch.contiguous_format),
+    "conv, plain order": ((), torch.contiguous_format),
+    "conv, bf16-mixed": ((MIXED,), torch.channels_last),
 }
 """By name: what --set changes in configs/dec.yaml, and the order of weights that have four dimensions."""
 
@@ -70,20 +74,22 @@ def main(
     for name, (settings, order) in NETWORKS.items():
         config = resolve_config(METHOD, None, [*settings, *ONE_EPOCH], {"runtime.device": "cpu", "seed": seed})
         cases[name] = Case(config, train, order)
-    products: list[float] = []
+    products: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
     for turn in range(rounds):
         typer.echo(f"turn {turn + 1} of {rounds}", err=True)
-        products += square_products(side)
+        for dtype, seconds in products.items():
+            seconds += square_products(side, dtype)
         for case in cases.values():
             case.take_turn()
-    limit = 2 * side**3 / statistics.median(products) / 1e9
+    limits = {dtype: 2 * side**3 / statistics.median(seconds) / 1e9 for dtype, seconds in products.items()}
     print(
         f"{data}, {len(train):,} images, {torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} turns."
     )
-    print(f"A product of two {side} × {side} float32 matrices: {limit:.1f} GFLOP/s.\n")
-    print_steps(cases, limit)
+    shown = ", ".join(f"{limit:.1f} GFLOP/s in {str(dtype).removeprefix('torch.')}" for dtype, limit in limits.items())
+    print(f"A product of two {side} × {side} matrices: {shown}.\n")
+    print_steps(cases, limits)
     print()
-    print_parts(cases, limit)
+    print_parts(cases, limits)
 
 
 class Flops(NamedTuple):
@@ -102,6 +108,7 @@ class Case:
         order: of weights that have four dimensions.
 
     Attributes:
+        dtype: in which it multiplies.
         flops: of one step.
         steps: seconds of a step in the loop.
         parts: seconds of the parts of a step, by name.
@@ -112,6 +119,7 @@ class Case:
         seed_all(config.seed)
         self.config, self.images = config, images
         self.processes = launch(config.runtime)
+        self.dtype = torch.bfloat16 if config.runtime.precision == "bf16-mixed" else torch.float32
         self.method: Method = METHODS[config.method].build(config, ImageShape(*images.images.shape[1:]))
         phase = self.method.phases(images.images, self.processes)[0]
         if not isinstance(phase, GradientPhase) or not isinstance(phase.module, ReconstructionObjective):
@@ -132,7 +140,7 @@ class Case:
         for part, seconds in self._parts().items():
             self.parts[part] += seconds
         if not any(isinstance(module, nn.Conv2d) for module in self.objective.modules()):
-            self.products += layer_products(self.objective, self.phase.batch_size)
+            self.products += layer_products(self.objective, self.phase.batch_size, self.dtype)
 
     def _loop_steps(self) -> list[float]:
         """Seconds a step, each the mean over the steps between two points of a loss curve."""
@@ -170,7 +178,8 @@ class Case:
             watch.lap("indexing")
             self.objective.normalise(batch.images)
             watch.lap("normalising")
-            losses = self.objective(batch)
+            with self.processes.fabric.autocast():
+                losses = self.objective(batch)
             watch.lap("forward")
             torch.stack([value.detach() for value in losses.values()]).double().tolist()
             watch.lap("losses as numbers")
@@ -233,9 +242,9 @@ class Stopwatch:
         self._since = now
 
 
-def square_products(side: int, repeats: int = 3) -> list[float]:
+def square_products(side: int, dtype: torch.dtype, repeats: int = 3) -> list[float]:
     """Seconds of a product of two square matrices, after one that is not counted."""
-    a, b, out = torch.randn(side, side), torch.randn(side, side), torch.empty(side, side)
+    a, b, out = (torch.randn(side, side).to(dtype) for _ in range(3))
     watch = Stopwatch()
     watch.start()
     for _ in range(repeats + 1):
@@ -244,14 +253,14 @@ def square_products(side: int, repeats: int = 3) -> list[float]:
     return watch.laps["product"][1:]
 
 
-def layer_products(network: nn.Module, batch: int, repeats: int = 10) -> list[float]:
+def layer_products(network: nn.Module, batch: int, dtype: torch.dtype, repeats: int = 10) -> list[float]:
     """Seconds of the matrix products alone that a step of dense layers makes, on matrices of its shapes.
 
     Per layer of weight W, input X and output gradient G: X Wᵀ, Gᵀ X and, for all but the first, G W.
     """
-    weights = [module.weight.detach() for module in network.modules() if isinstance(module, nn.Linear)]
-    inputs = [torch.randn(batch, weight.shape[1]) for weight in weights]
-    gradients = [torch.randn(batch, weight.shape[0]) for weight in weights]
+    weights = [module.weight.detach().to(dtype) for module in network.modules() if isinstance(module, nn.Linear)]
+    inputs = [torch.randn(batch, weight.shape[1]).to(dtype) for weight in weights]
+    gradients = [torch.randn(batch, weight.shape[0]).to(dtype) for weight in weights]
     watch = Stopwatch()
     for _ in range(repeats + 1):
         watch.start()
@@ -264,14 +273,14 @@ def layer_products(network: nn.Module, batch: int, repeats: int = 10) -> list[fl
     return watch.laps["products"][1:]
 
 
-def print_steps(cases: Mapping[str, Case], limit: float) -> None:
-    """What a step costs, and its share of `limit` in GFLOP/s."""
+def print_steps(cases: Mapping[str, Case], limits: Mapping[torch.dtype, float]) -> None:
+    """What a step costs, and its share of the limit in GFLOP/s of its precision."""
     print("| network | parameters | GFLOP a step | ms a step | images/s | GFLOP/s | share of the large product |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name, case in cases.items():
         seconds, flop = statistics.median(case.steps), sum(case.flops) / 1e9
         size = sum(p.numel() for p in case.objective.parameters())
-        speed = flop / seconds
+        speed, limit = flop / seconds, limits[case.dtype]
         print(
             f"| {name} | {size:,} | {flop:.2f} | {1000 * seconds:.1f} | {case.phase.batch_size / seconds:,.0f} | "
             f"{speed:.1f} | {speed / limit:.0%} |"
@@ -284,8 +293,8 @@ def print_steps(cases: Mapping[str, Case], limit: float) -> None:
             )
 
 
-def print_parts(cases: Mapping[str, Case], limit: float) -> None:
-    """Where a step's time goes: ms, and the share of `limit` where products are made."""
+def print_parts(cases: Mapping[str, Case], limits: Mapping[torch.dtype, float]) -> None:
+    """Where a step's time goes: ms, and the share of the limit where products are made."""
     print("| part of a step, ms (share of the large product) | " + " | ".join(cases) + " |")
     print("|---|" + "--:|" * len(cases))
     medians = {n: {part: statistics.median(s) for part, s in case.parts.items()} for n, case in cases.items()}
@@ -294,7 +303,7 @@ def print_parts(cases: Mapping[str, Case], limit: float) -> None:
         for name, case in cases.items():
             seconds = medians[name][part]
             flop = case.flops._asdict().get(part)
-            share = f" ({flop / 1e9 / seconds / limit:.0%})" if flop else ""
+            share = f" ({flop / 1e9 / seconds / limits[case.dtype]:.0%})" if flop else ""
             cells.append(f"{1000 * seconds:.2f}{share}")
         print(f"| {part} | " + " | ".join(cells) + " |")
     rest = [statistics.median(case.steps) - sum(medians[name].values()) for name, case in cases.items()]
