@@ -58,7 +58,7 @@ OWN_SETTINGS: dict[str, Sequence[str]] = {
 def matched(method: str, epochs: int, batch: int) -> list[str]:
     """The settings that make our run ClustPy's: network, epochs, batch, optimiser, and no stop before the end."""
     return [
-        "model={name: dense, latent: 10, hidden: [500, 500, 2000]}",
+        "model={name: dense, latent: 10, hidden: [500, 500, 2000], init: uniform}",
         f"pretrain.epochs={epochs}",
         "pretrain.min_steps=0",
         f"pretrain.batch_size={batch}",

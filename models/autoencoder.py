@@ -7,6 +7,8 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.settings import Init
+
 
 class ImageShape(NamedTuple):
     """Channels, height and width of one image."""
@@ -64,15 +66,21 @@ class Autoencoder(nn.Module):
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
-def initialise_weights(network: nn.Sequential) -> None:
-    """He initialisation before each ReLU, Glorot where the output is linear, biases zero.
+def initialise_weights(network: nn.Sequential, init: Init) -> None:
+    """First weights by torch's generator.
 
-    Sources: He et al., "Delving Deep into Rectifiers", ICCV 2015; Glorot, Bengio, AISTATS 2010. torch's own
-    default shrinks the signal by about 0.6 a layer in a network without batch-norm.
+    "he": He initialisation before each ReLU, Glorot where the output is linear, biases zero. "uniform": torch's own
+    default, weights and biases within ±1 / √fan-in, which shrinks the signal by about 0.6 a layer in a network without
+    batch-norm.
+
+    Sources: He et al., "Delving Deep into Rectifiers", ICCV 2015; Glorot, Bengio, AISTATS 2010.
     """
     modules = list(network)
     for position, module in enumerate(modules):
         if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        if init == "uniform":
+            module.reset_parameters()
             continue
         # Batch-norm in between changes the scale, not what follows.
         following = next((m for m in modules[position + 1 :] if not isinstance(m, BATCH_NORMS)), None)

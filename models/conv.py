@@ -46,7 +46,7 @@ def build_conv(settings: ConvSettings, shape: ImageShape, outputs: int) -> Coder
     if settings.output == "sigmoid":
         decoder.append(nn.Sigmoid())
 
-    return Coders(_initialised(encoder), _initialised(decoder))
+    return Coders(_initialised(encoder, settings), _initialised(decoder, settings))
 
 
 def _activation(normalisation: nn.Module, settings: ConvSettings) -> list[nn.Module]:
@@ -82,7 +82,7 @@ def _transposed(layer: ConvLayer, source: ImageShape, target: ImageShape) -> nn.
     )
 
 
-def _initialised(modules: list[nn.Module]) -> nn.Sequential:
+def _initialised(modules: list[nn.Module], settings: ConvSettings) -> nn.Sequential:
     network = nn.Sequential(*modules)
-    initialise_weights(network)
+    initialise_weights(network, settings.init)
     return network

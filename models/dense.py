@@ -19,7 +19,7 @@ def build_dense(settings: DenseSettings, shape: ImageShape, outputs: int) -> Cod
     squash = [nn.Sigmoid()] if settings.output == "sigmoid" else []
     decoder = nn.Sequential(*_layers((settings.latent, *widths[::-1]), settings), *squash, unflatten)
     for network in (encoder, decoder):
-        initialise_weights(network)
+        initialise_weights(network, settings.init)
     return Coders(encoder, decoder)
 
 

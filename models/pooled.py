@@ -45,7 +45,7 @@ def build_pooled(settings: PooledConvSettings, shape: ImageShape, outputs: int) 
 
     coders = Coders(nn.Sequential(*encoder), nn.Sequential(*decoder))
     for network in coders:
-        initialise_weights(network)
+        initialise_weights(network, settings.init)
     return coders
 
 

@@ -13,6 +13,10 @@ DropoutRate = Annotated[float, Field(ge=0, lt=1)]
 Output = Literal["linear", "sigmoid"]
 """The decoder's last layer: linear for pixels of any scale, sigmoid for pixels from 0 to 1."""
 
+Init = Literal["he", "uniform"]
+"""First weights: scaled so that signals keep their size (He, Glorot), or uniform within 1 / √fan-in, which is torch's
+own default and that of DEC-keras, and shrinks a signal from layer to layer."""
+
 
 def _odd(kernel: int) -> int:
     if kernel % 2 == 0:
@@ -48,6 +52,7 @@ class ConvSettings(Settings):
     """Widths of dense layers between the last convolution and z."""
     batch_norm: bool = False
     """Between every layer and its ReLU; neither z nor the output is normalised."""
+    init: Init = "he"
     output: Output = "linear"
 
 
@@ -61,6 +66,7 @@ class DenseSettings(Settings):
     """Between every hidden layer and its ReLU; neither z nor the output is normalised."""
     dropout: DropoutRate = 0.0
     """After every hidden layer's ReLU; neither z nor the output loses anything."""
+    init: Init = "he"
     output: Output = "linear"
 
 
@@ -73,6 +79,7 @@ class PooledConvSettings(Settings):
     kernel: Annotated[PositiveInt, AfterValidator(_odd)] = 3
     dropout: DropoutRate = 0.2
     """After every ReLU, that of z included. Our choice: the report that the network is from gives no rate."""
+    init: Init = "he"
     output: Output = "linear"
 
 
