@@ -107,6 +107,24 @@ def test_weights_before_a_relu_are_hes_and_the_others_glorots(settings: dict[str
     assert spreads == pytest.approx([he, glorot, he_back, glorot_back], rel=0.03)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [DenseSettings(hidden=(400,), init="uniform"), ConvSettings(init="uniform"), PooledConvSettings(init="uniform")],
+)
+def test_uniform_weights_and_biases_lie_within_one_over_the_root_of_fan_in(settings: AutoencoderSettings) -> None:
+    torch.manual_seed(0)
+    network = build_autoencoder(settings, ImageShape(1, 28, 28))
+    layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert len(layers) >= 4
+    for layer in layers:
+        bound = 1 / math.sqrt(layer.weight[0].numel())
+        assert 0.9 * bound < layer.weight.abs().max() <= bound
+        assert layer.bias is not None
+        assert 0 < layer.bias.abs().max() <= bound
+        if layer.weight.numel() > 1000:
+            assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
 def test_default_networks_begin_as_they_always_did() -> None:
     """Published figures are of these first weights. The numbers are from before batch-norm and dropout came."""
     expected = {
