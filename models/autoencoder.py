@@ -69,9 +69,9 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def initialise_weights(network: nn.Sequential, init: Init) -> None:
     """First weights by torch's generator.
 
-    "he": He initialisation before each ReLU, Glorot where the output is linear, biases zero. "uniform": torch's own
-    default, weights and biases within ±1 / √fan-in, which shrinks the signal by about 0.6 a layer in a network without
-    batch-norm.
+    "he": He's normal before each ReLU, Glorot's normal where the output is linear, biases zero; signals keep their
+    size. "glorot": Glorot's uniform, biases zero, Keras' default. "uniform": weights and biases within ±1 / √fan-in,
+    torch's own default, which shrinks a signal by about 0.6 a layer in a network without batch-norm.
 
     Sources: He et al., "Delving Deep into Rectifiers", ICCV 2015; Glorot, Bengio, AISTATS 2010.
     """
@@ -84,7 +84,9 @@ def initialise_weights(network: nn.Sequential, init: Init) -> None:
             continue
         # Batch-norm in between changes the scale, not what follows.
         following = next((m for m in modules[position + 1 :] if not isinstance(m, BATCH_NORMS)), None)
-        if isinstance(following, nn.ReLU):
+        if init == "glorot":
+            nn.init.xavier_uniform_(module.weight)
+        elif isinstance(following, nn.ReLU):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         else:
             nn.init.xavier_normal_(module.weight)

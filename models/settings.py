@@ -13,9 +13,9 @@ DropoutRate = Annotated[float, Field(ge=0, lt=1)]
 Output = Literal["linear", "sigmoid"]
 """The decoder's last layer: linear for pixels of any scale, sigmoid for pixels from 0 to 1."""
 
-Init = Literal["he", "uniform"]
-"""First weights: scaled so that signals keep their size (He, Glorot), or uniform within 1 / √fan-in, which is torch's
-own default and that of DEC-keras, and shrinks a signal from layer to layer."""
+Init = Literal["he", "glorot", "uniform"]
+"""First weights. he: before a ReLU as He et al. have them, so that signals keep their size, elsewhere as Glorot.
+glorot: uniform, Keras' default. uniform: within 1 / √fan-in, the default of torch and of DEC-keras."""
 
 
 def _odd(kernel: int) -> int:

@@ -125,6 +125,15 @@ def test_uniform_weights_and_biases_lie_within_one_over_the_root_of_fan_in(setti
             assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
+def test_glorots_weights_are_uniform_and_biases_zero() -> None:
+    torch.manual_seed(0)
+    network = build_autoencoder(DenseSettings(hidden=(400,), init="glorot"), ImageShape(1, 28, 28))
+    for layer in (m for m in network.modules() if isinstance(m, nn.Linear)):
+        bound = math.sqrt(6 / (layer.in_features + layer.out_features))
+        assert 0.98 * bound < layer.weight.abs().max() <= bound
+        assert not layer.bias.any()
+
+
 def test_default_networks_begin_as_they_always_did() -> None:
     """Published figures are of these first weights. The numbers are from before batch-norm and dropout came."""
     expected = {
