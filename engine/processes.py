@@ -124,7 +124,8 @@ def launch(settings: RuntimeSettings) -> Processes:
             precision=settings.precision,
         )
         fabric.launch()
-        atexit.register(_leave)
+        if wanted > 1:
+            atexit.register(_leave)
     except (MisconfigurationException, RuntimeError, ValueError, TypeError) as error:
         raise UsageError(
             f"cannot start {wanted} process(es) on {settings.device} with precision {settings.precision}: {error}"
@@ -154,7 +155,7 @@ def process_number() -> int:
 def _leave() -> None:
     """End what joins the processes, whose threads must not live until the interpreter is gone: it would abort."""
     # Fabric does so for NCCL alone.
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
