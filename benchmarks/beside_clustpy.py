@@ -55,16 +55,19 @@ OWN_SETTINGS: dict[str, Sequence[str]] = {
 """The methods that both have, and what each needs besides `matched` to do as ClustPy does."""
 
 
+def lengths(epochs: int) -> list[str]:
+    """The settings for so many epochs of both phases, whatever the number of images."""
+    phases = (("pretrain", "epochs"), ("cluster", "max_epochs"))
+    return [line for phase, key in phases for line in (f"{phase}.{key}={epochs}", f"{phase}.min_steps=0")]
+
+
 def matched(method: str, epochs: int, batch: int) -> list[str]:
     """The settings that make our run ClustPy's: network, epochs, batch, optimiser, and no stop before the end."""
     return [
         "model={name: dense, latent: 10, hidden: [500, 500, 2000], init: uniform}",
-        f"pretrain.epochs={epochs}",
-        "pretrain.min_steps=0",
+        *lengths(epochs),
         f"pretrain.batch_size={batch}",
         "pretrain.optimiser={name: adam, learning_rate: 0.001}",
-        f"cluster.max_epochs={epochs}",
-        "cluster.min_steps=0",
         f"cluster.batch_size={batch}",
         "cluster.optimiser={name: adam, learning_rate: 0.0001}",
         "cluster.tol=0",
@@ -83,6 +86,10 @@ def main(
     more: Annotated[list[str] | None, typer.Option("--set", help="A setting of our matched run.")] = None,
     defaults: Annotated[
         bool, typer.Option(help="Run our default configs as well; of few images they take as many steps.")
+    ] = False,
+    short: Annotated[
+        bool,
+        typer.Option(help="Run our default configs for as many epochs as ClustPy, in float32, as well."),
     ] = False,
     mixed: Annotated[
         bool,
@@ -106,6 +113,8 @@ def main(
             ours[f"ours, {name}.yaml"] = subset
         if mixed:
             ours |= {f"{title}, bf16-mixed": [*settings, MIXED] for title, settings in ours.items()}
+        if short:
+            ours[f"ours, {name}.yaml for {epochs}+{epochs} epochs"] = [*lengths(epochs), *subset]
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
@@ -214,7 +223,7 @@ def run_peer(peer: Path, ours: JointConfig, train: ImageSet, epochs: int, batch:
 
 def run_ours(method: str, title: str, settings: Sequence[str], data: str, seed: int, train: ImageSet, out: Path) -> Run:
     """train.py as a person calls it."""
-    side = title.removeprefix("ours, ").replace(".yaml", "").replace(", ", "-")
+    side = title.removeprefix("ours, ").replace(".yaml", "").replace(", ", "-").replace(" ", "-")
     place = out / f"{method}-s{seed}-{side}"
     command = [sys.executable, "train.py", "--method", method, "--data", data, "--seed", seed, "--device", "cpu"]
     command += [part for setting in settings for part in ("--set", setting)]
