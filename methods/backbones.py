@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from jaxtyping import Float, UInt8
 from pydantic import Discriminator, Tag
@@ -24,7 +24,7 @@ from models.autoencoder import Autoencoder, ImageShape, ModelError
 from models.build import build_autoencoder, build_encoder, build_vae, latent_size
 from models.normalise import Normalise
 from models.projection import ProjectionHead
-from models.settings import AutoencoderSettings, ConvLayer, ConvSettings
+from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, Init
 from models.vae import VAE
 
 Pixels = Literal["standardised", "unit"]
@@ -63,6 +63,14 @@ class ContrastiveStageSettings(Settings):
     )
     """Its encoder alone; of the autoencoder that it describes the decoder is not built."""
     pretrain: ContrastivePretrainSettings = ContrastivePretrainSettings()
+
+
+Stage = TypeVar("Stage", AutoencoderStageSettings, VAEStageSettings, ContrastiveStageSettings)
+
+
+def _begun(settings: Stage, init: Init) -> Stage:
+    """The same settings with first weights of this kind."""
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"init": init})})
 
 
 def _objective(value: Any) -> str:
@@ -105,9 +113,11 @@ class Backbone(ImageEncoder):
 
     Attributes:
         latent: d.
+        averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum.
     """
 
     latent: int
+    averaged: int
 
     @abstractmethod
     def branch(self, keep: bool) -> Branch:
@@ -119,8 +129,8 @@ class Backbone(ImageEncoder):
         """The part from pixels to the latent."""
 
     @abstractmethod
-    def fresh(self) -> Backbone:
-        """Another one with new weights from torch's generator."""
+    def fresh(self, init: Init) -> Backbone:
+        """Another one with new weights of this kind from torch's generator."""
 
 
 class AutoencoderBackbone(Backbone):
@@ -131,6 +141,7 @@ class AutoencoderBackbone(Backbone):
     def __init__(self, settings: AutoencoderStageSettings, shape: ImageShape) -> None:
         super().__init__()
         self.settings, self.shape = settings, shape
+        self.averaged = shape.pixels
         self.latent = latent_size(settings.model, shape)
         self.normalise = Normalise(shape.channels)
         self.autoencoder = build_autoencoder(settings.model, shape)
@@ -159,8 +170,8 @@ class AutoencoderBackbone(Backbone):
     def encoder(self) -> nn.Module:
         return self.autoencoder.encoder
 
-    def fresh(self) -> Backbone:
-        return AutoencoderBackbone(self.settings, self.shape)
+    def fresh(self, init: Init) -> Backbone:
+        return AutoencoderBackbone(_begun(self.settings, init), self.shape)
 
 
 class EncoderBranch(Branch):
@@ -194,6 +205,7 @@ class VAEBackbone(Backbone):
     def __init__(self, settings: VAEStageSettings, shape: ImageShape) -> None:
         super().__init__()
         self.settings, self.shape = settings, shape
+        self.averaged = 1
         self.latent = latent_size(settings.model, shape)
         self.normalise = Normalise(shape.channels)
         self.vae = build_vae(settings.model, shape)
@@ -221,8 +233,8 @@ class VAEBackbone(Backbone):
     def encoder(self) -> nn.Module:
         return self.vae.encoder
 
-    def fresh(self) -> Backbone:
-        return VAEBackbone(self.settings, self.shape)
+    def fresh(self, init: Init) -> Backbone:
+        return VAEBackbone(_begun(self.settings, init), self.shape)
 
 
 class MeanBranch(Branch):
@@ -258,6 +270,7 @@ class ContrastiveBackbone(Backbone):
     def __init__(self, settings: ContrastiveStageSettings, shape: ImageShape) -> None:
         super().__init__()
         self.settings, self.shape = settings, shape
+        self.averaged = 1
         self.latent = latent_size(settings.model, shape)
         self.normalise = Normalise(shape.channels)
         self.network = build_encoder(settings.model, shape)
@@ -291,8 +304,8 @@ class ContrastiveBackbone(Backbone):
     def encoder(self) -> nn.Module:
         return self.network
 
-    def fresh(self) -> Backbone:
-        return ContrastiveBackbone(self.settings, self.shape)
+    def fresh(self, init: Init) -> Backbone:
+        return ContrastiveBackbone(_begun(self.settings, init), self.shape)
 
 
 class DirectionBranch(Branch):

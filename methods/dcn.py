@@ -17,7 +17,8 @@ from torch.nn import functional
 from clusterers.base import Clusterer
 from clusterers.kmeans import inertia, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
-from configs.schema import PositiveFloat, PositiveInt, Share
+from configs.schema import AugmentationSettings, PositiveFloat, PositiveInt, Share
+from data.augmentation import Augmentation
 from losses.assigned_distance import assigned_distance
 from losses.squared_distances import squared_distances
 from methods.backbones import Branch
@@ -34,13 +35,16 @@ class DCNSettings(ClusteringPhaseSettings):
     """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|² / pixels."""
 
     weight: PositiveFloat = 2.0
-    """λ, beside a squared error summed over pixels, as in the paper: it means the same for images of any size."""
+    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size. Divided by
+    the pixels where the network's own loss is a mean over them, an autoencoder's, not where it is a sum, a VAE's."""
     first_count: PositiveInt | None = None
     """How many latents a centroid counts for at the start; None: as many as its cluster has."""
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set, in which changes are counted. Training does not use
     them: an image's cluster is updated whenever it is in a batch."""
     tol: Share = 0.001
+    augmentation: AugmentationSettings = AugmentationSettings()
+    """Of the images that the network is trained on; clusters and centroids are those of the clean ones."""
     reset: ResetSettings | None = None
 
 
@@ -123,7 +127,8 @@ class DCNObjective(Objective):
         normalise: of pixels.
         branch: the network, with its own losses.
         means: M and s.
-        weight: λ / pixels where the network's own loss is a mean over them.
+        weight: λ, divided by the pixels where the network's own loss is a mean over them.
+        augmentation: of the images of the gradient step.
         encode: images to latents without noise.
         compute: the machine.
     """
@@ -134,11 +139,13 @@ class DCNObjective(Objective):
         branch: Branch,
         means: RunningMeans,
         weight: float,
+        augmentation: AugmentationSettings,
         encode: Callable[[Tensor], Tensor],
         compute: Compute,
     ) -> None:
         super().__init__()
         self.normalise = normalise
+        self.augmentation = Augmentation(augmentation)
         self.branch = branch
         self.means = means
         self.weight = weight
@@ -146,7 +153,8 @@ class DCNObjective(Objective):
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        z, own = self.branch(self.normalise(batch.images), batch.noise)
+        pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
+        z, own = self.branch(self.normalise.standardise(pixels), batch.noise)
         clustering = assigned_distance(z, self.means.assigned(batch.indices))
         loss = self.weight / 2 * clustering
         for value in own.values():
@@ -182,7 +190,7 @@ class DCN(JointMethod):
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and distance to the centroids."""
         config, cluster, backbone = self.config, self.config.cluster, self.backbone
-        weight = cluster.weight / images[0].numel()
+        weight = cluster.weight / backbone.averaged
 
         def place(clusterer: Clusterer) -> None:
             self.means.place(clusterer.centroids)
@@ -200,7 +208,9 @@ class DCN(JointMethod):
             return ()
 
         branch = backbone.branch(True)
-        objective = DCNObjective(backbone.normalise, branch, self.means, weight, backbone.encode, compute)
+        objective = DCNObjective(
+            backbone.normalise, branch, self.means, weight, cluster.augmentation, backbone.encode, compute
+        )
         return (
             *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.means, place),

@@ -69,7 +69,8 @@ class DKMSettings(ClusteringPhaseSettings):
     """
 
     weight: PositiveFloat = 1.0
-    """λ, beside a squared error summed over pixels, as in the paper: it means the same for images of any size."""
+    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size. Divided by
+    the pixels where the network's own loss is a mean over them, an autoencoder's, not where it is a sum, a VAE's."""
     alpha: AlphaSettings = AlphaSettings()
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set, which report how many change and decide nothing."""
@@ -126,7 +127,7 @@ class DKMObjective(Objective):
         normalise: of pixels.
         branch: the network, with its own losses.
         head: centroids and α.
-        weight: λ / pixels where the network's own loss is a mean over them.
+        weight: λ, divided by the pixels where the network's own loss is a mean over them.
         steps: of the whole phase.
     """
 
@@ -172,7 +173,7 @@ class DKM(JointMethod):
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and softened KMeans."""
         config, cluster, backbone = self.config, self.config.cluster, self.backbone
-        weight = cluster.weight / images[0].numel()
+        weight = cluster.weight / backbone.averaged
         steps = cluster.epochs(len(images)) * max(len(images) // cluster.batch_size, 1)
 
         def place(clusterer: Clusterer) -> None:

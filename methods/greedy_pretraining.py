@@ -81,7 +81,11 @@ def greedy_pretraining(
         phases.append(
             GradientPhase(
                 name=f"pretrain-layer-{depth}",
-                settings={"greedy": greedy.model_dump(mode="json"), "model": network.model_dump(mode="json")},
+                settings={
+                    "greedy": greedy.model_dump(mode="json"),
+                    "batch_size": settings.batch_size,
+                    "model": network.model_dump(mode="json"),
+                },
                 module=LayerObjective(normalise, nn.Sequential(*below), layer, mirror, greedy.dropout),
                 optimiser=greedy.optimiser,
                 epochs=epochs_needed(images, settings.batch_size, greedy.epochs, 0),

@@ -20,6 +20,7 @@ from configs.schema import PositiveInt, RunConfig, Settings, Share
 from methods.backbones import Backbone
 from methods.base import Compute, epochs_needed
 from methods.initialisation import fit_clusterer
+from models.autoencoder import ModelError
 
 
 class ResetSettings(Settings):
@@ -39,9 +40,10 @@ class ResetSettings(Settings):
 def shrink_and_perturb(backbone: Backbone, keep: float) -> None:
     """θ ← keep · θ + (1 - keep) · fresh, for every layer of the encoder but the last, which makes the embedding.
 
-    The fresh weights come from torch's generator, by the network's own initialisation.
+    The fresh weights come from torch's generator. They are He's whatever began the network, as in the authors' code,
+    where biases are uniform within 1 / √fan-in; here they are zero.
     """
-    fresh = backbone.fresh()
+    fresh = backbone.fresh("he")
     embedding = [module for module in backbone.encoder.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
     spared = {id(parameter) for parameter in embedding.parameters()}
     with torch.no_grad():
@@ -69,10 +71,17 @@ def resets(
         images: the training images.
         compute: the machine.
         place: puts new centroids into the method, and returns the parameters whose optimiser state is dropped.
-    """
 
+    Raises:
+        ModelError: when the subsample has fewer images than there are clusters.
+    """
     if settings is None:
         return lambda epoch: ()
+    if settings.subsample < config.clusters:
+        raise ModelError(
+            f"cluster.reset.subsample is {settings.subsample}, and {config.clusters} centroids are to be found on it: "
+            "make it larger, 10000 as in the paper."
+        )
     interval = epochs_needed(len(images), batch_size, settings.interval, settings.min_steps)
 
     def reset(epoch: int) -> Sequence[nn.Parameter]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from configs.schema import OptimiserSettings
+from configs.schema import AugmentationSettings, OptimiserSettings
+from data.augmentation import Augmentation
 from engine.processes import Processes, launch
 from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
@@ -18,6 +19,7 @@ from losses.assigned_distance import assigned_distance
 from losses.squared_distances import squared_distances
 from methods.base import Batch, GradientPhase
 from methods.dcn import DCN, DCNConfig, DCNObjective, DCNSettings, RunningMeans
+from methods.dkm import DKMObjective
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from models.autoencoder import ImageShape, ModelError
@@ -107,9 +109,9 @@ def test_the_loss_by_hand_uses_the_kept_assignments() -> None:
     kept = torch.randint(0, 4, (400,), generator=generator)  # not the nearest
     method.means.count(kept)
     backbone = method.backbone
-    objective = DCNObjective(
-        backbone.normalise, backbone.branch(True), method.means, 0.3, backbone.encode, launch(method.config.runtime)
-    )
+    compute, plain = launch(method.config.runtime), AugmentationSettings()
+    branch = backbone.branch(True)
+    objective = DCNObjective(backbone.normalise, branch, method.means, 0.3, plain, backbone.encode, compute)
     index = torch.arange(3, 9)
     losses = objective(batch(index))
     z = method.embed(IMAGES.images[index]).double()
@@ -167,8 +169,9 @@ def test_several_processes_move_the_centroids_as_one_does() -> None:
         method.means.place(z[:4].clone())
         method.means.count(torch.arange(400) % 4)
         compute = Halves({torch.float32: z[5:], torch.int64: index[5:]}) if halves else launch(small().runtime)
-        backbone = method.backbone
-        objective = DCNObjective(backbone.normalise, backbone.branch(True), method.means, 1.0, backbone.encode, compute)
+        backbone, plain = method.backbone, AugmentationSettings()
+        branch = backbone.branch(True)
+        objective = DCNObjective(backbone.normalise, branch, method.means, 1.0, plain, backbone.encode, compute)
         with torch.no_grad():
             objective.after_step(batch(index[:5] if halves else index))
         outcomes.append(method.means)
@@ -248,12 +251,46 @@ def test_counts_begin_at_the_sizes_of_clusters_or_where_they_are_told_to() -> No
     assert means.centroids[0].tolist() == [0, 0, 2]
 
 
-def test_the_weight_stands_beside_a_sum_over_pixels() -> None:
-    method = built(weight=3.2)
-    phase = method.phases(IMAGES.images, launch(method.config.runtime))[-1]
+def test_the_network_sees_augmented_images_and_the_clusters_are_those_of_clean_ones() -> None:
+    shift = {"shift": 0.3}
+    method, clean = built(augmentation=shift), built()
+    for each in (method, clean):
+        each.means.place(torch.randn(4, 4, generator=torch.Generator().manual_seed(1)))
+        each.means.count(torch.zeros(400, dtype=torch.int64))
+    objective = method.phases(IMAGES.images, launch(method.config.runtime))[-1].module
+    plain = clean.phases(IMAGES.images, launch(clean.config.runtime))[-1].module
+
+    def some() -> Batch:  # its noise is drawn from the start
+        return batch(torch.arange(50))
+
+    backbone = method.backbone
+    augment = Augmentation(AugmentationSettings.model_validate(shift))
+    x = backbone.normalise.standardise(augment(backbone.normalise.unit(some().images), some().noise))
+    away = (backbone.encoder(x) - method.means.centroids[0]).square().sum(dim=1).mean()
+    assert objective(some())["clustering"].item() == pytest.approx(away.item(), rel=1e-5)
+    assert objective(some())["clustering"].item() != pytest.approx(plain(some())["clustering"].item(), rel=1e-3)
+
+    objective.after_step(some())
+    plain.after_step(some())
+    assert method.means.labels is not None
+    assert clean.means.labels is not None
+    assert torch.equal(method.means.labels, clean.means.labels)
+    assert torch.equal(method.means.centroids, clean.means.centroids)
+
+
+@pytest.mark.parametrize("name", ["dcn", "dkm"])
+@pytest.mark.parametrize(
+    ("objective", "pixels", "expected"),
+    [("reconstruction", "standardised", 3.2 / 64), ("elbo", "unit", 3.2)],  # a mean over 8 x 8 pixels, and their sum
+)
+def test_the_weight_stands_beside_a_sum_over_pixels(name: str, objective: str, pixels: str, expected: float) -> None:
+    changes = [f"pretrain={{objective: {objective}}}", f"pixels={pixels}", "cluster.weight=3.2"]
+    config = resolve_config(name, None, [*changes, "model={name: dense, hidden: [16], latent: 3}"], {})
+    method = METHODS[name].build(config, ImageShape(1, 8, 8))
+    phase = method.phases(IMAGES.images, launch(config.runtime))[-1]
     assert isinstance(phase, GradientPhase)
-    assert isinstance(phase.module, DCNObjective)
-    assert phase.module.weight == pytest.approx(3.2 / 64)
+    assert isinstance(phase.module, DCNObjective | DKMObjective)
+    assert phase.module.weight == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["dcn", "dkm", "idec"])

@@ -8,6 +8,7 @@ from torch import nn
 
 from configs.schema import GreedySettings, PretrainSettings
 from engine.loop import Loop
+from engine.phase_store import phase_keys
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import BatchNoise, seed_all
@@ -86,6 +87,18 @@ def test_it_lowers_the_error_that_the_whole_begins_with() -> None:
         (first,) = (row["loss"] for row in loop.state.history if row["phase"] == "pretrain" and "loss" in row)
         errors.append(first)
     assert errors[1] < errors[0]
+
+
+def test_layers_of_other_batches_are_not_taken_over_from_another_run() -> None:
+    autoencoder = build_autoencoder(NETWORK, SHAPE)
+
+    def addresses(size: int) -> list[str]:
+        settings = SETTINGS.model_copy(update={"batch_size": size})
+        phases = greedy_pretraining(Normalise(1), autoencoder, settings, NETWORK, 400)
+        return phase_keys(phases, config(), "f", torch.device("cpu"), 1)
+
+    assert addresses(50) == addresses(50)
+    assert not set(addresses(50)) & set(addresses(40))
 
 
 def test_convolutions_are_refused() -> None:

@@ -27,28 +27,31 @@ from methods.backbones import AutoencoderBackbone, AutoencoderStageSettings
 from methods.base import GradientPhase
 from methods.dec import DEC
 from methods.reset import ResetSettings, resets, shrink_and_perturb
-from models.autoencoder import ImageShape
-from models.settings import DenseSettings
+from models.autoencoder import ImageShape, ModelError
+from models.settings import DenseSettings, Init
 from tests.test_dec import ADAM, bars, config
 from tests.toy import ToyObjective
 
 SHAPE = ImageShape(1, 8, 8)
 
 
-def backbone() -> AutoencoderBackbone:
-    settings = AutoencoderStageSettings(model=DenseSettings(hidden=(16, 8), latent=3), pretrain=PretrainSettings())
+def backbone(init: Init = "he") -> AutoencoderBackbone:
+    network = DenseSettings(hidden=(16, 8), latent=3, init=init)
+    settings = AutoencoderStageSettings(model=network, pretrain=PretrainSettings())
     return AutoencoderBackbone(settings, SHAPE)
 
 
-def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedding() -> None:
+@pytest.mark.parametrize("init", ["he", "uniform"])
+def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedding(init: Init) -> None:
+    """The fresh ones are He's, whatever the network began with."""
     seed_all(0)
-    network = backbone()
+    network = backbone(init)
     with torch.no_grad():
         for parameter in network.encoder.parameters():
             parameter.fill_(1.0)
     decoder = [p.detach().clone() for p in network.autoencoder.decoder.parameters()]
     seed_all(1)
-    fresh = list(backbone().encoder.parameters())  # the very weights that the reset draws
+    fresh = list(backbone("he").encoder.parameters())  # the very weights that the reset draws
     seed_all(1)
     shrink_and_perturb(network, 0.8)
     *layers, weight, bias = network.encoder.parameters()
@@ -111,6 +114,12 @@ def test_on_a_small_data_set_it_waits_for_the_steps_that_bring_back_what_it_took
     assert epochs_of(ResetSettings(interval=2, min_steps=20, **few)) == [3, 6, 9]
     assert epochs_of(ResetSettings(interval=4, min_steps=20, **few)) == [4, 8]
     assert epochs_of(ResetSettings(interval=2, **few)) == [2, 4, 6, 8]
+
+
+def test_a_subsample_smaller_than_k_is_refused_before_anything_is_trained() -> None:
+    method = DEC(config(reset={"subsample": 3}), SHAPE)
+    with pytest.raises(ModelError, match="cluster.reset.subsample is 3, and 4 centroids"):
+        method.phases(bars().images, launch(method.config.runtime))
 
 
 def test_without_settings_nothing_happens() -> None:
