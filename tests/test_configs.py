@@ -41,6 +41,19 @@ def test_headers_say_command_time_and_what_to_expect(file: Path) -> None:
     assert file.parent.name == "paper" or "Time" in header
 
 
+@pytest.mark.parametrize("file", sorted((FOLDER / "paper").glob("*.yaml")), ids=lambda f: f.name)
+def test_every_value_of_a_published_recipe_has_its_source_beside_it(file: Path) -> None:
+    """A comment on its line or on the line above; for the items of a list, beside the list's name."""
+    lines = [line.strip() for line in file.read_text().splitlines()]
+    bare = []
+    for above, line, below in zip(["", *lines[:-1]], lines, [*lines[1:], ""], strict=True):
+        key, _, value = line.partition(":")
+        is_value = not line.startswith(("#", "- ")) and bool(value.split("#")[0].strip() or below.startswith("- "))
+        if is_value and "#" not in line + above[:1] and key not in ("method", "name", "min_steps"):
+            bare.append(line)
+    assert not bare
+
+
 @pytest.mark.parametrize("file", sorted((FOLDER / "reports").glob("*.yaml")), ids=lambda f: f.name)
 def test_reports_name_their_row_and_keep_to_their_own_name(file: Path) -> None:
     config = resolve_config(None, file, [], {})
