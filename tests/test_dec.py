@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PretrainSettings
@@ -144,6 +147,40 @@ def test_tol_ends_the_clustering() -> None:
     # The second refresh, at step 8, changes fewer than all assignments.
     assert loop.state.history[-1]["step"] == 10 * 8 + 8
     assert "ended by tol" in str([row.get("notice") for row in loop.state.history])
+
+
+def beginning_with_a_centroid_far_from_all(**cluster: Any) -> DEC:
+    seed_all(0)
+    method = DEC(config(tol=0.0, max_epochs=4, **cluster), ImageShape(1, 8, 8))
+    place = method.head.place
+    lost = [torch.full((4,), 1000.0)]
+
+    def misplaced(centroids: Tensor) -> None:
+        place(torch.cat([centroids[:3], lost.pop().unsqueeze(0)]) if lost else centroids)
+
+    method.head.place = misplaced  # type: ignore[method-assign]
+    return method
+
+
+def test_a_cluster_without_images_is_named_and_stays_empty() -> None:
+    images = bars()
+    method = beginning_with_a_centroid_far_from_all()
+    loop = run(method, images)
+    assert "cluster 3 of 4 without images" in str([row.get("notice") for row in loop.state.history])
+    assert method.assign(images.images).labels.unique().tolist() == [0, 1, 2]
+    assert method.target.p is not None
+    assert method.target.p[:, 3].max() < 1e-3  # p leaves it alone, and nothing breaks
+    assert all(bool(p.isfinite().all()) for p in method.parameters())
+
+
+def test_a_reset_finds_a_place_for_a_cluster_without_images() -> None:
+    images = bars()
+    method = beginning_with_a_centroid_far_from_all(reset={"interval": 2, "subsample": 200})
+    run(method, images)
+    labels = method.assign(images.images).labels
+    assert labels.unique().tolist() == [0, 1, 2, 3]
+    assert images.labels is not None
+    assert agreement(contingency(images.labels, labels))["acc"] > 0.99
 
 
 def test_small_sets_get_more_epochs_to_reach_the_steps() -> None:
