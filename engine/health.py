@@ -31,7 +31,8 @@ def cluster_warning(sizes: Int64[Tensor, " k"]) -> str | None:
 
 def stability_advice(phase: GradientPhase) -> str:
     """What to do about losses or weights that are no longer finite."""
+    rate = phase.optimiser.learning_rate
     return (
-        f"A smaller learning_rate of its optimiser (now {phase.optimiser.learning_rate:g}; the whole name of the setting "
-        "is in config.yaml) or precision 32-true usually mends it."
+        f"A smaller learning_rate of its optimiser (now {rate:g}; the whole name of the setting is in config.yaml) or "
+        "precision 32-true usually mends it."
     )
