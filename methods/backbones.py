@@ -201,11 +201,11 @@ class VAEBackbone(Backbone):
     """μ of a variational autoencoder; nothing is sampled outside its training."""
 
     name = "vae"
+    averaged = 1
 
     def __init__(self, settings: VAEStageSettings, shape: ImageShape) -> None:
         super().__init__()
         self.settings, self.shape = settings, shape
-        self.averaged = 1
         self.latent = latent_size(settings.model, shape)
         self.normalise = Normalise(shape.channels)
         self.vae = build_vae(settings.model, shape)
@@ -266,11 +266,11 @@ class ContrastiveBackbone(Backbone):
 
     name = "simclr"
     has_decoder = False
+    averaged = 1
 
     def __init__(self, settings: ContrastiveStageSettings, shape: ImageShape) -> None:
         super().__init__()
         self.settings, self.shape = settings, shape
-        self.averaged = 1
         self.latent = latent_size(settings.model, shape)
         self.normalise = Normalise(shape.channels)
         self.network = build_encoder(settings.model, shape)
