@@ -4,9 +4,10 @@
     python -m benchmarks.beside_clustpy ../clustpy/bin/python
 
 Each run is a process of its own: ClustPy's of benchmarks/clustpy_peer.py, ours of train.py with --no-share, so that no
-phase comes from an earlier run. Who goes first changes with the seed. Both have as many threads as this process, which
-OMP_NUM_THREADS sets, the same float32 pixels, Adam at 1e-3 and then 1e-4, and 20 starts of KMeans (VaDE: 10 of a
-diagonal mixture). One evaluator scores both. The summary is Markdown on stdout; what differs is in docs/benchmarks.md.
+phase comes from an earlier run. Who goes first changes from one seed of a command to the next. Both have as many
+threads as this process, which OMP_NUM_THREADS sets, the same float32 pixels, Adam at 1e-3 and then 1e-4, and 20 starts
+of KMeans (VaDE: 10 of a diagonal mixture). One evaluator scores both. The summary is Markdown on stdout; what differs
+is in docs/benchmarks.md.
 """
 
 from __future__ import annotations

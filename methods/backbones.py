@@ -113,7 +113,7 @@ class Backbone(ImageEncoder):
 
     Attributes:
         latent: d.
-        averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum.
+        averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum or has none.
     """
 
     latent: int

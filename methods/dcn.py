@@ -32,11 +32,13 @@ from models.normalise import Normalise
 
 
 class DCNSettings(ClusteringPhaseSettings):
-    """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|² / pixels."""
+    """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|².
+
+    Where the network's own loss is a mean over pixels, an autoencoder's, so is λ's term: it is divided by their number.
+    """
 
     weight: PositiveFloat = 2.0
-    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size. Divided by
-    the pixels where the network's own loss is a mean over them, an autoencoder's, not where it is a sum, a VAE's."""
+    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size."""
     first_count: PositiveInt | None = None
     """How many latents a centroid counts for at the start; None: as many as its cluster has."""
     update_interval: PositiveInt = 140

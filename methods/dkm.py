@@ -63,14 +63,14 @@ class AlphaSettings(Settings):
 
 
 class DKMSettings(ClusteringPhaseSettings):
-    """The clustering phase. The loss is the network's own (the reconstruction) + λ · the softened KMeans loss / pixels.
+    """The clustering phase. The loss is the network's own (the reconstruction) + λ · the softened KMeans loss.
 
+    Where the network's own loss is a mean over pixels, an autoencoder's, so is λ's term: it is divided by their number.
     There is no stopping rule: the annealing decides the length.
     """
 
     weight: PositiveFloat = 1.0
-    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size. Divided by
-    the pixels where the network's own loss is a mean over them, an autoencoder's, not where it is a sum, a VAE's."""
+    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size."""
     alpha: AlphaSettings = AlphaSettings()
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set, which report how many change and decide nothing."""

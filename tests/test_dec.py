@@ -162,7 +162,7 @@ def beginning_with_a_centroid_far_from_all(**cluster: Any) -> DEC:
     return method
 
 
-def test_a_cluster_without_images_is_named_and_stays_empty() -> None:
+def test_a_centroid_far_from_all_images_is_named_and_stays_without_them() -> None:
     images = bars()
     method = beginning_with_a_centroid_far_from_all()
     loop = run(method, images)
@@ -173,7 +173,7 @@ def test_a_cluster_without_images_is_named_and_stays_empty() -> None:
     assert all(bool(p.isfinite().all()) for p in method.parameters())
 
 
-def test_a_reset_finds_a_place_for_a_cluster_without_images() -> None:
+def test_a_reset_finds_a_place_for_it() -> None:
     images = bars()
     method = beginning_with_a_centroid_far_from_all(reset={"interval": 2, "subsample": 200})
     run(method, images)
