@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple
 
 from jaxtyping import Float, UInt8
 from pydantic import Discriminator, Tag
@@ -65,12 +65,8 @@ class ContrastiveStageSettings(Settings):
     pretrain: ContrastivePretrainSettings = ContrastivePretrainSettings()
 
 
-Stage = TypeVar("Stage", AutoencoderStageSettings, VAEStageSettings, ContrastiveStageSettings)
-
-
-def _begun(settings: Stage, init: Init) -> Stage:
-    """The same settings with first weights of this kind."""
-    return settings.model_copy(update={"model": settings.model.model_copy(update={"init": init})})
+StageSettings = AutoencoderStageSettings | VAEStageSettings | ContrastiveStageSettings
+"""Of any backbone."""
 
 
 def _objective(value: Any) -> str:
@@ -116,8 +112,13 @@ class Backbone(ImageEncoder):
         averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum or has none.
     """
 
-    latent: int
     averaged: int
+
+    def __init__(self, settings: StageSettings, shape: ImageShape) -> None:
+        super().__init__()
+        self.settings, self.shape = settings, shape
+        self.latent = latent_size(settings.model, shape)
+        self.normalise = Normalise(shape.channels)
 
     @abstractmethod
     def branch(self, keep: bool) -> Branch:
@@ -128,22 +129,21 @@ class Backbone(ImageEncoder):
     def encoder(self) -> nn.Module:
         """The part from pixels to the latent."""
 
-    @abstractmethod
     def fresh(self, init: Init) -> Backbone:
         """Another one with new weights of this kind from torch's generator."""
+        model = self.settings.model.model_copy(update={"init": init})
+        return type(self)(self.settings.model_copy(update={"model": model}), self.shape)
 
 
 class AutoencoderBackbone(Backbone):
     """z of an autoencoder."""
 
     name = "ae"
+    settings: AutoencoderStageSettings
 
     def __init__(self, settings: AutoencoderStageSettings, shape: ImageShape) -> None:
-        super().__init__()
-        self.settings, self.shape = settings, shape
+        super().__init__(settings, shape)
         self.averaged = shape.pixels
-        self.latent = latent_size(settings.model, shape)
-        self.normalise = Normalise(shape.channels)
         self.autoencoder = build_autoencoder(settings.model, shape)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -169,9 +169,6 @@ class AutoencoderBackbone(Backbone):
     @property
     def encoder(self) -> nn.Module:
         return self.autoencoder.encoder
-
-    def fresh(self, init: Init) -> Backbone:
-        return AutoencoderBackbone(_begun(self.settings, init), self.shape)
 
 
 class EncoderBranch(Branch):
@@ -202,12 +199,10 @@ class VAEBackbone(Backbone):
 
     name = "vae"
     averaged = 1
+    settings: VAEStageSettings
 
     def __init__(self, settings: VAEStageSettings, shape: ImageShape) -> None:
-        super().__init__()
-        self.settings, self.shape = settings, shape
-        self.latent = latent_size(settings.model, shape)
-        self.normalise = Normalise(shape.channels)
+        super().__init__(settings, shape)
         self.vae = build_vae(settings.model, shape)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -232,9 +227,6 @@ class VAEBackbone(Backbone):
     @property
     def encoder(self) -> nn.Module:
         return self.vae.encoder
-
-    def fresh(self, init: Init) -> Backbone:
-        return VAEBackbone(_begun(self.settings, init), self.shape)
 
 
 class MeanBranch(Branch):
@@ -267,12 +259,10 @@ class ContrastiveBackbone(Backbone):
     name = "simclr"
     has_decoder = False
     averaged = 1
+    settings: ContrastiveStageSettings
 
     def __init__(self, settings: ContrastiveStageSettings, shape: ImageShape) -> None:
-        super().__init__()
-        self.settings, self.shape = settings, shape
-        self.latent = latent_size(settings.model, shape)
-        self.normalise = Normalise(shape.channels)
+        super().__init__(settings, shape)
         self.network = build_encoder(settings.model, shape)
         self.head = ProjectionHead(self.latent, settings.pretrain.projection, settings.pretrain.memory)
 
@@ -303,9 +293,6 @@ class ContrastiveBackbone(Backbone):
     @property
     def encoder(self) -> nn.Module:
         return self.network
-
-    def fresh(self, init: Init) -> Backbone:
-        return ContrastiveBackbone(_begun(self.settings, init), self.shape)
 
 
 class DirectionBranch(Branch):

@@ -57,7 +57,6 @@ def test_every_value_of_a_published_recipe_has_its_source_beside_it(file: Path) 
         else:  # a comment, a section, a list, or nothing
             said = bool(mark)
     assert not bare
-    assert not bare
 
 
 @pytest.mark.parametrize("file", sorted((FOLDER / "reports").glob("*.yaml")), ids=lambda f: f.name)
