@@ -20,6 +20,7 @@ from data.image_set import DataError, ImageSet
 from data.prepare import SPLITS, prepare, splits_to_score
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError, UsageError
+from engine.memory import keep_freed_memory
 from engine.processes import pick_device
 from engine.restore import restore
 from evaluation.classify import clusters_as_features
@@ -74,6 +75,7 @@ def main(
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Print the metric table of checkpoints."""
+    keep_freed_memory()
     if format_ not in FORMATS:
         raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
     if split not in (None, *SPLITS):

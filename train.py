@@ -23,6 +23,7 @@ from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_chec
 from engine.environment import describe_environment
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
 from engine.loop import Loop
+from engine.memory import keep_freed_memory
 from engine.phase_store import PhaseStore, phase_keys
 from engine.processes import Processes, launch, process_number
 from engine.progress import Display
@@ -65,6 +66,7 @@ def main(
     share: Annotated[bool, typer.Option(help="Take finished phases from earlier runs, and keep ours.")] = True,
 ) -> None:
     """Train one method and write one checkpoint."""
+    keep_freed_memory()
     flags = {
         "data.name": data,
         "clusters": clusters,

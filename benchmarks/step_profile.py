@@ -5,9 +5,9 @@
 The pretraining step of two networks at batch 256: the dense 500-500-2000-10, and the convolutional one of
 configs/dec.yaml, the latter also with its weights stored in the plain order instead of channels-last, and both in
 bf16-mixed. Seconds are those of train.py's loop, TensorBoard's file included; beside them stands a large matrix product
-of the same precision. All take turns in one run, on the CPU, and the Markdown tables on stdout show medians.
-Floating-point operations are counted as torch runs them (torch.utils.flop_counter): those of products and convolutions,
-forward and backward.
+of the same precision. All take turns in one run, on the CPU, and the Markdown tables on stdout show medians. With
+--no-keep freed memory goes back to the system, by the allocator's default. Floating-point operations are counted as
+torch runs them (torch.utils.flop_counter): those of products and convolutions, forward and backward.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from configs.schema import RunConfig
 from data.image_set import ImageSet
 from data.sources import load
 from engine.loop import SCALARS_EVERY, Loop
+from engine.memory import keep_freed_memory
 from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
 from engine.processes import launch
 from engine.progress import Display
@@ -66,8 +67,11 @@ def main(
     rounds: Annotated[int, typer.Option(help="Turns of each.")] = 3,
     side: Annotated[int, typer.Option(help="Side of the large matrices.")] = 4096,
     seed: int = 0,
+    keep: Annotated[bool, typer.Option(help="Use freed memory again, as train.py does.")] = True,
 ) -> None:
     """Time all in turns, and print both tables."""
+    if keep:
+        keep_freed_memory()
     train = load(data)
     train = train.subset(torch.arange(images or len(train)))
     cases: dict[str, Case] = {}
