@@ -49,6 +49,7 @@ class VaDEInitialiseSettings(GMMSettings):
     """Where the mixture begins: at one of the posteriors' means."""
 
     covariance: Literal["full", "tied", "diagonal", "spherical"] = "diagonal"
+    """Of EM. VaDE's own components are diagonal: of the clusters that another kind finds they take the variances."""
     redos: PositiveInt = 5
     posterior_variances: bool = True
     """Add the mean of the posteriors' variances to the components'. Without training of σ̃ it means nothing."""
@@ -68,16 +69,11 @@ class VaDEConfig(JointConfig):
     cluster: VaDESettings = VaDESettings()
 
     @model_validator(mode="after")
-    def _is_a_vae_with_a_diagonal_mixture(self) -> VaDEConfig:
+    def _is_a_vae(self) -> VaDEConfig:
         if self.pretrain.objective != "elbo":
             raise ValueError(
                 f"vade trains a variational autoencoder, but pretrain.objective {self.pretrain.objective} makes a "
                 "plain one: set pretrain.objective: elbo (beta: 0 and sample: false pretrain it as a plain one)"
-            )
-        if self.initialise.covariance != "diagonal":
-            raise ValueError(
-                f"vade's components have diagonal covariances; received initialise.covariance: "
-                f"{self.initialise.covariance}, set it to diagonal"
             )
         return self
 
@@ -131,9 +127,22 @@ def posterior_variances(gamma: Float[Tensor, "n k"], log_variance: Float[Tensor,
     one (the derivative of eq. 12 by σ_c² is 0 there). Without it a latent dimension that the network does not use,
     where all means are near 0 and all σ̃ near 1, costs hundreds of nats at the start.
     """
+    return _means_within(gamma, log_variance.double().exp())
+
+
+def variances_within(gamma: Float[Tensor, "n k"], mu: Float[Tensor, "n d"]) -> Float64[Tensor, "k d"]:
+    """Variance of the posteriors' means μ̃ within every cluster, a dimension by itself; 0 for an empty one.
+
+    It is what EM with diagonal covariances ends at; of the γ of another mixture it makes diagonal components.
+    """
+    mu = mu.double()
+    return (_means_within(gamma, mu.square()) - _means_within(gamma, mu).square()).clamp_min(0)
+
+
+def _means_within(gamma: Float[Tensor, "n k"], values: Float64[Tensor, "n d"]) -> Float64[Tensor, "k d"]:
     weights = gamma.double()
     total = weights.sum(dim=0).clamp_min(torch.finfo(torch.float64).tiny)
-    return weights.T @ log_variance.double().exp() / total.unsqueeze(1)
+    return weights.T @ values / total.unsqueeze(1)
 
 
 class VaDE(JointMethod):
@@ -163,6 +172,8 @@ class VaDE(JointMethod):
             gamma = clusterer.assign(mu).probabilities
             assert gamma is not None, "a mixture has probabilities"
             weights, means, variances = (clusterer.arrays[name] for name in ("weights", "means", "covariances"))
+            if config.initialise.covariance != "diagonal":
+                variances = variances_within(gamma, mu)
             if config.initialise.posterior_variances:
                 variances = variances + posterior_variances(gamma, log_variance)
             if config.initialise.weights == "uniform":

@@ -12,8 +12,6 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Independent, Normal
 
 from clusterers.base import ClusteringError
-from clusterers.build import build_clusterer
-from clusterers.mixture import GMMClusterer
 from configs.load import FOLDER, read_yaml, validate
 from configs.schema import OptimiserSettings
 from data.image_set import ImageSet
@@ -23,11 +21,10 @@ from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.gaussian_mixture import latent_divergence
-from methods.base import Batch, FitPhase, GradientPhase
+from methods.base import Batch, GradientPhase
 from methods.registry import METHODS
 from methods.resolve import resolve_config
-from methods.vade import VaDE, VaDEConfig, VaDEObjective, posterior_variances
+from methods.vade import VaDE, VaDEConfig, VaDEObjective
 from models.autoencoder import ImageShape
 from tests.joint_runs import run, stopped_and_resumed
 from tests.test_dec import bars
@@ -165,39 +162,6 @@ def test_the_refresh_gives_what_assign_does() -> None:
     assert torch.equal(refresh(), method.assign(IMAGES.images).labels)
 
 
-def test_posterior_variances_by_hand() -> None:
-    gamma = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
-    log_variance = torch.tensor([[1.0, 4.0], [3.0, 1.0]]).log()
-    found = posterior_variances(gamma, log_variance)
-    expected = torch.tensor([[2.5 / 1.5, 4.5 / 1.5], [3.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
-    assert torch.allclose(found, expected)
-
-
-def test_the_bound_is_largest_where_the_mixture_begins() -> None:
-    """Given γ, its derivatives by the means, variances and π are 0 there, since EM ends where they are for μ̃."""
-    method = built()
-    tight = method.config.initialise.model_copy(update={"tol": 1e-10, "iterations": 1000, "floor": 1e-12})
-    method.config = method.config.model_copy(update={"initialise": tight})
-    initialise = method.phases(IMAGES.images, launch(method.config.runtime))[-2]
-    assert isinstance(initialise, FitPhase)
-    initialise.fit()
-
-    z = method.embed(IMAGES.images)
-    mixture_of_means = GMMClusterer(tight)
-    mixture_of_means.fit(z, 4, method.config.seed)
-    gamma = mixture_of_means.assign(z).probabilities
-    assert gamma is not None
-    mu, log_variance = (part.detach() for part in method.backbone.vae.encode(IMAGES.images / 255))
-    latent_divergence(mu, log_variance, gamma.clamp_min(1e-30).log(), method.prior.mixture).backward()
-    assert method.prior.means.grad is not None
-    assert method.prior.log_variances.grad is not None
-    # Of the variances' two terms each alone is half of γ's mean.
-    assert float(method.prior.log_variances.grad.abs().max()) < 1e-3 * float(gamma.mean(dim=0).min()) / 2
-    scale = (0.5 * method.prior.log_variances.detach()).exp()
-    assert float((method.prior.means.grad * scale).abs().max()) < 1e-3
-    assert torch.allclose(method.prior.mixture.log_weights.exp(), gamma.mean(dim=0), atol=1e-4)
-
-
 def test_criteria_are_the_mean_log_likelihood() -> None:
     method = placed()
     z = method.embed(IMAGES.images)
@@ -260,11 +224,6 @@ def test_what_is_no_vae_is_refused() -> None:
         VaDEConfig.model_validate({"pretrain": {"objective": "reconstruction"}})
     with pytest.raises(ValidationError, match=r"pixels run from 0 to 1: set pixels: unit"):
         VaDEConfig.model_validate({"pixels": "standardised"})
-
-
-def test_a_mixture_that_is_not_diagonal_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"diagonal covariances; received initialise.covariance: full"):
-        VaDEConfig.model_validate({"initialise": {"covariance": "full"}})
 
 
 def test_the_default_config_is_the_schemas_own() -> None:
@@ -333,18 +292,3 @@ def test_vae_dec_finds_a_separable_set_and_keeps_the_bound() -> None:
     assert agreement(contingency(IMAGES.labels, method.assign(IMAGES.images).labels))["acc"] > 0.99
     rows = [row for row in loop.state.history if row["phase"] == "cluster" and "loss" in row]
     assert rows[-1]["reconstruction"] < 1.05 * rows[0]["reconstruction"]
-
-
-def test_the_mixture_can_begin_as_in_the_authors_code() -> None:
-    own = {"covariance": "diagonal", "redos": 5, "posterior_variances": False, "weights": "uniform"}
-    seed_all(0)
-    method = VaDE(VaDEConfig.model_validate({**config().model_dump(), "initialise": own}), SHAPE)
-    phase = method.phases(IMAGES.images, launch(method.config.runtime))[-2]
-    assert isinstance(phase, FitPhase)
-    phase.fit()
-    alone = build_clusterer(method.config.initialise)
-    alone.fit(method.embed(IMAGES.images), 4, method.config.seed)
-    mixture = method.prior.mixture
-    assert mixture.log_weights.exp().tolist() == pytest.approx([0.25] * 4)
-    assert torch.allclose(mixture.means, alone.arrays["means"].float(), atol=1e-5)
-    assert torch.allclose(mixture.log_variances.exp(), alone.arrays["covariances"].float(), rtol=1e-4)
