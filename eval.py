@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
@@ -23,6 +23,7 @@ from engine.errors import CheckpointError, UsageError
 from engine.memory import keep_freed_memory
 from engine.processes import pick_device
 from engine.restore import restore
+from evaluation.apart import told_apart
 from evaluation.classify import clusters_as_features
 from evaluation.classify_table import render_classifiers
 from evaluation.errors import EvaluationError
@@ -83,13 +84,15 @@ def main(
     wishes = Wishes(split, data, data_root, figures, broader or (), classify or (), neighbours, device)
     rows: list[Row] = []
     problems: list[str] = []
+    settings: dict[str, Mapping[str, Any]] = {}
     for path in checkpoints:
-        found, troubles = score_checkpoint(path, wishes)
-        rows += found
-        problems += troubles
+        scored = score_checkpoint(path, wishes)
+        rows += scored.rows
+        problems += scored.problems
+        settings[str(path)] = scored.settings
     try:
         if rows and mean:
-            rows = over_seeds(rows)
+            rows = over_seeds(told_apart(rows, settings))
         if rows and output is not None:
             write(rows, format_, output)
             console.print(f"table: {output}", soft_wrap=True)
@@ -115,13 +118,21 @@ class Wishes:
     device: str
 
 
-def score_checkpoint(path: Path, wishes: Wishes) -> tuple[list[Row], list[str]]:
-    """The rows of one checkpoint, and what went wrong: what cannot be scored does not cost what can."""
+class Scored(NamedTuple):
+    """What came of one checkpoint: its rows, what went wrong, and the config of its run, empty if it is none."""
+
+    rows: list[Row]
+    problems: list[str]
+    settings: Mapping[str, Any]
+
+
+def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
+    """Score what can be scored: what cannot does not cost it."""
     try:
         checkpoint = read_checkpoint(path)
         fitted = Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device(wishes.device))
     except PROBLEMS as error:
-        return [], [str(error)]
+        return Scored([], [str(error)], {})
     rows: list[Row] = []
     problems: list[str] = []
     # Only forests need the predictions once more: without them each goes when its row is made.
@@ -145,7 +156,7 @@ def score_checkpoint(path: Path, wishes: Wishes) -> tuple[list[Row], list[str]]:
             rows = [{**row, **accuracies} if value(row, "split") == "test" else row for row in rows]
         except PROBLEMS as error:
             problems.append(str(error))
-    return rows, problems
+    return Scored(rows, problems, fitted.config.model_dump(mode="json"))
 
 
 def classify_clusters(fitted: Fitted, wishes: Wishes, kept: Mapping[str, Predictions]) -> dict[str, float]:

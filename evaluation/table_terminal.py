@@ -93,7 +93,7 @@ def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], gap: int)
             justify="right" if number else "left",
             vertical="bottom",
             no_wrap=number or column is SPLIT,  # names give way where room is short, numbers never
-            overflow="ellipsis",
+            overflow="ellipsis" if number else "fold",
         )
     for row in rows:
         table.add_row(*[Text(_cell(column, row)) for column in shown])

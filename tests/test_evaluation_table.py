@@ -172,9 +172,10 @@ def test_the_terminal_keeps_to_80_columns_and_never_cuts_a_number(space: str) ->
     assert max(map(len, text.split("\n"))) <= 80
     assert "umap-spectr" in text
     lines = [line.split() for line in text.split("\n")]
-    assert any(line[1:] == ["12345", "test", *SHOWN] and "…" in line[0] for line in lines)
+    assert any(line[1:] == ["12345", "test", *SHOWN] for line in lines)
+    assert long in "".join(line[0] for line in lines if line)  # over several lines, but whole
     assert any(line[-8:] == ["–"] * 8 for line in lines)
-    assert any(line[-3:] == ["0.125", "1.500", "12345.7"] and line[0].startswith("umap") for line in lines)
+    assert sum(line[-3:] == ["0.125", "1.500", "12345.7"] for line in lines) == 3
     assert any(line[-6:] == ["10", "9", "0", "9876", "120.8", "812"] for line in lines)
 
 
