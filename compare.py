@@ -56,7 +56,7 @@ def main(
         list[str] | None, typer.Option(help="What to score; else what the report scored, or what was fitted.")
     ] = None,
     recorded: Annotated[
-        list[Path] | None, typer.Option("--rows", help="A runs.jsonl of runs made elsewhere, for the same table.")
+        list[Path] | None, typer.Option("--rows", help="A runs.jsonl of runs of these settings made elsewhere.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; 2 where there are cores for it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the table and the figure.")] = CHECKPOINTS / "comparison",
