@@ -10,6 +10,7 @@ import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from comparison.plan import Run
+from configs.load import short_name
 from evaluation.rows import Row, value
 from monitoring.guide import WATCH_ONLY
 
@@ -30,17 +31,11 @@ def log_hyperparameters(folder: Path, runs: Sequence[Run], rows: Mapping[str, Ro
         row = rows.get(run.name)
         if row is None:
             continue
-        settings = {_short(path, run.point): _plain(text) for path, text in run.point.items()}
+        settings = {short_name(path, run.point): _plain(text) for path, text in run.point.items()}
         tags = {name: f"score/{name}" for name in OTHERS} | {name: f"{WATCH_ONLY}/{name}" for name in AGREEMENT}
         scores = {tag: found for name, tag in tags.items() if isinstance(found := value(row, name), int | float)}
         with SummaryWriter(str(folder / f"{run.config.title},seed={run.config.seed}")) as writer:
             writer.add_hparams({**settings, "seed": run.config.seed}, scores, run_name=".")
-
-
-def _short(path: str, point: Mapping[str, str]) -> str:
-    """A setting's own name, or its whole path where another one of the grid is called so too."""
-    name = path.rpartition(".")[2]
-    return path if sum(other.rpartition(".")[2] == name for other in point) > 1 else name
 
 
 def _plain(text: str) -> float | str | bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -187,6 +187,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
         elif old != new:
             found.append(f"{prefix}{key}: {old!r} → {new!r}")
     return found
+
+
+def short_name(path: str, paths: Iterable[str]) -> str:
+    """A setting's own name, or its whole dotted path where another one of `paths` is called so too."""
+    name = path.rpartition(".")[2]
+    return path if sum(other.rpartition(".")[2] == name for other in paths) > 1 else name
 
 
 def _explain(schema: type[BaseModel], detail: Any) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from configs.load import short_name
 from evaluation.rows import Row, value
 
 ASIDE = ("seed", "runtime")
@@ -22,10 +22,11 @@ def told_apart(rows: Sequence[Row], settings: Mapping[str, Mapping[str, Any]]) -
         settings: by checkpoint, the whole config.
     """
     flat = {path: _flat({k: v for k, v in config.items() if k not in ASIDE}) for path, config in settings.items()}
+    keys = [_group(row, flat) for row in rows]
     groups: dict[tuple[Any, ...], set[str]] = {}
-    for row in rows:
-        groups.setdefault(_group(row, flat), set()).add(str(value(row, "checkpoint")))
-    return [_named(row, flat, groups[_group(row, flat)]) for row in rows]
+    for row, key in zip(rows, keys, strict=True):
+        groups.setdefault(key, set()).add(str(value(row, "checkpoint")))
+    return [_named(row, flat, groups[key]) for row, key in zip(rows, keys, strict=True)]
 
 
 def _group(row: Row, flat: Mapping[str, Mapping[str, Any]]) -> tuple[Any, ...]:
@@ -37,9 +38,7 @@ def _named(row: Row, flat: Mapping[str, Mapping[str, Any]], alike: set[str]) -> 
     own = flat[str(value(row, "checkpoint"))]
     keys = dict.fromkeys(key for path in sorted(alike) for key in flat[path])
     differ = [key for key in keys if any(flat[path].get(key) != own.get(key) for path in alike)]
-    last = Counter(key.rpartition(".")[2] for key in differ)
-    names = {key: leaf if last[leaf := key.rpartition(".")[2]] == 1 else key for key in differ}
-    shown = [f"{names[key]}={_text(own[key])}" for key in differ if key in own]
+    shown = [f"{short_name(key, differ)}={_text(own[key])}" for key in differ if key in own]
     return {**row, "title": ", ".join([str(value(row, "title")), *shown])}
 
 

@@ -9,13 +9,12 @@ import torch
 
 from clusterers.base import Clusterer
 from clusterers.build import build_clusterer
-from clusterers.mixture import GMMClusterer
 from engine.processes import launch
 from engine.randomness import seed_all
 from losses.gaussian_mixture import latent_divergence
 from methods.base import FitPhase
 from methods.vade import VaDE, VaDEConfig, posterior_variances, variances_within
-from tests.test_vade import IMAGES, SHAPE, built, config
+from tests.test_vade import IMAGES, SHAPE, config
 
 
 def begun(**initialise: Any) -> tuple[VaDE, Clusterer]:
@@ -48,17 +47,8 @@ def test_variances_within_by_hand() -> None:
 
 def test_the_bound_is_largest_where_the_mixture_begins() -> None:
     """Given γ, its derivatives by the means, variances and π are 0 there, since EM ends where they are for μ̃."""
-    method = built()
-    tight = method.config.initialise.model_copy(update={"tol": 1e-10, "iterations": 1000, "floor": 1e-12})
-    method.config = method.config.model_copy(update={"initialise": tight})
-    initialise = method.phases(IMAGES.images, launch(method.config.runtime))[-2]
-    assert isinstance(initialise, FitPhase)
-    initialise.fit()
-
-    z = method.embed(IMAGES.images)
-    mixture_of_means = GMMClusterer(tight)
-    mixture_of_means.fit(z, 4, method.config.seed)
-    gamma = mixture_of_means.assign(z).probabilities
+    method, alone = begun(covariance="diagonal", tol=1e-10, iterations=1000, floor=1e-12)
+    gamma = alone.assign(method.embed(IMAGES.images)).probabilities
     assert gamma is not None
     mu, log_variance = (part.detach() for part in method.backbone.vae.encode(IMAGES.images / 255))
     latent_divergence(mu, log_variance, gamma.clamp_min(1e-30).log(), method.prior.mixture).backward()
