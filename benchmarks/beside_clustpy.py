@@ -43,9 +43,11 @@ from models.normalise import Normalise, unit_pixels
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = Path(__file__).with_name("clustpy_peer.py")
-PEER_TITLE, MATCHED_TITLE = "ClustPy", "ours, matched"
+PEER_TITLE = "ClustPy"
 MIXED = "runtime.precision=bf16-mixed"
 SCORES = ("acc", "nmi", "ari")
+OURS = ("matched", "defaults")
+"""ClustPy's settings and network, or those of configs/<method>.yaml."""
 
 OWN_SETTINGS: dict[str, Sequence[str]] = {
     "dec": ("pixels=standardised", "initialise.redos=20"),
@@ -56,17 +58,14 @@ OWN_SETTINGS: dict[str, Sequence[str]] = {
 """The methods that both have, and what each needs besides `matched` to do as ClustPy does."""
 
 
-def lengths(epochs: int) -> list[str]:
-    """The settings for so many epochs of both phases, whatever the number of images."""
-    phases = (("pretrain", "epochs"), ("cluster", "max_epochs"))
-    return [line for phase, key in phases for line in (f"{phase}.{key}={epochs}", f"{phase}.min_steps=0")]
-
-
 def matched(method: str, epochs: int, batch: int) -> list[str]:
     """The settings that make our run ClustPy's: network, epochs, batch, optimiser, and no stop before the end."""
     return [
         "model={name: dense, latent: 10, hidden: [500, 500, 2000], init: uniform}",
-        *lengths(epochs),
+        f"pretrain.epochs={epochs}",
+        "pretrain.min_steps=0",
+        f"cluster.max_epochs={epochs}",
+        "cluster.min_steps=0",
         f"pretrain.batch_size={batch}",
         "pretrain.optimiser={name: adam, learning_rate: 0.001}",
         f"cluster.batch_size={batch}",
@@ -74,6 +73,17 @@ def matched(method: str, epochs: int, batch: int) -> list[str]:
         "cluster.tol=0",
         *OWN_SETTINGS[method],
     ]
+
+
+def sides_of(
+    method: str, kinds: Sequence[str], as_theirs: Sequence[str], subset: Sequence[str], mixed: bool
+) -> dict[str, Sequence[str]]:
+    """By title, what --set changes in each of our runs of `method`."""
+    by_kind = {"matched": ("ours, matched", as_theirs), "defaults": (f"ours, {method}.yaml", subset)}
+    sides = dict(by_kind[kind] for kind in kinds)
+    if mixed:
+        sides |= {f"{title}, bf16-mixed": [*settings, MIXED] for title, settings in sides.items()}
+    return sides
 
 
 def main(
@@ -85,13 +95,12 @@ def main(
     data: Annotated[str, typer.Option(help="A data set's name or path; its train split.")] = "fashion-mnist",
     images: Annotated[int | None, typer.Option(help="Draw so many; all if not given.")] = None,
     more: Annotated[list[str] | None, typer.Option("--set", help="A setting of our matched run.")] = None,
-    defaults: Annotated[
-        bool, typer.Option(help="Run our default configs as well; of few images they take as many steps.")
-    ] = False,
-    short: Annotated[
-        bool,
-        typer.Option(help="Run our default configs for as many epochs as ClustPy, in float32, as well."),
-    ] = False,
+    ours: Annotated[
+        str,
+        typer.Option(
+            help=f"Which of ours, with commas: {', '.join(OURS)}. Default configs take as many steps of few images."
+        ),
+    ] = "matched,defaults",
     mixed: Annotated[
         bool,
         typer.Option(
@@ -106,16 +115,13 @@ def main(
     subset = [] if images is None else [f"data.subset={images}"]
     names = [name.strip() for name in methods.split(",")]
     numbers = [int(seed) for seed in seeds.split(",")]
+    kinds = [kind.strip() for kind in ours.split(",")]
     if unknown := [name for name in names if name not in OWN_SETTINGS]:
         raise typer.BadParameter(f"{', '.join(unknown)}: both have {', '.join(OWN_SETTINGS)}.", param_hint="--methods")
-    sides = {name: {MATCHED_TITLE: [*matched(name, epochs, batch), *(more or []), *subset]} for name in names}
-    for name, ours in sides.items():
-        if defaults:
-            ours[f"ours, {name}.yaml"] = subset
-        if mixed:
-            ours |= {f"{title}, bf16-mixed": [*settings, MIXED] for title, settings in ours.items()}
-        if short:
-            ours[f"ours, {name}.yaml for {epochs}+{epochs} epochs"] = [*lengths(epochs), *subset]
+    if unknown := [kind for kind in kinds if kind not in OURS]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: of {', '.join(OURS)}.", param_hint="--ours")
+    as_theirs = {name: [*matched(name, epochs, batch), *(more or []), *subset] for name in names}
+    sides = {name: sides_of(name, kinds, as_theirs[name], subset, mixed) for name in names}
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
@@ -127,7 +133,7 @@ def main(
                 configured(name, settings, data, numbers[0])
         for turn, seed in enumerate(numbers):
             for name in names:
-                config = configured(name, sides[name][MATCHED_TITLE], data, seed)
+                config = configured(name, as_theirs[name], data, seed)
                 train = prepare(config.data, "train", seed)
                 titles = [PEER_TITLE, *sides[name]]
                 for title in titles[turn % len(titles) :] + titles[: turn % len(titles)]:
