@@ -95,7 +95,7 @@ class PretrainSettings(Settings):
     """Training of an autoencoder on the reconstruction alone."""
 
     objective: Literal["reconstruction"] = "reconstruction"
-    epochs: PositiveInt = 20
+    epochs: PositiveInt = 10
     min_steps: Annotated[int, Field(ge=0)] = 2000
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256

@@ -18,7 +18,7 @@ class ClusteringPhaseSettings(Settings):
 
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set."""
-    max_epochs: PositiveInt = 15
+    max_epochs: PositiveInt = 10
     min_steps: Annotated[int, Field(ge=0)] = 1000
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256

@@ -17,21 +17,20 @@ from torch.nn import functional
 from clusterers.base import Clusterer
 from clusterers.kmeans import inertia, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
-from configs.schema import AugmentationSettings, PositiveFloat, PositiveInt, Share
-from data.augmentation import Augmentation
+from configs.schema import PositiveFloat, PositiveInt, Share
 from losses.assigned_distance import assigned_distance
 from losses.squared_distances import squared_distances
 from methods.backbones import Branch
 from methods.base import Assignments, Batch, Compute, Objective, Phase
-from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
+from methods.clustering_phase import clustering_phase
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.reset import ResetSettings, resets
+from methods.training_views import AugmentedPhaseSettings, TrainingViews
 from models.autoencoder import ImageShape
-from models.normalise import Normalise
 
 
-class DCNSettings(ClusteringPhaseSettings):
+class DCNSettings(AugmentedPhaseSettings):
     """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|².
 
     Where the network's own loss is a mean over pixels, an autoencoder's, so is λ's term: it is divided by their number.
@@ -45,8 +44,6 @@ class DCNSettings(ClusteringPhaseSettings):
     """Steps between two assignments of the whole training set, in which changes are counted. Training does not use
     them: an image's cluster is updated whenever it is in a batch."""
     tol: Share = 0.001
-    augmentation: AugmentationSettings = AugmentationSettings()
-    """Of the images that the network is trained on; clusters and centroids are those of the clean ones."""
     reset: ResetSettings | None = None
 
 
@@ -126,28 +123,25 @@ class DCNObjective(Objective):
     After the optimiser's step on a batch, assignments and centroids follow the new weights.
 
     Args:
-        normalise: of pixels.
+        views: of a batch, for the gradient step.
         branch: the network, with its own losses.
         means: M and s.
         weight: λ, divided by the pixels where the network's own loss is a mean over them.
-        augmentation: of the images of the gradient step.
         encode: images to latents without noise.
         compute: the machine.
     """
 
     def __init__(
         self,
-        normalise: Normalise,
+        views: TrainingViews,
         branch: Branch,
         means: RunningMeans,
         weight: float,
-        augmentation: AugmentationSettings,
         encode: Callable[[Tensor], Tensor],
         compute: Compute,
     ) -> None:
         super().__init__()
-        self.normalise = normalise
-        self.augmentation = Augmentation(augmentation)
+        self.views = views
         self.branch = branch
         self.means = means
         self.weight = weight
@@ -155,8 +149,10 @@ class DCNObjective(Objective):
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
-        z, own = self.branch(self.normalise.standardise(pixels), batch.noise)
+        return self.views.mean_losses(lambda x: self._losses(x, batch), batch)
+
+    def _losses(self, x: Float[Tensor, "b c h w"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        z, own = self.branch(x, batch.noise)
         clustering = assigned_distance(z, self.means.assigned(batch.indices))
         loss = self.weight / 2 * clustering
         for value in own.values():
@@ -209,10 +205,8 @@ class DCN(JointMethod):
             assign_all()
             return ()
 
-        branch = backbone.branch(True)
-        objective = DCNObjective(
-            backbone.normalise, branch, self.means, weight, cluster.augmentation, backbone.encode, compute
-        )
+        views = TrainingViews(backbone.normalise, cluster)
+        objective = DCNObjective(views, backbone.branch(True), self.means, weight, backbone.encode, compute)
         return (
             *backbone.phases(images, compute),
             initialisation(config.initialise, config, images, compute, backbone.encode, self.means, place),

@@ -17,23 +17,23 @@ from torch import Tensor, nn
 
 from clusterers.base import Clusterer
 from clusterers.settings import KMeansClustererSettings
-from configs.schema import AugmentationSettings, PositiveFloat, PositiveInt, Share
-from data.augmentation import Augmentation
+from configs.schema import PositiveFloat, PositiveInt, Share
 from losses.clustering import clustering_kl
 from methods.backbones import Branch
 from methods.base import Assignments, Batch, Compute, Objective, Phase
-from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
+from methods.clustering_phase import clustering_phase
 from methods.initialisation import initialisation
 from methods.joint import JointConfig, JointMethod
 from methods.reset import ResetSettings, resets
 from methods.training_target import TrainingTarget
+from methods.training_views import AugmentedPhaseSettings, TrainingViews
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.clustering_head import ClusteringHead
 from models.normalise import Normalise
 
 
-class DECSettings(ClusteringPhaseSettings):
+class DECSettings(AugmentedPhaseSettings):
     """The clustering phase.
 
     The loss is γ·KL(p‖q), plus the network's own loss where it is kept: IDEC is `reconstruction: true`, `gamma: 0.1`.
@@ -47,8 +47,6 @@ class DECSettings(ClusteringPhaseSettings):
     """Weight of a VAE's KL divergence from its prior, where that is kept."""
     detach: bool = False
     """Keep the clustering loss from the encoder, which the reconstruction alone then trains."""
-    augmentation: AugmentationSettings = AugmentationSettings()
-    """Of the images that q is predicted for, and that are reconstructed; p is always that of the clean image."""
     update_interval: PositiveInt = 140
     """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001
@@ -81,17 +79,13 @@ class DECConfig(JointConfig):
                 self.pretrain.objective == "elbo" and kept,
                 "keeps a VAE's lower bound: pretrain.objective: elbo",
             ),
-            "dec-da": (_augments(self.cluster), "augments images: set cluster.augmentation"),
-            "idec-da": (kept and _augments(self.cluster), "keeps the reconstruction and augments images"),
+            "dec-da": (self.cluster.augments, "augments images: set cluster.augmentation"),
+            "idec-da": (kept and self.cluster.augments, "keeps the reconstruction and augments images"),
         }
         fits, demand = demands.get(self.method, (True, ""))
         if not fits:
             raise ValueError(f"{self.method} {demand}, or call the method dec, which may have any of these")
         return self
-
-
-def _augments(settings: DECSettings) -> bool:
-    return settings.augmentation != AugmentationSettings()
 
 
 class DECObjective(Objective):
@@ -106,16 +100,17 @@ class DECObjective(Objective):
         settings: DECSettings,
     ) -> None:
         super().__init__()
-        self.normalise = normalise
+        self.views = TrainingViews(normalise, settings)
         self.branch = branch
         self.head = head
         self.target = target
         self.settings = settings
-        self.augmentation = Augmentation(settings.augmentation)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
-        z, own = self.branch(self.normalise.standardise(pixels), batch.noise)
+        return self.views.mean_losses(lambda x: self._losses(x, batch), batch)
+
+    def _losses(self, x: Float[Tensor, "b c h w"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        z, own = self.branch(x, batch.noise)
         q = self.head(z.detach() if self.settings.detach else z)
         clustering = clustering_kl(self.target.rows(batch.indices), q)
         loss = self.settings.gamma * clustering

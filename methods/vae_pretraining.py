@@ -33,7 +33,7 @@ class VAEPretrainSettings(Settings):
     """Training of a variational autoencoder on the evidence lower bound."""
 
     objective: Literal["elbo"] = "elbo"
-    epochs: PositiveInt = 20
+    epochs: PositiveInt = 10
     min_steps: Annotated[int, Field(ge=0)] = 2000
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 256

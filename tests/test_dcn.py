@@ -22,6 +22,7 @@ from methods.dcn import DCN, DCNConfig, DCNObjective, DCNSettings, RunningMeans
 from methods.dkm import DKMObjective
 from methods.registry import METHODS
 from methods.resolve import resolve_config
+from methods.training_views import TrainingViews
 from models.autoencoder import ImageShape, ModelError
 from tests.joint_runs import run, stopped_and_resumed
 from tests.test_dec import bars, config
@@ -109,9 +110,8 @@ def test_the_loss_by_hand_uses_the_kept_assignments() -> None:
     kept = torch.randint(0, 4, (400,), generator=generator)  # not the nearest
     method.means.count(kept)
     backbone = method.backbone
-    compute, plain = launch(method.config.runtime), AugmentationSettings()
-    branch = backbone.branch(True)
-    objective = DCNObjective(backbone.normalise, branch, method.means, 0.3, plain, backbone.encode, compute)
+    compute, views = launch(method.config.runtime), TrainingViews(backbone.normalise, method.config.cluster)
+    objective = DCNObjective(views, backbone.branch(True), method.means, 0.3, backbone.encode, compute)
     index = torch.arange(3, 9)
     losses = objective(batch(index))
     z = method.embed(IMAGES.images[index]).double()
@@ -169,9 +169,9 @@ def test_several_processes_move_the_centroids_as_one_does() -> None:
         method.means.place(z[:4].clone())
         method.means.count(torch.arange(400) % 4)
         compute = Halves({torch.float32: z[5:], torch.int64: index[5:]}) if halves else launch(small().runtime)
-        backbone, plain = method.backbone, AugmentationSettings()
-        branch = backbone.branch(True)
-        objective = DCNObjective(backbone.normalise, branch, method.means, 1.0, plain, backbone.encode, compute)
+        backbone = method.backbone
+        views = TrainingViews(backbone.normalise, method.config.cluster)
+        objective = DCNObjective(views, backbone.branch(True), method.means, 1.0, backbone.encode, compute)
         with torch.no_grad():
             objective.after_step(batch(index[:5] if halves else index))
         outcomes.append(method.means)
