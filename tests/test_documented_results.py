@@ -12,7 +12,8 @@ from evaluation.rows import Row, value
 from tests.runs import ROOT
 
 RESULTS = ROOT / "docs" / "results"
-PAGES = {"joint-fashion-mnist": ROOT / "README.md", "joint-digits": ROOT / "docs" / "joint-methods.md"}
+JOINT = ROOT / "docs" / "joint-methods.md"
+PAGES = {"joint-fashion-mnist": ROOT / "README.md", "joint-fashion-mnist-20-15": JOINT, "joint-digits": JOINT}
 """By the name of the record: where its table stands."""
 FASHION = read_rows(RESULTS / "joint-fashion-mnist.jsonl")
 TITLES = sorted({str(value(row, "title")) for row in FASHION})
