@@ -277,6 +277,7 @@ def test_vae_dec_finds_a_separable_set_and_keeps_the_bound() -> None:
         "model={name: dense, hidden: [32], latent: 3}",
         "clusters=4",
         "runtime.device=cpu",
+        "pretrain.epochs=20",
         "pretrain.min_steps=0",
         "pretrain.batch_size=50",
         "cluster.min_steps=0",
