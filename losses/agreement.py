@@ -22,14 +22,13 @@ def disagreement(first: Float[Tensor, "*r n k"], second: Float[Tensor, "*r n k"]
     return -torch.logsumexp(first + second, dim=-1).mean(dim=-1)
 
 
-def marginal_divergence(log_p: Float[Tensor, "*r n k"], prior: Float[Tensor, " k"]) -> Float[Tensor, "*r"]:
-    """KL(mean over rows of p ‖ prior), in nats, at least 0: how far cluster sizes are from what is expected.
+def marginal_divergence(mean: Float[Tensor, "*r k"], prior: Float[Tensor, " k"]) -> Float[Tensor, "*r"]:
+    """KL(mean of p ‖ prior), in nats, at least 0: how far cluster sizes are from what is expected.
 
     Under the uniform prior it is log k less the entropy of the mean, the second term of SCAN's eq. 2.
 
     Args:
-        log_p: of many images, so that the mean over them stands for that of all.
+        mean: of p over many images, so that it stands for the mean over all; sums to 1, and may hold zeros.
         prior: expected shares of the clusters, above 0, which sum to 1.
     """
-    mean = log_p.exp().mean(dim=-2)
     return (mean * (mean.clamp_min(torch.finfo(mean.dtype).tiny).log() - prior.log())).sum(dim=-1)

@@ -141,7 +141,7 @@ def head_losses(
         entropy: weight of the sizes' divergence from them.
     """
     disagreements = disagreement(first, second)
-    sizes = marginal_divergence(torch.cat([first, second], dim=1), prior)
+    sizes = marginal_divergence(torch.cat([first, second], dim=1).exp().mean(dim=-2), prior)
     return disagreements + entropy * sizes, disagreements
 
 
@@ -292,7 +292,9 @@ class SCAN(JointMethod):
             alone.take(self.heads, head)
             log_p = map_batches(lambda rows: alone(rows)[0], z, self.backbone.device)
             away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
-            losses.append(away + self.config.cluster.entropy * marginal_divergence(log_p, self.prior))
+            losses.append(
+                away + self.config.cluster.entropy * marginal_divergence(log_p.exp().mean(dim=-2), self.prior)
+            )
         return torch.stack(losses)
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
