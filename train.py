@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from torch.optim import Optimizer
 
@@ -20,11 +21,12 @@ from data.image_set import DataError, ImageSet
 from data.prepare import prepare, protocol_notes
 from data.subsets import count_different
 from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint, write_text
-from engine.environment import describe_environment
+from engine.environment import arithmetic, describe_environment, describe_machine
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
 from engine.loop import Loop
 from engine.memory import keep_freed_memory
-from engine.phase_store import PhaseStore, phase_keys
+from engine.phase_keys import phase_keys
+from engine.phase_store import PhaseStore
 from engine.processes import Processes, launch, process_number
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
@@ -191,8 +193,14 @@ def train(
     shape = ImageShape(*images.images.shape[1:])
     method = METHODS[config.method].build(config, shape)
     phases = method.phases(images.images, processes)
-    keys = phase_keys(phases, config, images.fingerprint, processes.device, processes.count)
-    environment = describe_environment(processes.device, processes.count)
+    device, count = processes.device, processes.count
+    common = {
+        "images": [images.fingerprint, None if validation is None else validation.fingerprint],
+        "seed": config.seed,
+        "machine": describe_machine(device, count, config.runtime),
+    }
+    keys = phase_keys(phases, images.images, processes, common)
+    environment = describe_environment(device, count, config.runtime)
     state = LoopState()
     if earlier is not None:
         method.load_state_dict(earlier.method)
@@ -213,7 +221,7 @@ def train(
             "fingerprint": images.fingerprint,
             "n": len(images),
             "shape": list(shape),
-            "notes": list(protocol_notes(config.data)),
+            "notes": [*protocol_notes(config.data), *arithmetic_notes(device, config)],
         },
         environment=environment,
     )
@@ -247,6 +255,12 @@ def train(
         display.stop()
         for observer in observers:
             observer.close()
+
+
+def arithmetic_notes(device: torch.device, config: RunConfig) -> tuple[str, ...]:
+    """What a table must say of the networks' arithmetic; nothing of plain float32 on a CPU."""
+    found = arithmetic(device, config.runtime)
+    return () if found == "float32" else (found,)
 
 
 def leave(display: Display, message: str, code: int) -> typer.Exit:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from configs.values import Misread, read
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -13,9 +16,24 @@ Precision = Literal["32-true", "bf16-mixed"]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and strict about names."""
+    """Base of all settings: frozen, and strict about names. Values are read by their declared type alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_declared_type(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        fields = cls.model_fields
+        return {key: _read(value, fields[key].annotation) if key in fields else value for key, value in raw.items()}
+
+
+def _read(value: Any, declared: Any) -> Any:
+    try:
+        return read(value, declared)
+    except ValueError as error:
+        return Misread(value, str(error))
 
 
 class DataSettings(Settings):
@@ -39,6 +57,9 @@ class RuntimeSettings(Settings):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "32-true"
+    tf32: bool = False
+    """On an NVIDIA GPU, multiply float32 numbers with 10 bits of their mantissa in place of 23, which is faster. torch
+    does so in convolutions unless it is told not to; here 32-true means what it says."""
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0

@@ -36,8 +36,9 @@ class LoopState:
         sums: sums of the losses over the batches of the epoch so far.
         previous: (n,), the assignments of the last refresh.
         changed: share of the assignments that the last refresh changed, or None.
-        warning: the last warning of dying clusters, or None.
+        warning: which clusters were dying at the last refresh, or None.
         seconds: time spent in each phase so far.
+        keys: of the phases begun so far, the addresses under which they began.
         peak_memory: the most memory that a phase has needed, in MiB; for a shared one, in the run that computed it.
         shared: names of phases whose outcome was taken from an earlier run; their seconds are that run's.
         history: one row an epoch or fit, and a row for every notice.
@@ -53,6 +54,7 @@ class LoopState:
     changed: float | None = None
     warning: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
     peak_memory: float = 0.0
     shared: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -60,7 +62,7 @@ class LoopState:
 
     @property
     def images_per_second(self) -> float | None:
-        """Of the epochs of the last phase that was trained; None where none was."""
+        """Of the epochs of the last phase that was trained and timed; None where none was."""
         epochs = [row for row in self.history if "images_per_second" in row]
         speeds = [row["images_per_second"] for row in epochs if row["phase"] == epochs[-1]["phase"]]
         return statistics.harmonic_mean(speeds) if speeds else None

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from configs.schema import RunConfig
 from engine.checkpoint import LoopState
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
-from engine.health import cluster_warning, stability_advice
+from engine.health import ClusterWarning, cluster_warning, stability_advice
 from engine.interrupt import StopWish
 from engine.memory import peak_memory
 from engine.optimisers import build_optimiser, forget, learning_rate, set_learning_rate
@@ -50,7 +50,8 @@ class Loop:
         save: writes a checkpoint of the state and of the optimiser under way; called on the first process alone.
         display: what the user sees.
         observers: told of every step; on the first process alone.
-        store: finished phases of earlier runs, or None.
+        store: finished phases of earlier runs, or None. What began under other keys than these, on other code or
+            another machine, is not kept there, nor what stands on it.
         validation: images held out of the training set, or None; the losses on them are reported and decide nothing.
         state: where to begin.
     """
@@ -95,9 +96,10 @@ class Loop:
         begins = state.epoch == state.batch == 0
         phase.module.eval()
         if begins:
+            state.keys[state.phase :] = [key]
             # Every phase has its own random stream: it ends alike whether those before it ran here or were shared.
             seed_all(derive_seed(self.config.seed, phase.name))
-        store = self.store if begins and not last else None
+        store = self.store if begins and not last and self._is_pure() else None
         with self._claimed(store, key, phase):
             stored = self.processes.once(lambda: store.get(key)) if store else None
             if stored is not None:
@@ -153,7 +155,7 @@ class Loop:
 
     def _keep(self, phase: Phase, key: str) -> None:
         """Keep a finished phase for other runs. That this fails is no reason to end this one."""
-        if self.store is None or not self.processes.is_first:
+        if self.store is None or not self.processes.is_first or not self._is_pure():
             return
         rows = [row for row in self.state.history if row["phase"] == phase.name]
         try:
@@ -161,6 +163,10 @@ class Loop:
             self.store.put(key, phase.module.state_dict(), seconds, memory, rows)
         except CheckpointError as error:
             self.display.notice(f"{phase.name} is not kept for other runs: {error}")
+
+    def _is_pure(self) -> bool:
+        """Whether this phase and all before it began under the keys that they have now."""
+        return self.state.keys == list(self.keys[: self.state.phase + 1])
 
     def _fit(self, phase: FitPhase) -> None:
         self.display.start(phase.name, None)
@@ -275,11 +281,11 @@ class Loop:
         self._note(phase, f"ended by tol: {state.changed:.3%} of the assignments changed, below {phase.tol:.3%}")
         return True
 
-    def _warn(self, phase: Phase, warning: str | None) -> None:
+    def _warn(self, phase: Phase, warning: ClusterWarning | None) -> None:
         """Report dying clusters, once for every new state of theirs."""
-        if warning is not None and warning != self.state.warning:
-            self._note(phase, warning)
-        self.state.warning = warning
+        if warning is not None and warning.state != self.state.warning:
+            self._note(phase, warning.text)
+        self.state.warning = None if warning is None else warning.state
 
     def _note(self, phase: Phase, notice: str) -> None:
         """Tell the user, and the history."""
@@ -298,7 +304,9 @@ class Loop:
                 f"every loss was finite. {stability_advice(phase)}"
             )
         begin, first_batch = self._epoch_clock
-        speed = (state.batch - first_batch) * batch_size / max(time.perf_counter() - begin, 1e-9)
+        steps, seconds = state.batch - first_batch, max(time.perf_counter() - begin, 1e-9)
+        # A resume after an epoch's last step has none of its steps to time.
+        speed = {"images_per_second": steps * batch_size / seconds} if steps else {}
         means = {name: total / state.batch for name, total in state.sums.items()}
         changed = {} if state.changed is None else {"changed": state.changed}
         if self.validation is not None and phase.validates:
@@ -306,7 +314,7 @@ class Loop:
             means["validation_loss"] = validation_loss(phase, self.validation, batch_size, seed, device)
             for observer in self.observers:
                 observer.scalars(state.global_step, {f"{phase.name}/validation_loss": means["validation_loss"]})
-        row = {**means, **changed, "images_per_second": speed}
+        row = {**means, **changed, **speed}
         where = {"phase": phase.name, "epoch": state.epoch, "step": state.global_step}
         state.history.append({**where, **row})
         self.display.epoch(phase.name, state.epoch, phase.epochs, row)

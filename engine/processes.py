@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
@@ -26,6 +27,7 @@ class Processes:
 
     def __init__(self, fabric: Fabric) -> None:
         self.fabric = fabric
+        self._alone = False
 
     @property
     def is_first(self) -> bool:
@@ -55,6 +57,7 @@ class Processes:
 
     def map(self, function: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
         """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
+        self._together("map")
         # A process without rows still takes part with one, so that it knows the result's shape.
         own = self.shard(images)
         result = map_batches(function, own if len(own) else images[:1], self.device)
@@ -66,6 +69,7 @@ class Processes:
 
     def gather(self, shard: Tensor, rows: int) -> Tensor:
         """All processes' shards in order, (rows, ...), on the CPU."""
+        self._together("gather")
         if self.count == 1:
             return shard
         chunk = -(-rows // self.count)
@@ -76,25 +80,57 @@ class Processes:
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of `value` over all processes."""
+        self._together("total")
         if self.count == 1:
             return value
         total = cast(Tensor, self.fabric.all_reduce(value.to(self.device), reduce_op="sum"))
         return total.to(value.device)
 
+    def pooled(self, mean: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """The mean over all processes of each one's `mean` over its own rows of a batch; see `Compute`."""
+        own = mean.detach()
+        total = self.total(own)
+        return mean if self.count == 1 else mean + (total / self.count - own)
+
     def once(self, function: Callable[[], T]) -> T:
-        """`function()` computed by the first process and handed to all; what it raises, all raise."""
+        """`function()` computed by the first process and handed to all; what it raises, all raise.
+
+        Raises:
+            RuntimeError: when `function` calls for all processes. It does so with one process too, so that no test
+                passes on one and no run stands still on two.
+        """
+        self._together("once")
         if self.count == 1:
-            return function()
+            with self._by_itself():
+                return function()
         outcome: tuple[T | None, Exception | None] = (None, None)
         if self.is_first:
             try:
-                outcome = (function(), None)
+                with self._by_itself():
+                    outcome = (function(), None)
             except Exception as error:  # whatever it is: the others wait for an answer
                 outcome = (None, error)
         value, problem = self.fabric.broadcast(outcome, src=0)
         if problem is not None:
             raise problem
         return cast(T, value)
+
+    @contextmanager
+    def _by_itself(self) -> Iterator[None]:
+        """Within the block only one process computes."""
+        self._alone = True
+        try:
+            yield
+        finally:
+            self._alone = False
+
+    def _together(self, what: str) -> None:
+        """Whether all processes are here to do `what`."""
+        if self._alone:
+            raise RuntimeError(
+                f"{what}() within once(): it needs all processes, and within once() one is alone, for which the others "
+                "wait. Call it before, and use its result within."
+            )
 
 
 def launch(settings: RuntimeSettings) -> Processes:
@@ -108,6 +144,7 @@ def launch(settings: RuntimeSettings) -> Processes:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     _check_device(settings.device)
+    use_tf32(settings.tf32)
     wanted = settings.devices * settings.nodes
     started = int(os.environ.get("WORLD_SIZE", wanted))
     if started != wanted:
@@ -133,8 +170,14 @@ def launch(settings: RuntimeSettings) -> Processes:
     return Processes(fabric)
 
 
+def use_tf32(wanted: bool) -> None:
+    """Say how CUDA makes products of float32 numbers: in TF32, or in float32 throughout."""
+    torch.backends.cuda.matmul.allow_tf32 = wanted
+    torch.backends.cudnn.allow_tf32 = wanted
+
+
 def pick_device(name: str) -> torch.device:
-    """The device by that name, "auto" for the fastest of this machine.
+    """The device by that name, "auto" for the fastest of this machine, for computing in float32 throughout.
 
     Raises:
         UsageError: when this machine has none.
@@ -142,6 +185,7 @@ def pick_device(name: str) -> torch.device:
     if name not in ("auto", "cpu", "cuda", "mps"):
         raise UsageError(f"there is no device {name!r}: devices are auto, cpu, cuda and mps.")
     _check_device(name)
+    use_tf32(False)
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 from jaxtyping import Float, UInt8
 from pydantic import Discriminator, Tag
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from configs.schema import PretrainSettings, Settings
 from data.noise import Noise
@@ -23,7 +22,7 @@ from methods.vae_pretraining import NLL, VAEPretrainSettings, bound_terms, vae_p
 from models.autoencoder import Autoencoder, ImageShape, ModelError
 from models.build import build_autoencoder, build_encoder, build_vae, latent_size
 from models.normalise import Normalise
-from models.projection import ProjectionHead
+from models.projection import ProjectionHead, unit_length
 from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, Init
 from models.vae import VAE
 
@@ -271,13 +270,11 @@ class ContrastiveBackbone(Backbone):
             self.normalise.fit(images)
         settings = self.settings
         return (
-            contrastive_pretraining(
-                self.normalise, self.network, self.head, settings.pretrain, settings.model, len(images), compute
-            ),
+            contrastive_pretraining(self.normalise, self.network, self.head, settings.pretrain, len(images), compute),
         )
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        return normalize(self.network(self.normalise(images)), dim=1)
+        return unit_length(self.network(self.normalise(images)))
 
     def branch(self, keep: bool) -> Branch:
         if keep:
@@ -303,4 +300,4 @@ class DirectionBranch(Branch):
         self.encoder = encoder
 
     def forward(self, x: Float[Tensor, "b c h w"], noise: Noise) -> LatentLosses:
-        return LatentLosses(normalize(self.encoder(x), dim=1), {})
+        return LatentLosses(unit_length(self.encoder(x)), {})

@@ -3,6 +3,10 @@
 A method is a short sequence of phases. A `FitPhase` computes something once (centroids from KMeans);
 a `GradientPhase` is trained by the loop, step by step. Neither knows a device, a process, a file or a
 logger, and none of them ever sees a label.
+
+Runs share a finished phase where all is equal that hangs on it: its fields, its modules, and what its functions hold
+(`engine.phase_keys`). So let `fit`, `refresh` and `restart` hold what they use and no more: one that holds the whole
+method is shared with runs of the same config alone.
 """
 
 from __future__ import annotations
@@ -85,8 +89,19 @@ class Compute(Protocol):
         """The sum of `value` over all processes."""
         ...
 
+    def pooled(self, mean: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """The mean over all processes of each one's `mean` over its own rows of a batch.
+
+        Gradients flow to this process's rows: the mean of all processes' gradients, which follows, is that of the whole
+        batch.
+        """
+        ...
+
     def once(self, function: Callable[[], T]) -> T:
-        """`function()` computed by one process and handed to all."""
+        """`function()` computed by one process and handed to all.
+
+        Nothing else of this protocol may be called within it: the other processes would not answer.
+        """
         ...
 
 
@@ -96,13 +111,11 @@ class FitPhase:
 
     Attributes:
         name: "initialise", "represent", …
-        settings: all that its outcome depends on, besides data, seed and the phases before it.
         module: the part of the method that holds the outcome.
         fit: does the work and puts the outcome into `module`.
     """
 
     name: str
-    settings: Mapping[str, Any]
     module: nn.Module
     fit: Callable[[], None]
 
@@ -113,7 +126,6 @@ class GradientPhase:
 
     Attributes:
         name: "pretrain", "cluster", …
-        settings: all that its outcome depends on, besides data, seed and the phases before it.
         module: the losses and the parameters to train.
         optimiser: optimiser, learning rate and its schedule.
         epochs: passes over the training set at most.
@@ -130,7 +142,6 @@ class GradientPhase:
     """
 
     name: str
-    settings: Mapping[str, Any]
     module: Objective
     optimiser: OptimiserSettings
     epochs: int

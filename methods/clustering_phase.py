@@ -43,7 +43,6 @@ def clustering_phase(
     """The phase "cluster" of so many training images, as `settings` say; the rest as `GradientPhase` has it."""
     return GradientPhase(
         name="cluster",
-        settings=settings.model_dump(mode="json"),
         module=objective,
         optimiser=settings.optimiser,
         epochs=settings.epochs(images),

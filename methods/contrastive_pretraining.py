@@ -19,7 +19,6 @@ from losses.contrastive import nt_xent
 from methods.base import Batch, Compute, GradientPhase, Objective, epochs_needed
 from models.normalise import Normalise
 from models.projection import ProjectionHead
-from models.settings import AutoencoderSettings
 
 CLOTHES = AugmentationSettings(crop=0.5, flip=0.5, brightness=0.6, contrast=0.6)
 """Knowledge of the domain: what a garment is survives all of these. Digits do not survive the flip."""
@@ -104,14 +103,12 @@ def contrastive_pretraining(
     encoder: nn.Module,
     head: ProjectionHead,
     settings: ContrastivePretrainSettings,
-    network: AutoencoderSettings,
     images: int,
     compute: Compute,
 ) -> GradientPhase:
-    """The phase that trains `encoder` and `head` on views of so many `images`; `network` is what built the encoder."""
+    """The phase that trains `encoder` and `head` on views of so many `images`."""
     return GradientPhase(
         name="pretrain",
-        settings={"pretrain": settings.model_dump(mode="json"), "model": network.model_dump(mode="json")},
         module=ContrastiveObjective(normalise, encoder, head, settings, compute),
         optimiser=settings.optimiser,
         epochs=epochs_needed(images, settings.batch_size, settings.epochs, settings.min_steps),

@@ -187,17 +187,17 @@ class DCN(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and distance to the centroids."""
-        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        config, cluster, backbone, means = self.config, self.config.cluster, self.backbone, self.means
         weight = cluster.weight / backbone.averaged
 
         def place(clusterer: Clusterer) -> None:
-            self.means.place(clusterer.centroids)
+            means.place(clusterer.centroids)
 
         def assign_all() -> Int64[Tensor, " n"]:
             z = compute.map(backbone.encode, images)
             labels = self.assign_embedded(z).labels
-            if self.means.labels is None:
-                self.means.count(labels, cluster.first_count)
+            if means.labels is None:
+                means.count(labels, cluster.first_count)
             return labels
 
         def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
@@ -206,10 +206,10 @@ class DCN(JointMethod):
             return ()
 
         views = TrainingViews(backbone.normalise, cluster)
-        objective = DCNObjective(views, backbone.branch(True), self.means, weight, backbone.encode, compute)
+        objective = DCNObjective(views, backbone.branch(True), means, weight, backbone.encode, compute)
         return (
             *backbone.phases(images, compute),
-            initialisation(config.initialise, config, images, compute, backbone.encode, self.means, place),
+            initialisation(config.initialise, config, images, compute, backbone.encode, means, place),
             clustering_phase(
                 cluster,
                 objective,

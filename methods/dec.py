@@ -111,8 +111,8 @@ class DECObjective(Objective):
 
     def _losses(self, x: Float[Tensor, "b c h w"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         z, own = self.branch(x, batch.noise)
-        q = self.head(z.detach() if self.settings.detach else z)
-        clustering = clustering_kl(self.target.rows(batch.indices), q)
+        log_q = self.head.log_probabilities(z.detach() if self.settings.detach else z)
+        clustering = clustering_kl(self.target.rows(batch.indices), log_q)
         loss = self.settings.gamma * clustering
         for name, value in own.items():
             loss = loss + (self.settings.kl * value if name == "kl" else value)
@@ -138,10 +138,10 @@ class DEC(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: KL(p‖q)."""
-        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        config, cluster, backbone, head = self.config, self.config.cluster, self.backbone, self.head
 
         def place(clusterer: Clusterer) -> None:
-            self.head.place(clusterer.centroids)
+            head.place(clusterer.centroids)
 
         def refresh_target() -> Int64[Tensor, " n"]:
             return self.target.refresh(self._soft_assign, images, compute)
@@ -149,13 +149,13 @@ class DEC(JointMethod):
         def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
             place(clusterer)
             refresh_target()
-            return (self.head.centroids,)
+            return (head.centroids,)
 
         branch = backbone.branch(cluster.reconstruction)
-        objective = DECObjective(backbone.normalise, branch, self.head, self.target, cluster)
+        objective = DECObjective(backbone.normalise, branch, head, self.target, cluster)
         return (
             *backbone.phases(images, compute),
-            initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
+            initialisation(config.initialise, config, images, compute, backbone.encode, head, place),
             clustering_phase(
                 cluster,
                 objective,

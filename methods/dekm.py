@@ -11,13 +11,12 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
-from torch.nn import functional
 
 from clusterers.base import Clusterer
 from clusterers.kmeans import inertia, kmeans, nearest_centroid
 from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PositiveInt, Share
-from losses.within_scatter import drawn_to_centroids, scatter_basis, within_scatter
+from losses.within_scatter import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
 from methods.backbones import Branch
 from methods.base import Assignments, Batch, Compute, FitPhase, Objective, Phase
 from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
@@ -96,7 +95,7 @@ class DEKMObjective(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         z, _ = self.branch(self.normalise(batch.images), batch.noise)
-        return {"loss": functional.mse_loss(z @ self.partition.basis, self.partition.rows(batch.indices))}
+        return {"loss": turned_mse(z, self.partition.basis, self.partition.rows(batch.indices))}
 
 
 class DEKM(JointMethod):
@@ -117,10 +116,10 @@ class DEKM(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: the alternation. assign: its last KMeans."""
-        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        config, cluster, backbone, partition = self.config, self.config.cluster, self.backbone, self.partition
 
         def place(clusterer: Clusterer) -> None:
-            self.partition.place(clusterer.centroids)
+            partition.place(clusterer.centroids)
 
         def recluster() -> tuple[Float[Tensor, "n d"], Int64[Tensor, " n"]]:
             # From the last centroids, so that clusters keep their numbers and changes can be counted.
@@ -160,12 +159,7 @@ class DEKM(JointMethod):
                 tol=cluster.tol,
                 restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
             ),
-            FitPhase(
-                name="assign",
-                settings={"clusters": config.clusters, "iterations": config.initialise.iterations},
-                module=self.partition,
-                fit=settle,
-            ),
+            FitPhase("assign", self.partition, settle),
         )
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:

@@ -172,25 +172,25 @@ class DKM(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and softened KMeans."""
-        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        config, cluster, backbone, head = self.config, self.config.cluster, self.backbone, self.head
         weight = cluster.weight / backbone.averaged
         steps = cluster.epochs(len(images)) * max(len(images) // cluster.batch_size, 1)
 
         def place(clusterer: Clusterer) -> None:
-            self.head.place(clusterer.centroids)
+            head.place(clusterer.centroids)
 
         def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
             place(clusterer)
-            return (self.head.centroids,)
+            return (head.centroids,)
 
         def assign_all() -> Int64[Tensor, " n"]:
             z = compute.map(backbone.encode, images)
             return self.assign_embedded(z).labels
 
-        objective = DKMObjective(backbone.normalise, backbone.branch(True), self.head, weight, steps)
+        objective = DKMObjective(backbone.normalise, backbone.branch(True), head, weight, steps)
         return (
             *backbone.phases(images, compute),
-            initialisation(config.initialise, config, images, compute, backbone.encode, self.head, place),
+            initialisation(config.initialise, config, images, compute, backbone.encode, head, place),
             clustering_phase(
                 cluster,
                 objective,

@@ -51,7 +51,7 @@ class LayerObjective(Objective):
             x = self._below[0](self.normalise(batch.images))
         h = self.layer(dropout(x, self.rate, self.training))
         y = self.mirror(dropout(h, self.rate, self.training))
-        return {"loss": mse_loss(y.flatten(1), x.flatten(1))}
+        return {"loss": reconstruction_mse(y.flatten(1), x.flatten(1))}
 
 
 def greedy_pretraining(
@@ -81,11 +81,6 @@ def greedy_pretraining(
         phases.append(
             GradientPhase(
                 name=f"pretrain-layer-{depth}",
-                settings={
-                    "greedy": greedy.model_dump(mode="json"),
-                    "batch_size": settings.batch_size,
-                    "model": network.model_dump(mode="json"),
-                },
                 module=LayerObjective(normalise, nn.Sequential(*below), layer, mirror, greedy.dropout),
                 optimiser=greedy.optimiser,
                 epochs=epochs_needed(images, settings.batch_size, greedy.epochs, 0),

@@ -38,10 +38,10 @@ def evolve(
             The others take every cluster from either of two parents.
     """
     with torch.no_grad():
-        p = heads(z).exp().cpu()  # (r, n, k)
+        p = heads(z.to(heads.weight.device)).exp().cpu()  # (r, n, k)
         kept = different(p.argmax(dim=2), losses, survivors)
         freed = [head for head in losses.argsort(descending=True).tolist() if head not in kept]
-        weights, biases = heads.weight.detach().clone(), heads.bias.detach().clone()
+        weights, biases = heads.weight.detach().cpu().clone(), heads.bias.detach().cpu().clone()
         for head in freed:
             if len(kept) == 1 or float(torch.rand(())) < mutation:
                 parent = _tournament(kept)
@@ -51,8 +51,7 @@ def evolve(
                 columns = recombined(p[first], p[second])
                 weight = torch.where(columns < 0, weights[first], weights[second][:, columns.clamp_min(0)])
                 bias = torch.where(columns < 0, biases[first], biases[second][columns.clamp_min(0)])
-            heads.weight[head] = weight
-            heads.bias[head] = bias
+            heads.weight[head], heads.bias[head] = weight.to(heads.weight), bias.to(heads.bias)
 
 
 def different(labels: Int64[Tensor, "r n"], losses: Float[Tensor, " r"], most: int) -> list[int]:

@@ -38,18 +38,15 @@ def initialisation(
         place: puts the fitted clusterer's centroids or components into it.
     """
 
+    k, seed = config.clusters, config.seed  # of the config no more, so that runs share the phase
+
     def fit() -> None:
         z = compute.map(encode, images)
-        clusterer = fit_clusterer(settings, z, config.clusters, config.seed, compute)
+        clusterer = fit_clusterer(settings, z, k, seed, compute)
         with torch.no_grad():
             place(clusterer)
 
-    return FitPhase(
-        name="initialise",
-        settings={"initialise": settings.model_dump(mode="json"), "clusters": config.clusters},
-        module=module,
-        fit=fit,
-    )
+    return FitPhase("initialise", module, fit)
 
 
 def fit_clusterer(

@@ -53,7 +53,6 @@ def pretraining(
         require_unit_pixels(normalise, "model.output sigmoid")
     return GradientPhase(
         name="pretrain",
-        settings={"pretrain": settings.model_dump(mode="json"), "model": network.model_dump(mode="json")},
         module=ReconstructionObjective(normalise, autoencoder, settings),
         optimiser=settings.optimiser,
         epochs=epochs_needed(images, settings.batch_size, settings.epochs, settings.min_steps),

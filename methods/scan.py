@@ -8,18 +8,19 @@ ECCV 2020.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from losses.agreement import disagreement, marginal_divergence
-from methods.backbones import ContrastiveStageSettings, PretrainingSettings
+from methods.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
 from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from methods.contrastive_pretraining import ContrastivePretrainSettings
 from methods.head_search import evolve
@@ -38,6 +39,7 @@ WALKS_BETWEEN, WALKS_AT_LAST = 3, 10
 """From every image, for the comparison of heads within their training and at its end."""
 COMPARED = 4096
 """Images on which it is seen whether two heads are alike."""
+CPU = torch.device("cpu")
 
 
 class ClusterSettings(Settings):
@@ -90,24 +92,48 @@ class SCANConfig(JointConfig):
         return self
 
 
+class TrainingFeatures:
+    """Features of all training images, computed once: they are asked for only while the encoder rests.
+
+    Args:
+        encode: images to features, (n, d).
+        images: the training images.
+        compute: the machine.
+    """
+
+    def __init__(self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute) -> None:
+        self.encode, self.images, self.compute = encode, images, compute
+        self._held: dict[torch.device, Float[Tensor, "n d"]] = {}
+
+    def __call__(self, device: torch.device = CPU) -> Float[Tensor, "n d"]:
+        """The features, (n, d), on `device`."""
+        if CPU not in self._held:
+            self._held[CPU] = self.compute.map(self.encode, self.images)
+        if device not in self._held:
+            self._held[device] = self._held[CPU].to(device)
+        return self._held[device]
+
+
 class HeadsObjective(Objective):
     """Disagreement of an image and its partner + λ·KL(sizes ‖ prior), each head for itself, on frozen features.
 
     Args:
         heads: r of them.
         neighbourhood: of the training images.
-        features: gives those of all training images, (n, d).
+        features: of the training images.
         prior: (k,).
         settings: λ and the length of walks.
+        compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
 
     def __init__(
         self,
         heads: ClusterHeads,
         neighbourhood: Neighbourhood,
-        features: Callable[[], Float[Tensor, "n d"]],
+        features: TrainingFeatures,
         prior: Float[Tensor, " k"],
         settings: ClusterSettings,
+        compute: Compute,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -115,34 +141,57 @@ class HeadsObjective(Objective):
         self.features = features
         self.prior = prior
         self.entropy, self.walk = settings.entropy, settings.walk
+        self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(self.walk))
-        z = self.features().to(batch.indices.device)
+        z = self.features(batch.indices.device)
         first, second = self.heads(z[batch.indices]), self.heads(z[partners])
-        losses, disagreements = head_losses(first, second, self.prior.to(z.device), self.entropy)
+        sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
+        disagreements = disagreement(first, second)
+        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior.to(z.device))
         # The sum, so that a head is trained as it would be alone.
         return {
             "loss": losses.sum(),
-            "lowest": losses.min(),
+            "lowest": self.compute.pooled(losses.detach()).min(),
             "disagreement": disagreements.mean(),
         }
 
+    def own_losses(self, walks: int, seed: int) -> Float[Tensor, " r"]:
+        """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
+        z = self.features()
+        return self.compute.once(lambda: self._own_losses(z, walks, seed))
 
-def head_losses(
-    first: Float[Tensor, "r n k"], second: Float[Tensor, "r n k"], prior: Float[Tensor, " k"], entropy: float
-) -> tuple[Float[Tensor, " r"], Float[Tensor, " r"]]:
-    """Every head's loss on pairs, and the disagreement in it.
+    def _own_losses(self, z: Float[Tensor, "n d"], walks: int, seed: int) -> Float[Tensor, " r"]:
+        generator = torch.Generator().manual_seed(seed)
+        everyone = torch.arange(len(z))
+        ends = [
+            self.neighbourhood.partners(everyone, torch.rand(len(z), self.walk, generator=generator))
+            for _ in range(walks)
+        ]
+        losses = []
+        for head in range(len(self.heads.weight)):
+            log_p = map_batches(partial(self._log_p, head), z, self.heads.weight.device)
+            away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
+            losses.append(away + self.entropy * marginal_divergence(log_p.exp().mean(dim=-2), self.prior))
+        return torch.stack(losses)
 
-    Args:
-        first: log p of an image of every pair.
-        second: log p of the other.
-        prior: expected shares.
-        entropy: weight of the sizes' divergence from them.
-    """
-    disagreements = disagreement(first, second)
-    sizes = marginal_divergence(torch.cat([first, second], dim=1).exp().mean(dim=-2), prior)
-    return disagreements + entropy * sizes, disagreements
+    def _log_p(self, head: int, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        log_p: Tensor = self.heads(z, slice(head, head + 1))
+        return log_p[0]
+
+
+@dataclass(frozen=True)
+class JoinedFeature:
+    """What heads see of images: the encoder's feature and the gradients' coordinates, of length 1 together."""
+
+    backbone: Backbone
+    axes: HOGAxes
+
+    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """(n, d), on the device of `images`."""
+        z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
+        return z
 
 
 class SCAN(JointMethod):
@@ -175,127 +224,102 @@ class SCAN(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
-        config, cluster, backbone = self.config, self.config.cluster, self.backbone
-        cached: list[Float[Tensor, "n d"]] = []
+        cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
+        features = TrainingFeatures(encode, images, compute)
+        objective = HeadsObjective(self.heads, self.neighbourhood, features, self.prior, cluster, compute)
+        return (
+            *self.backbone.phases(images, compute),
+            self._neighbours(features),
+            self._heads(objective, len(images)),
+            self._selection(objective),
+            *self._self_labelling(encode, images, compute),
+        )
 
-        def features() -> Float[Tensor, "n d"]:
-            # Only asked for while the encoder rests: between its pretraining and the self-labelling.
-            if not cached:
-                cached.append(compute.map(self.encode, images))
-            return cached[0]
+    def _neighbours(self, features: TrainingFeatures) -> Phase:
+        axes, neighbourhood, normalise = self.axes, self.neighbourhood, self.backbone.normalise
+        wanted = self.config.cluster.neighbours
 
-        def find_neighbours() -> None:
-            if self.axes.size:
-                descriptors = compute.map(lambda part: self.axes.describe(backbone.normalise.unit(part)), images)
-                self.axes.place(compute.once(lambda: self.axes.fit(descriptors)))
-            count = min(cluster.neighbours, len(images) - 1)
-            graph = compute.once(lambda: neighbour_graph(features(), count + 1).indices)
-            self.neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
+        def find() -> None:
+            images, compute = features.images, features.compute
+            if axes.size:
+                descriptors = compute.map(lambda part: axes.describe(normalise.unit(part)), images)
+                axes.place(compute.once(lambda: axes.fit(descriptors)))
+            z, count = features(), min(wanted, len(images) - 1)
+            graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
+            neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
 
+        return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
+
+    def _heads(self, objective: HeadsObjective, images: int) -> Phase:
+        cluster, heads, seed = self.config.cluster, self.heads, self.config.seed
         # Equal parts, in each of which the learning rate falls to 0: heads are compared at rest. The last two parts are
         # left to what the selection found.
         parts = cluster.generations + 2 if cluster.generations else 1
-        generation = -(-epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps) // parts)
+        generation = -(-epochs_needed(images, cluster.batch_size, cluster.epochs, cluster.min_steps) // parts)
 
         def select_heads(epoch: int) -> Sequence[nn.Parameter]:
             if epoch % generation or epoch > cluster.generations * generation:
                 return ()
-            z = features()
-            losses = compute.once(lambda: self.own_losses(z, WALKS_BETWEEN))
+            losses = objective.own_losses(WALKS_BETWEEN, seed)
+            z = objective.features()
             sample = torch.randperm(len(z))[:COMPARED].sort().values
-            survivors = max(cluster.heads // 2, 1)
-            evolve(self.heads, losses, z[sample].to(self.backbone.device), survivors, cluster.mutation)
-            return (self.heads.weight, self.heads.bias)
+            evolve(heads, losses, z[sample], max(cluster.heads // 2, 1), cluster.mutation)
+            return (heads.weight, heads.bias)
 
-        def select() -> None:
-            losses = compute.once(lambda: self.own_losses(features(), WALKS_AT_LAST))
-            self.head.take(self.heads, int(losses.argmin()))
-            self.neighbourhood.own_losses = losses
-
-        settings = {"cluster": cluster.model_dump(mode="json"), "clusters": config.clusters}
-        return (
-            *backbone.phases(images, compute),
-            FitPhase(
-                "neighbours",
-                cluster.model_dump(mode="json", include={"neighbours", "hog"}),
-                nn.ModuleDict({"axes": self.axes, "neighbourhood": self.neighbourhood}),
-                find_neighbours,
-            ),
-            GradientPhase(
-                name="cluster",
-                settings=settings,
-                module=HeadsObjective(self.heads, self.neighbourhood, features, self.prior, cluster),
-                optimiser=cluster.optimiser,
-                epochs=parts * generation,
-                cycles=parts,
-                batch_size=cluster.batch_size,
-                restart=select_heads,
-            ),
-            FitPhase(
-                "select",
-                settings,
-                nn.ModuleDict({"head": self.head, "neighbourhood": self.neighbourhood}),
-                select,
-            ),
-            *self._self_labelling(images, compute),
+        return GradientPhase(
+            name="cluster",
+            module=objective,
+            optimiser=cluster.optimiser,
+            epochs=parts * generation,
+            cycles=parts,
+            batch_size=cluster.batch_size,
+            restart=select_heads,
         )
 
-    def _self_labelling(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        settings, backbone = self.config.self_label, self.backbone
+    def _selection(self, objective: HeadsObjective) -> Phase:
+        head, heads, neighbourhood, seed = self.head, self.heads, self.neighbourhood, self.config.seed
+
+        def select() -> None:
+            losses = objective.own_losses(WALKS_AT_LAST, seed)
+            head.take(heads, int(losses.argmin()))
+            neighbourhood.own_losses = losses
+
+        return FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select)
+
+    def _self_labelling(
+        self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute
+    ) -> Sequence[Phase]:
+        settings, backbone, head, target = self.config.self_label, self.backbone, self.head, self.target
         if settings is None:
             return ()
 
-        def refresh_target() -> Int64[Tensor, " n"]:
-            return self.target.refresh(self._probabilities, images, compute)
+        def probabilities(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+            return head(encode(part))[0].exp()  # type: ignore[no-any-return]
 
+        objective = SelfLabelObjective(
+            backbone.normalise, backbone.branch(False), self.axes, head, target, settings, compute
+        )
         return (
             GradientPhase(
                 name="self-label",
-                settings=settings.model_dump(mode="json"),
-                module=SelfLabelObjective(
-                    backbone.normalise, backbone.branch(False), self.axes, self.head, self.target, settings
-                ),
+                module=objective,
                 optimiser=settings.optimiser,
                 epochs=epochs_needed(len(images), settings.batch_size, settings.max_epochs, settings.min_steps),
                 batch_size=settings.batch_size,
-                refresh=refresh_target,
+                refresh=lambda: target.refresh(probabilities, images, compute),
                 refresh_interval=settings.update_interval,
                 clusters=self.config.clusters,
                 tol=settings.tol,
             ),
         )
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The encoder's feature and the gradients' coordinates, length 1, on the device of `images`."""
-        z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
-        return z
-
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """What the head sees, on the CPU."""
-        return map_batches(self.encode, images, self.backbone.device)
+        return map_batches(JoinedFeature(self.backbone, self.axes), images, self.backbone.device)
 
     @property
     def space(self) -> str:
         return f"feature ({self.backbone.latent + self.axes.size}-d)"
-
-    def own_losses(self, z: Float[Tensor, "n d"], walks: int) -> Float[Tensor, " r"]:
-        """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
-        generator = torch.Generator().manual_seed(self.config.seed)
-        steps = self.config.cluster.walk
-        everyone = torch.arange(len(z))
-        ends = [
-            self.neighbourhood.partners(everyone, torch.rand(len(z), steps, generator=generator)) for _ in range(walks)
-        ]
-        losses = []
-        alone = copy.deepcopy(self.head)
-        for head in range(len(self.heads.weight)):
-            alone.take(self.heads, head)
-            log_p = map_batches(lambda rows: alone(rows)[0], z, self.backbone.device)
-            away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
-            losses.append(
-                away + self.config.cluster.entropy * marginal_divergence(log_p.exp().mean(dim=-2), self.prior)
-            )
-        return torch.stack(losses)
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
         """The head's probabilities and their largest."""
@@ -305,7 +329,3 @@ class SCAN(JointMethod):
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
         return nn.functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
-
-    def _probabilities(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        p: Tensor = self.head(self.encode(images))[0].exp()
-        return p

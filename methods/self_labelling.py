@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -16,7 +17,7 @@ from configs.schema import AugmentationSettings, OptimiserSettings, PositiveInt,
 from data.augmentation import Augmentation
 from losses.clustering import clustering_kl
 from methods.backbones import Branch
-from methods.base import Batch, Objective
+from methods.base import Batch, Compute, Objective
 from methods.contrastive_pretraining import CLOTHES
 from methods.hog_axes import HOGAxes
 from methods.training_target import TrainingTarget
@@ -51,6 +52,7 @@ class SelfLabelObjective(Objective):
         head: ClusterHeads,
         target: TrainingTarget,
         settings: SelfLabelSettings,
+        compute: Compute,
     ) -> None:
         super().__init__()
         self.normalise = normalise
@@ -60,14 +62,16 @@ class SelfLabelObjective(Objective):
         self.target = target
         self.augmentation = Augmentation(settings.augmentation)
         self.confidence = settings.confidence
+        self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         pixels = self.augmentation(self.normalise.unit(batch.images), batch.noise)
         z, _ = self.branch(self.normalise.standardise(pixels), batch.noise)
-        q = self.head(self.axes(z, pixels))[0].exp()
+        log_q = self.head(self.axes(z, pixels))[0]
         p = self.target.rows(batch.indices)
         confident = (p.amax(dim=1) >= self.confidence).float()  # (b,)
-        # A row of zeros adds nothing to the sum, which is then brought from a mean over all to one over the others.
-        share = confident.mean()
-        loss = clustering_kl(p * confident.unsqueeze(1), q) / share.clamp_min(1 / len(confident))
+        # A row of zeros adds nothing to the sum, which is then brought from a mean over all to one over the others: of the
+        # whole batch, since one process may have none of them.
+        share = self.compute.pooled(confident.mean())
+        loss = clustering_kl(p * confident.unsqueeze(1), log_q) / share.clamp_min(torch.finfo(share.dtype).tiny)
         return {"loss": loss, "confident": share}

@@ -8,6 +8,7 @@ Clustering via Clustering the Local Manifold of an Autoencoded Embedding", ICPR 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -123,35 +124,15 @@ class TwoStage(nn.Module):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: of a network. represent-pca, represent-umap: of its points. cluster: of what comes out."""
-        config = self.config
-        phases: list[Phase] = list(self.encoder.phases(images, compute))
-
-        def fitting(part: FittedArrays, fit: Callable[[Tensor], None]) -> Callable[[], None]:
-            def run() -> None:
-                points = self._reduce(compute.map(self.encoder.encode, images), before=part)
-
-                def arrays() -> dict[str, Tensor]:
-                    fit(points)
-                    return part.arrays
-
-                part.arrays = compute.once(arrays)
-
-            return run
-
-        reducer_settings = config.representation.reducers(config.clusters)
+        k, seed, encoder, clusterer = self.config.clusters, self.config.seed, self.encoder, self.clusterer
+        phases: list[Phase] = list(encoder.phases(images, compute))
+        before: list[Reducer] = []
         for name, reducer in self._reducers.items():
-            settings: dict[str, Any] = {"represent": reducer_settings[name].model_dump(mode="json")}
-            phases.append(
-                FitPhase(
-                    f"represent-{name}",
-                    settings | {"encoder": self.encoder.name},
-                    reducer,
-                    fitting(reducer, lambda points, reducer=reducer: reducer.fit(points, config.seed)),  # type: ignore[misc]
-                )
-            )
-        settings = {"cluster": config.cluster.model_dump(mode="json"), "clusters": config.clusters}
-        cluster = fitting(self.clusterer, lambda points: self.clusterer.fit(points, config.clusters, config.seed))
-        return (*phases, FitPhase("cluster", settings, self.clusterer, cluster))
+            fit = fit_to_points(reducer, partial(reducer.fit, seed=seed), encoder, tuple(before), images, compute)
+            phases.append(FitPhase(f"represent-{name}", reducer, fit))
+            before.append(reducer)
+        fit = fit_to_points(clusterer, partial(clusterer.fit, k=k, seed=seed), encoder, tuple(before), images, compute)
+        return (*phases, FitPhase("cluster", clusterer, fit))
 
     @property
     def clusters(self) -> int:
@@ -207,12 +188,11 @@ class TwoStage(nn.Module):
     def _reducers(self) -> dict[str, Reducer]:
         return {name: reducer for name, reducer in self.reducers.items() if isinstance(reducer, Reducer)}
 
-    def _reduce(self, points: Float[Tensor, "n d"], before: FittedArrays | None = None) -> Float[Tensor, "n e"]:
-        """The points through all fitted reducers, or through those that stand before `before`."""
+    def _reduce(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
+        """The points through all reducers that are fitted."""
         for reducer in self._reducers.values():
-            if reducer is before or not reducer.is_fitted:
-                break
-            points = reducer.transform(points)
+            if reducer.is_fitted:
+                points = reducer.transform(points)
         return points
 
     def _decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"] | None:
@@ -224,6 +204,39 @@ class TwoStage(nn.Module):
             if reducer.is_fitted:
                 points = reducer.invert(points)
         return map_batches(self.encoder.decode, points, self.encoder.device).to(torch.uint8)
+
+
+def fit_to_points(
+    part: FittedArrays,
+    fit: Callable[[Tensor], None],
+    encoder: ImageEncoder,
+    before: Sequence[Reducer],
+    images: UInt8[Tensor, "n c h w"],
+    compute: Compute,
+) -> Callable[[], None]:
+    """What a phase calls to fit a part to the points of the training images, by one process, for all.
+
+    Args:
+        part: holds what the fit leaves behind.
+        fit: the part's own, of points alone.
+        encoder: images to points.
+        before: reducers that the points go through first, in their order.
+        images: the training images.
+        compute: the machine.
+    """
+
+    def run() -> None:
+        points = compute.map(encoder.encode, images)
+        for reducer in before:
+            points = reducer.transform(points)
+
+        def arrays() -> dict[str, Tensor]:
+            fit(points)
+            return part.arrays
+
+        part.arrays = compute.once(arrays)
+
+    return run
 
 
 def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageEncoder:

@@ -165,31 +165,35 @@ class VaDE(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the autoencoder. initialise: a mixture of μ̃, σ̃² added. cluster: the evidence lower bound."""
-        config, cluster, backbone = self.config, self.config.cluster, self.backbone
+        config, cluster, backbone, prior = self.config, self.config.cluster, self.backbone, self.prior
+        initialise, k = config.initialise, config.clusters
+
+        def posterior(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n parts"]:
+            return torch.cat(backbone.vae.encode(backbone.normalise(part)), dim=1)  # μ̃ and log σ̃² side by side
 
         def place(clusterer: Clusterer) -> None:
-            mu, log_variance = compute.map(self._posterior, images).chunk(2, dim=1)
+            mu, log_variance = compute.map(posterior, images).chunk(2, dim=1)
             gamma = clusterer.assign(mu).probabilities
             assert gamma is not None, "a mixture has probabilities"
             weights, means, variances = (clusterer.arrays[name] for name in ("weights", "means", "covariances"))
-            if config.initialise.covariance != "diagonal":
+            if initialise.covariance != "diagonal":
                 variances = variances_within(gamma, mu)
-            if config.initialise.posterior_variances:
+            if initialise.posterior_variances:
                 variances = variances + posterior_variances(gamma, log_variance)
-            if config.initialise.weights == "uniform":
-                weights = torch.full_like(weights, 1 / config.clusters)
-            self.prior.place(weights, means, variances)
+            if initialise.weights == "uniform":
+                weights = torch.full_like(weights, 1 / k)
+            prior.place(weights, means, variances)
 
         def refresh() -> Int64[Tensor, " n"]:
-            gamma = compute.map(lambda part: self.prior(backbone.encode(part)), images)
+            gamma = compute.map(lambda part: prior(backbone.encode(part)), images)
             return gamma.argmax(dim=1)
 
         objective = VaDEObjective(
-            backbone.normalise, backbone.vae, self.prior, backbone.settings.pretrain.likelihood, cluster.mixture_factor
+            backbone.normalise, backbone.vae, prior, backbone.settings.pretrain.likelihood, cluster.mixture_factor
         )
         return (
             *backbone.phases(images, compute),
-            initialisation(config.initialise, config, images, compute, backbone.encode, self.prior, place),
+            initialisation(initialise, config, images, compute, backbone.encode, prior, place),
             clustering_phase(
                 cluster, objective, refresh, len(images), config.clusters, tol=cluster.tol, validates=True
             ),
@@ -208,7 +212,3 @@ class VaDE(JointMethod):
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The components' means in the latent space, on the CPU."""
         return self.prior.means.detach().float().cpu()
-
-    def _posterior(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n parts"]:
-        """μ̃ and log σ̃² side by side."""
-        return torch.cat(self.backbone.vae.encode(self.backbone.normalise(images)), dim=1)

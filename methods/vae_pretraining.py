@@ -132,7 +132,6 @@ def vae_pretraining(
     steps = epochs * max(images // settings.batch_size, 1)
     return GradientPhase(
         name="pretrain",
-        settings={"pretrain": settings.model_dump(mode="json"), "model": network.model_dump(mode="json")},
         module=ELBOObjective(normalise, vae, settings, round(settings.warmup * steps)),
         optimiser=settings.optimiser,
         epochs=epochs,

@@ -38,7 +38,7 @@ class ClusterHeads(nn.Module):
             self.weight.copy_(other.weight[head : head + 1])
             self.bias.copy_(other.bias[head : head + 1])
 
-    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "r n k"]:
-        """log p of every cluster by every head; the rows of p sum to 1."""
-        logits = einsum(z, self.weight, "n d, r d k -> r n k") + self.bias.unsqueeze(1)
+    def forward(self, z: Float[Tensor, "n d"], only: slice = slice(None)) -> Float[Tensor, "s n k"]:
+        """log p of every cluster by every head, or by s of them; the rows of p sum to 1."""
+        logits = einsum(z, self.weight[only], "n d, r d k -> r n k") + self.bias[only].unsqueeze(1)
         return torch.log_softmax(logits, dim=2)
