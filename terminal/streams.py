@@ -1,0 +1,42 @@
+"""Output that gets out, whatever the terminal's encoding: of a character that it lacks, something that can be read."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from pathlib import Path
+
+from terminal.names import stand_in
+
+READABLE = "deep-clustering-readable"
+"""The name of our way with characters that an encoding lacks, beside Python's "strict", "replace" and so on."""
+
+
+def take_any_text() -> None:
+    """From here on stdout and stderr print whatever text there is.
+
+    In UTF-8 it comes out as it is. Where the encoding lacks a character (ASCII: ± → …) its `stand_in` is printed.
+    """
+    codecs.register_error(READABLE, _readable)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None without a terminal, others in notebooks
+            stream.reconfigure(errors=READABLE)
+
+
+def print_path(path: Path) -> None:
+    """Print `path` on a line of stdout, byte for byte as the system knows it: for scripts that open the file."""
+    content = os.fsencode(path)
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        print(path)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content + os.linesep.encode())
+    sys.stdout.buffer.flush()
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(stand_in, error.object[error.start : error.end])), error.end
