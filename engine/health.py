@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from jaxtyping import Int64
@@ -32,7 +33,7 @@ def unusual_share(k: int) -> float:
     Args:
         k: number of clusters, at least 1.
     """
-    return k**-0.5
+    return 1 / math.sqrt(k)
 
 
 def cluster_warning(sizes: Int64[Tensor, " k"]) -> ClusterWarning | None:
