@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.load import ConfigError, differences, read_yaml
+from configs.load import ConfigError, differences, read_written
 from configs.schema import RunConfig
 from data.image_set import DataError
 from data.prepare import splits_to_score
@@ -67,7 +67,7 @@ class Run:
         written = self.folder / "config.yaml"
         if not written.is_file() or not self.checkpoint.is_file():
             return
-        found = read_yaml(written)
+        found = read_written(written)
         here = self.config.model_dump(mode="json")
         changed = differences(deciding(found), deciding(here))
         changed += differences({"data": found.get("data", {})}, {"data": here["data"]})

@@ -1,16 +1,22 @@
-"""How a run's config is put together: a YAML file, then --set, then the flags. All errors name the key."""
+"""How a run's config is put together: a YAML file, then --set, then the flags. All errors name the key.
+
+Values stay text until the schema reads them, wherever they come from: see `configs.values`.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from configs.schema import RunConfig
+from configs.text_yaml import parse_text, scalar_text
+from configs.values import Misread, is_scalar, read
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -48,7 +54,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     files = [path.resolve()]
     layers = [read_yaml(path)]
-    while (base := layers[-1].pop("base", None)) is not None:
+    while (base := read(layers[-1].pop("base", None), str | None)) is not None:
         if not isinstance(base, str):
             raise ConfigError(f"base, in {files[-1]}, takes the name of a config file; received {base!r:.80}.")
         files.append((files[-1].parent / base).resolve())
@@ -80,16 +86,29 @@ def _same_kind(base: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """The mapping in a YAML file; its values are text.
 
     Raises:
         ConfigError: when the file is missing, no YAML, or no mapping.
     """
+    return _mapping(path, parse_text)
+
+
+def read_written(path: Path) -> dict[str, Any]:
+    """The settings in a file that `to_yaml` filled; its values have their types.
+
+    Raises:
+        ConfigError: when the file is missing, no YAML, or no mapping.
+    """
+    return _mapping(path, yaml.safe_load)
+
+
+def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config {path}: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is no valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold settings as `name: value`; it holds {content!r:.80}.")
@@ -97,14 +116,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def set_values(raw: dict[str, Any], assignments: Sequence[str], schema: type[BaseModel]) -> None:
-    """Apply `section.key=value` strings to `raw`; values are read as YAML.
+    """Apply `section.key=value` strings to `raw`.
 
-    What says of which kind a section is, such as `model.name`, comes first: what `raw` has there for another kind goes.
+    A value is the text after the "=", or a list or a section in YAML where the schema has one. What says of which kind
+    a section is, such as `model.name`, comes first: what `raw` has there for another kind goes.
 
     Raises:
         ConfigError: when a string has no "=", or its path leads through a value.
     """
-    values = [_parse(assignment) for assignment in assignments]
+    values = [_assigned(assignment, schema) for assignment in assignments]
     values.sort(key=lambda pair: _first_kind(schema, pair[0]) is None)
     for path, value in values:
         section, _, key = path.rpartition(".")
@@ -127,14 +147,20 @@ def set_value(raw: dict[str, Any], path: str, value: Any) -> None:
         raise ConfigError(f"--set {path}: {error}") from error
 
 
-def _parse(assignment: str) -> tuple[str, Any]:
-    path, equals, text = assignment.partition("=")
-    if not equals or not path.strip():
+def _assigned(assignment: str, schema: type[BaseModel]) -> tuple[str, Any]:
+    path, equals, text = (part.strip() for part in assignment.partition("="))
+    if not equals or not all(path.split(".")):
         raise ConfigError(f"--set takes section.key=value; received {assignment!r}.")
+    fields = _fields(schema, path)
+    # In a name a colon, a bracket or "#" is a letter like any other.
+    if fields and all(is_scalar(field.annotation) for field in fields):
+        return path, scalar_text(text)
     try:
-        return path.strip(), yaml.safe_load(text)
+        return path, parse_text(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {path}: {text!r} is no valid YAML value.") from error
+        raise ConfigError(
+            f"--set {path}: {text!r:.80} is no valid YAML ({getattr(error, 'problem', error)})."
+        ) from error
 
 
 def _at(raw: dict[str, Any], path: str) -> dict[str, Any]:
@@ -147,14 +173,21 @@ def _at(raw: dict[str, Any], path: str) -> dict[str, Any]:
     return raw
 
 
-def _first_kind(schema: type[BaseModel], path: str) -> Any:
-    """Of which kind a section is where it does not say; None where the setting at `path` is not what says it."""
+def _fields(schema: type[BaseModel], path: str) -> list[FieldInfo]:
+    """What a dotted path can mean, a field for every kind that its section can be of; none for an unknown path."""
     *sections, key = path.split(".")
     models = [schema]
     for section in sections:
         fields = [model.model_fields[section] for model in models if section in model.model_fields]
         models = [inner for field in fields for inner in _models_in(field.annotation)]
-    kinds = [model.model_fields[key] for model in models if key in model.model_fields]
+    return [model.model_fields[key] for model in models if key in model.model_fields]
+
+
+def _first_kind(schema: type[BaseModel], path: str) -> Any:
+    """Of which kind a section is where it does not say; None where the setting at `path` is not what says it."""
+    section, _, _ = path.rpartition(".")
+    models = [inner for field in _fields(schema, section) for inner in _models_in(field.annotation)]
+    kinds = _fields(schema, path)
     several = len(kinds) == len(models) > 1 and all(get_args(kind.annotation) == (kind.default,) for kind in kinds)
     return kinds[0].default if several else None
 
@@ -168,7 +201,11 @@ def validate(schema: type[C], raw: Mapping[str, Any], source: str) -> C:
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(schema, detail) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        places = [detail["loc"] for detail in details]
+        # What is wrong within a list or a section says enough of the whole.
+        deepest = [d for d in details if not any(loc[: len(d["loc"])] == d["loc"] != loc for loc in places)]
+        lines = dict.fromkeys(_explain(schema, detail) for detail in deepest)
         raise ConfigError(f"the config from {source} is not valid:\n" + "\n".join(lines)) from error
 
 
@@ -198,13 +235,18 @@ def short_name(path: str, paths: Iterable[str]) -> str:
 def _explain(schema: type[BaseModel], detail: Any) -> str:
     """One line on one invalid key."""
     location = [str(part) for part in detail["loc"]]
-    path, allowed = _follow(schema, location[:-1])
-    name = ".".join([*path, *location[-1:]]) or "the whole"
+    received = detail["input"]
     if detail["type"] != "extra_forbidden":
-        return f"  {name}: received {detail['input']!r:.80}. {detail['msg']}."
-    near = difflib.get_close_matches(location[-1], allowed, n=1)
+        name = ".".join(_follow(schema, location)[0]) or "the whole"
+        # pydantic says "Value error, " before the text of our own errors.
+        allowed = (
+            received.allowed if isinstance(received, Misread) else detail.get("ctx", {}).get("error", detail["msg"])
+        )
+        return f"  {name}: received {received!r:.80}. {allowed}."
+    path, known = _follow(schema, location[:-1])
+    near = difflib.get_close_matches(location[-1], known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    return f"  {name}: no such setting.{hint} Allowed: {', '.join(allowed)}."
+    return f"  {'.'.join([*path, location[-1]])}: no such setting.{hint} Allowed: {', '.join(known)}."
 
 
 def _follow(schema: type[BaseModel], location: Sequence[str]) -> tuple[list[str], list[str]]:
