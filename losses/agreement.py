@@ -11,7 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from losses.precision import in_full_precision
 
+
+@in_full_precision
 def disagreement(first: Float[Tensor, "*r n k"], second: Float[Tensor, "*r n k"]) -> Float[Tensor, "*r"]:
     """Mean over pairs of -log sum_c p_c q_c, in nats, at least 0: the surprise that both are of one cluster.
 
@@ -22,6 +25,7 @@ def disagreement(first: Float[Tensor, "*r n k"], second: Float[Tensor, "*r n k"]
     return -torch.logsumexp(first + second, dim=-1).mean(dim=-1)
 
 
+@in_full_precision
 def marginal_divergence(mean: Float[Tensor, "*r k"], prior: Float[Tensor, " k"]) -> Float[Tensor, "*r"]:
     """KL(mean of p ‖ prior), in nats, at least 0: how far cluster sizes are from what is expected.
 

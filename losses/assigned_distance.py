@@ -9,7 +9,10 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from losses.precision import in_full_precision
 
+
+@in_full_precision
 def assigned_distance(z: Float[Tensor, "n d"], assigned: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """Mean over the rows of |z_i - M s_i|², summed over the d dimensions, at least 0.
 

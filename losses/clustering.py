@@ -9,14 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from losses.precision import in_full_precision
 
-def clustering_kl(p: Float[Tensor, "n k"], q: Float[Tensor, "n k"]) -> Float[Tensor, ""]:
+
+@in_full_precision
+def clustering_kl(p: Float[Tensor, "n k"], log_q: Float[Tensor, "n k"]) -> Float[Tensor, ""]:
     """Mean over the rows of KL(p_i || q_i) = sum_j p_ij log(p_ij / q_ij), in nats, at least 0 (DEC, eq. 2).
+
+    It takes log q and not q: a q that is too small for a float has no gradient, just where it is the most wrong.
 
     Args:
         p: target distribution, held fixed; rows sum to 1 and may contain zeros.
-        q: soft assignment; the gradient flows through it.
+        log_q: logarithm of the soft assignment, finite; the gradient flows through it.
     """
-    # A q below the smallest normal number would make log q infinite.
-    log_q = q.clamp_min(1e-30).log()
     return functional.kl_div(log_q, p, reduction="batchmean")

@@ -11,7 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from losses.precision import in_full_precision
 
+
+@in_full_precision
 def nt_xent(
     first: Float[Tensor, "n d"],
     second: Float[Tensor, "n d"],

@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from losses.precision import in_full_precision
 
+
+@in_full_precision
 def gaussian_kl(mu: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """Mean over images of KL(N(μ, diag σ²) ‖ N(0, I)), in nats, at least 0.
 

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from losses.precision import in_full_precision
+
 
 class Mixture(NamedTuple):
     """p(z) = sum_c pi_c N(z; mu_c, diag sigma_c^2), k components in d dimensions.
@@ -28,6 +30,7 @@ class Mixture(NamedTuple):
     log_variances: Float[Tensor, "k d"]
 
 
+@in_full_precision
 def component_log_densities(z: Float[Tensor, "n d"], mixture: Mixture) -> Float[Tensor, "n k"]:
     """log N(z_i; μ_c, diag σ_c²) of every point under every component.
 
@@ -42,11 +45,13 @@ def component_log_densities(z: Float[Tensor, "n d"], mixture: Mixture) -> Float[
     return -0.5 * (math.log(2 * math.pi) + mixture.log_variances + squared).sum(dim=2)
 
 
+@in_full_precision
 def log_likelihoods(z: Float[Tensor, "n d"], mixture: Mixture) -> Float[Tensor, " n"]:
     """log p(z_i) = logsumexp_c (log π_c + log N(z_i; μ_c, diag σ_c²))."""
     return torch.logsumexp(mixture.log_weights + component_log_densities(z, mixture), dim=1)
 
 
+@in_full_precision
 def log_responsibilities(z: Float[Tensor, "n d"], mixture: Mixture) -> Float[Tensor, "n k"]:
     """log γ_ic, the posterior p(c | z_i) in logarithms; the rows of γ sum to 1.
 
@@ -55,6 +60,7 @@ def log_responsibilities(z: Float[Tensor, "n d"], mixture: Mixture) -> Float[Ten
     return torch.log_softmax(mixture.log_weights + component_log_densities(z, mixture), dim=1)
 
 
+@in_full_precision
 def component_divergences(
     mu: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"], mixture: Mixture
 ) -> Float[Tensor, "n k"]:
@@ -73,6 +79,7 @@ def component_divergences(
     return 0.5 * (torch.expm1(log_ratio) - log_ratio + squared).sum(dim=2)
 
 
+@in_full_precision
 def latent_divergence(
     mu: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"], log_gamma: Float[Tensor, "n k"], mixture: Mixture
 ) -> Float[Tensor, ""]:
@@ -90,6 +97,7 @@ def latent_divergence(
     return (log_gamma.exp() * component_divergences(mu, log_variance, mixture)).sum(dim=1).mean()
 
 
+@in_full_precision
 def cluster_divergence(log_gamma: Float[Tensor, "n k"], mixture: Mixture) -> Float[Tensor, ""]:
     """Mean over images of KL(γ ‖ π) = sum_c γ_c log(γ_c / π_c), in nats, at least 0 (eq. 12, the third term).
 

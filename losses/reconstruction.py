@@ -13,7 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from losses.precision import in_full_precision
 
+
+@in_full_precision
 def reconstruction_mse(reconstruction: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:
     """Mean over images and pixels of the squared error, at least 0.
 
@@ -23,6 +26,7 @@ def reconstruction_mse(reconstruction: Float[Tensor, "n ..."], target: Float[Ten
     return functional.mse_loss(reconstruction, target)
 
 
+@in_full_precision
 def bernoulli_nll(logits: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:
     """Mean over images of -log p(x), summed over pixels, in nats, where each pixel is Bernoulli of mean sigmoid(logit).
 
@@ -38,6 +42,7 @@ def bernoulli_nll(logits: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."]
     return total / len(target)
 
 
+@in_full_precision
 def gaussian_nll(mean: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:
     """Mean over images of -log p(x), summed over pixels, in nats, where each pixel is Gaussian of variance 1.
 

@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from losses.precision import in_full_precision
 from losses.squared_distances import squared_distances
 
 
+@in_full_precision
 def soft_assignment(
     z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], alpha: float = 1.0
 ) -> Float[Tensor, "n k"]:
@@ -24,17 +26,30 @@ def soft_assignment(
         centroids: mu, one row a cluster.
         alpha: degrees of freedom of the kernel, above 0; the paper uses 1.
     """
-    squared = squared_distances(z, centroids)  # (n, k)
     # In logarithms, so that a far-off latent has a proper row instead of 0 / 0.
-    log_kernel = -(alpha + 1) / 2 * torch.log1p(squared / alpha)
-    return torch.softmax(log_kernel, dim=1)
+    return torch.softmax(_log_kernel(z, centroids, alpha), dim=1)
 
 
+@in_full_precision
+def log_soft_assignment(
+    z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], alpha: float = 1.0
+) -> Float[Tensor, "n k"]:
+    """log q, of which `clustering_kl` has a gradient however small q is; arguments as of `soft_assignment`."""
+    return torch.log_softmax(_log_kernel(z, centroids, alpha), dim=1)
+
+
+def _log_kernel(z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], alpha: float) -> Float[Tensor, "n k"]:
+    """Logarithm of Student's t kernel, up to a constant."""
+    return -(alpha + 1) / 2 * torch.log1p(squared_distances(z, centroids) / alpha)
+
+
+@in_full_precision
 def cluster_frequencies(q: Float[Tensor, "n k"]) -> Float[Tensor, " k"]:
     """Soft cluster sizes f_j = sum_i q_ij, in float64 (DEC, eq. 3)."""
     return q.sum(dim=0, dtype=torch.float64)
 
 
+@in_full_precision
 def target_distribution(
     q: Float[Tensor, "n k"], frequencies: Float[Tensor, " k"] | None = None
 ) -> Float[Tensor, "n k"]:

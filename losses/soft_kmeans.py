@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from losses.precision import in_full_precision
 from losses.squared_distances import squared_distances
 
 
+@in_full_precision
 def softmin(squared: Float[Tensor, "n k"], alpha: float | Float[Tensor, ""]) -> Float[Tensor, "n k"]:
     """G_ij = exp(-α |z_i - r_j|²) / sum over j' of the same; rows sum to 1 and are largest at the nearest centroid.
 
@@ -24,6 +26,7 @@ def softmin(squared: Float[Tensor, "n k"], alpha: float | Float[Tensor, ""]) -> 
     return torch.softmax(-alpha * squared, dim=1)
 
 
+@in_full_precision
 def soft_kmeans(
     z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], alpha: float | Float[Tensor, ""]
 ) -> Float[Tensor, ""]:

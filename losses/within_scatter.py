@@ -8,8 +8,12 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+from torch.nn import functional
+
+from losses.precision import in_full_precision
 
 
+@in_full_precision
 def within_scatter(
     z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], labels: Int64[Tensor, " n"]
 ) -> Float64[Tensor, "d d"]:
@@ -24,6 +28,7 @@ def within_scatter(
     return deviations.T @ deviations
 
 
+@in_full_precision
 def scatter_basis(scatter: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
     """V: the orthonormal eigenvectors of a symmetric matrix as columns, by ascending eigenvalue.
 
@@ -34,6 +39,7 @@ def scatter_basis(scatter: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
     return vectors
 
 
+@in_full_precision
 def drawn_to_centroids(
     z: Float[Tensor, "n d"], centroids: Float[Tensor, "k d"], labels: Int64[Tensor, " n"], basis: Float[Tensor, "d d"]
 ) -> Float[Tensor, "n d"]:
@@ -48,3 +54,15 @@ def drawn_to_centroids(
     target = z @ basis
     target[:, -1] = (centroids @ basis[:, -1])[labels]
     return target
+
+
+@in_full_precision
+def turned_mse(z: Float[Tensor, "n d"], basis: Float[Tensor, "d d"], target: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Mean over latents and coordinates of (h V - target)², at least 0.
+
+    Args:
+        z: latents h; the gradient flows through them.
+        basis: V.
+        target: of every latent, held fixed.
+    """
+    return functional.mse_loss(z @ basis, target)

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import dropout, mse_loss
+from torch.nn.functional import dropout
 
 from configs.schema import PretrainSettings
+from losses.reconstruction import reconstruction_mse
 from methods.base import Batch, GradientPhase, Objective, epochs_needed
 from models.autoencoder import Autoencoder, ModelError
 from models.normalise import Normalise

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from configs.schema import PositiveFloat
+from losses.precision import in_full_precision
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
 from representations.pca import PCA
@@ -65,6 +66,7 @@ class HOGAxes(nn.Module):
         self.components.zero_()
         self.components[: len(arrays["components"])] = arrays["components"]
 
+    @in_full_precision
     def forward(self, z: Float[Tensor, "n d"], pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n e"]:
         """An encoder's feature and the coordinates of the same images as one vector of length 1, (n, d + m).
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from losses.soft_assignment import soft_assignment
+from losses.soft_assignment import log_soft_assignment, soft_assignment
 
 
 class ClusteringHead(nn.Module):
@@ -31,3 +31,7 @@ class ClusteringHead(nn.Module):
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Soft assignment q of every latent, rows sum to 1."""
         return soft_assignment(z, self.centroids, self.alpha)
+
+    def log_probabilities(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """log q, which has a gradient where q is too small for a float."""
+        return log_soft_assignment(z, self.centroids, self.alpha)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from configs.schema import Settings
+from losses.precision import in_full_precision
 from models.autoencoder import ImageShape
 
 CLIP = 0.2
@@ -58,6 +59,7 @@ class OrientedGradients(nn.Module):
         """Numbers that describe an image: 4 · directions for each block of 2 × 2 cells."""
         return 4 * self.directions * max(len(self.rows) - 1, 1) * max(len(self.columns) - 1, 1)
 
+    @in_full_precision
     def forward(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The descriptor, length 1 in every block that is not faint.
 

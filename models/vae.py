@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.held_within import held_within
+
 LOG_VARIANCE_BOUND = 20.0
 """log σ² stays within ± this. exp overflows float32 at 88: one wild output of the encoder, early in the training,
 would end the run with an infinite loss. Within the bound σ runs from 5e-5 to 2e4, beyond what an image's posterior
-under the prior N(0, I) ever needs, so that a training that goes well never meets it."""
+under the prior N(0, I) ever needs, so that a training that goes well never meets it. One that meets it comes back."""
 
 
 class VAE(nn.Module):
@@ -38,7 +40,7 @@ class VAE(nn.Module):
     def encode(self, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
         """μ and log σ² of the posterior of every image."""
         mu, log_variance = self.encoder(x).chunk(2, dim=1)
-        return mu, log_variance.clamp(-LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND)
+        return mu, held_within(log_variance, LOG_VARIANCE_BOUND)
 
     def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
         """The likelihood's parameter for every pixel: the logit under Bernoulli, the mean under Gauss."""

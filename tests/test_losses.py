@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from losses.clustering import clustering_kl
 from losses.reconstruction import reconstruction_mse
-from losses.soft_assignment import cluster_frequencies, soft_assignment, target_distribution
+from losses.soft_assignment import (
+    cluster_frequencies,
+    log_soft_assignment,
+    soft_assignment,
+    target_distribution,
+)
 
 
 def test_soft_assignment_by_hand() -> None:
@@ -81,11 +86,41 @@ def test_clustering_kl_by_hand() -> None:
     q = torch.tensor([[0.5, 0.5], [0.25, 0.75]])
     first = 1.0 * math.log(1.0 / 0.5)
     second = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
-    assert clustering_kl(p, q).item() == pytest.approx((first + second) / 2)
+    assert clustering_kl(p, q.log()).item() == pytest.approx((first + second) / 2)
 
 
-def test_clustering_kl_of_an_impossible_cluster_is_finite() -> None:
-    assert math.isfinite(clustering_kl(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])).item())
+def test_a_cluster_too_unlikely_for_a_float_still_has_its_gradient() -> None:
+    """By logits l the derivative is q - p, wherever they are; e^-200 is 0 in float32."""
+    logits = torch.tensor([[200.0, 0.0, 190.0]], requires_grad=True)
+    p = torch.tensor([[0.2, 0.8, 0.0]])
+    loss = clustering_kl(p, logits.log_softmax(dim=1))
+    loss.backward()
+    near = math.exp(-10) / (1 + math.exp(-10))
+    assert loss.item() == pytest.approx(0.2 * math.log(0.2) + 0.8 * math.log(0.8) + 0.8 * 200 - math.log(1 - near))
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == pytest.approx([1 - near - 0.2, -0.8, near], abs=1e-6)
+
+
+def test_log_of_the_soft_assignment_is_finite_where_the_assignment_is_zero() -> None:
+    """alpha = 60: (1 + 10^2 / 60)^-30.5 beside (1 + 1e4^2 / 60)^-30.5, whose quotient is e^-407."""
+    z, centroids = torch.tensor([[0.0]]), torch.tensor([[10.0], [1e4]])
+    assert soft_assignment(z, centroids, 60.0)[0, 1] == 0
+    expected = -30.5 * (math.log1p(1e8 / 60) - math.log1p(100 / 60))
+    assert log_soft_assignment(z, centroids, 60.0)[0].tolist() == pytest.approx([0.0, expected])
+
+
+def test_descent_reaches_a_cluster_that_began_out_of_sight() -> None:
+    """A latent whose target is a centroid so far off that its q is 0: it is drawn there all the same."""
+    centroids = torch.tensor([[0.0], [1e3]])
+    z = torch.tensor([[1.0]])
+    losses = []
+    for _ in range(50):
+        z.requires_grad_()
+        loss = clustering_kl(torch.tensor([[0.0, 1.0]]), log_soft_assignment(z, centroids, 60.0))
+        z = z.detach() - 20 * torch.autograd.grad(loss, z)[0].sign()
+        losses.append(loss.item())
+    assert losses[0] > 200  # e^-200 is 0 in float32
+    assert losses[-1] < 1e-3
 
 
 def test_gradient_of_the_clustering_loss_is_the_papers() -> None:
@@ -94,7 +129,7 @@ def test_gradient_of_the_clustering_loss_is_the_papers() -> None:
     z = torch.randn(6, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     centroids = torch.randn(4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     p = torch.rand(6, 4, generator=generator, dtype=torch.float64).softmax(dim=1)
-    clustering_kl(p, soft_assignment(z, centroids)).backward()
+    clustering_kl(p, log_soft_assignment(z, centroids)).backward()
 
     expected = torch.zeros(6, 3, dtype=torch.float64)
     q = soft_assignment(z, centroids).detach()
@@ -104,7 +139,7 @@ def test_gradient_of_the_clustering_loss_is_the_papers() -> None:
             expected[i] += 2 / (1 + difference @ difference) * (p[i, j] - q[i, j]) * difference
     assert z.grad is not None
     assert torch.allclose(z.grad, expected / 6)
-    assert torch.autograd.gradcheck(lambda a, b: clustering_kl(p, soft_assignment(a, b)), (z, centroids))
+    assert torch.autograd.gradcheck(lambda a, b: clustering_kl(p, log_soft_assignment(a, b)), (z, centroids))
 
 
 def test_reconstruction_mse_is_a_mean_over_images_and_pixels() -> None:

@@ -22,6 +22,7 @@ from methods.pretraining import pretraining
 from methods.vae_pretraining import ELBOObjective, VAEPretrainSettings, vae_pretraining
 from models.autoencoder import ImageShape, ModelError
 from models.build import build_autoencoder, build_vae
+from models.held_within import held_within
 from models.normalise import Normalise
 from models.settings import AutoencoderSettings, ConvSettings, DenseSettings
 from models.vae import LOG_VARIANCE_BOUND, reparameterise
@@ -76,6 +77,39 @@ def test_a_wild_encoder_leaves_the_loss_finite(wild: float) -> None:
     _, log_variance = made.vae.encode(torch.rand(3, *SHAPE))
     assert set(log_variance.flatten().tolist()) == {math.copysign(LOG_VARIANCE_BOUND, wild)}
     assert all(bool(value.isfinite()) for value in made(batch()).values())
+
+
+@pytest.mark.parametrize("start", [40.0, -40.0])
+def test_training_comes_back_from_beyond_the_bound(start: float) -> None:
+    """A bias of log σ² that moves by 1 a step is within the bound after 20; the loss falls with the variance."""
+    made = objective()
+    last = list(made.vae.encoder.children())[-1]
+    bias = last.get_parameter("bias")
+    bias.data[2:] = start
+    optimiser = torch.optim.Adam([bias], lr=1.0)
+    losses = []
+    for step in range(60):
+        optimiser.zero_grad()
+        loss = made(batch(seed=step))["loss"]
+        loss.backward()
+        if step == 0:  # against the gradient is back
+            assert bias.grad is not None
+            assert bool(bias.grad.isfinite().all())
+            assert (bias.grad[2:].sign() == math.copysign(1, start)).all()
+        optimiser.step()
+        losses.append(loss.item())
+    _, log_variance = made.vae.encode(made.normalise(IMAGES))
+    assert log_variance.abs().max() < 12
+    assert losses[-1] < losses[0] * (1e-4 if start > 0 else 0.7)
+
+
+def test_within_the_bound_nothing_is_changed_and_outside_only_the_way_back_is_open() -> None:
+    x = torch.tensor([-30.0, -20.0, -1e-20, 0.0, 7.3, 20.0, 30.0, math.inf], requires_grad=True)
+    held = held_within(x, 20.0)
+    assert held.tolist() == [-20.0, *x.tolist()[1:6], 20.0, 20.0]
+    upwards, downwards = (torch.autograd.grad(held, x, torch.full((8,), g), retain_graph=True)[0] for g in (-2.0, 2.0))
+    assert upwards.tolist() == [-2.0] * 6 + [0.0, 0.0]
+    assert downwards.tolist() == [0.0] + [2.0] * 7
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])

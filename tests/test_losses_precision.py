@@ -1,0 +1,169 @@
+"""Every loss computes in float32 at the least, under autocast as without."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+import losses
+from losses.agreement import disagreement, marginal_divergence
+from losses.assigned_distance import assigned_distance
+from losses.clustering import clustering_kl
+from losses.contrastive import nt_xent
+from losses.gaussian_kl import gaussian_kl
+from losses.gaussian_mixture import (
+    Mixture,
+    cluster_divergence,
+    component_divergences,
+    component_log_densities,
+    latent_divergence,
+    log_likelihoods,
+    log_responsibilities,
+)
+from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_mse
+from losses.soft_assignment import (
+    cluster_frequencies,
+    log_soft_assignment,
+    soft_assignment,
+    target_distribution,
+)
+from losses.soft_kmeans import soft_kmeans, softmin
+from losses.squared_distances import squared_distances
+from losses.within_scatter import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
+
+N, D, K = 12, 5, 3
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+Z, CENTROIDS, LABELS = drawn(N, D), drawn(K, D, seed=1), torch.arange(N) % K
+P, LOG_Q = drawn(N, K, seed=2).softmax(dim=1), drawn(N, K, seed=3).log_softmax(dim=1)
+PRIOR = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+MIXTURE = Mixture(PRIOR.log(), CENTROIDS, drawn(K, D, seed=4))
+VIEWS = normalize(drawn(3, N, D, seed=5), dim=2)
+BASIS = torch.linalg.qr(drawn(D, D, seed=6)).Q
+PIXELS = drawn(N, 1, 4, 4, seed=7).sigmoid()
+SCATTER = drawn(D, D, seed=8)
+
+CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
+    disagreement: (LOG_Q, P.log()),
+    marginal_divergence: (P.mean(dim=0), PRIOR),
+    assigned_distance: (Z, CENTROIDS[LABELS]),
+    clustering_kl: (P, LOG_Q),
+    nt_xent: (VIEWS[0], VIEWS[1], 0.2, VIEWS[2]),
+    gaussian_kl: (Z, drawn(N, D, seed=9)),
+    component_log_densities: (Z, MIXTURE),
+    log_likelihoods: (Z, MIXTURE),
+    log_responsibilities: (Z, MIXTURE),
+    component_divergences: (Z, drawn(N, D, seed=9), MIXTURE),
+    latent_divergence: (Z, drawn(N, D, seed=9), LOG_Q, MIXTURE),
+    cluster_divergence: (LOG_Q, MIXTURE),
+    reconstruction_mse: (drawn(N, 1, 4, 4), PIXELS),
+    bernoulli_nll: (drawn(N, 1, 4, 4), PIXELS),
+    gaussian_nll: (drawn(N, 1, 4, 4), PIXELS),
+    soft_assignment: (Z, CENTROIDS),
+    log_soft_assignment: (Z, CENTROIDS),
+    cluster_frequencies: (P,),
+    target_distribution: (P, P.sum(dim=0)),
+    softmin: (drawn(N, K).square(), torch.tensor(3.0, dtype=torch.float64)),
+    soft_kmeans: (Z, CENTROIDS, 2.0),
+    squared_distances: (Z, CENTROIDS),
+    within_scatter: (Z, CENTROIDS, LABELS),
+    scatter_basis: (SCATTER @ SCATTER.T,),
+    drawn_to_centroids: (Z, CENTROIDS, LABELS, BASIS),
+    turned_mse: (Z, BASIS, drawn(N, D, seed=9)),
+}
+"""Arguments of every public function of the package, in float64."""
+
+FLOAT64_ALONE = {scatter_basis}
+"""Its argument comes from a sum in float64, and its signature asks for that."""
+
+
+def converted(value: Any, dtype: torch.dtype) -> Any:
+    """Fresh leaves of `value`'s floating tensors, in `dtype`, that collect gradients."""
+    if isinstance(value, Tensor):
+        return value.detach().to(dtype).requires_grad_() if value.is_floating_point() else value
+    return Mixture(*(converted(part, dtype) for part in value)) if isinstance(value, Mixture) else value
+
+
+def leaves(arguments: tuple[Any, ...]) -> list[Tensor]:
+    flat = [part for value in arguments for part in (value if isinstance(value, Mixture) else (value,))]
+    return [part for part in flat if isinstance(part, Tensor) and part.is_floating_point()]
+
+
+def computed(loss: Callable[..., Tensor], dtype: torch.dtype, autocast: bool) -> tuple[Tensor, list[Tensor | None]]:
+    """The value, and the gradients of the sum of all entries weighted by numbers of their own, for every argument."""
+    arguments = tuple(converted(value, dtype) for value in CASES[loss])
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        value = loss(*arguments)
+    if not value.requires_grad:
+        return value, []
+    weights = drawn(value.numel(), seed=10).view(value.shape)
+    gradients = torch.autograd.grad((value * weights).sum(), leaves(arguments), allow_unused=True)
+    return value.detach(), list(gradients)
+
+
+def same(first: tuple[Tensor, list[Tensor | None]], second: tuple[Tensor, list[Tensor | None]]) -> bool:
+    """Whether values and gradients are of one kind and equal bit for bit."""
+    pairs = [(first[0], second[0]), *zip(first[1], second[1], strict=True)]
+    return all(a is b if a is None or b is None else (a.dtype == b.dtype and torch.equal(a, b)) for a, b in pairs)
+
+
+def test_every_public_loss_is_among_the_cases() -> None:
+    found = {
+        function
+        for module in pkgutil.iter_modules(losses.__path__, "losses.")
+        if module.name != "losses.precision"  # what makes it so
+        for name, function in inspect.getmembers(import_module(module.name), inspect.isfunction)
+        if function.__module__ == module.name and not name.startswith("_")
+    }
+    assert found == set(CASES)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_autocast_changes_no_bit(dtype: torch.dtype) -> None:
+    cases = [loss for loss in CASES if dtype == torch.float64 or loss not in FLOAT64_ALONE]
+    differ = [loss.__name__ for loss in cases if not same(computed(loss, dtype, True), computed(loss, dtype, False))]
+    assert differ == []
+
+
+def test_half_precision_is_raised_to_float32() -> None:
+    """The value is that of the same numbers in float32; the gradient is rounded once, on its way to them."""
+    wrong = []
+    for loss in CASES.keys() - FLOAT64_ALONE:
+        value, gradients = computed(loss, torch.bfloat16, True)
+        rounded = tuple(converted(converted(part, torch.bfloat16), torch.float32) for part in CASES[loss])
+        expected = loss(*rounded)
+        if expected.requires_grad:
+            weights = drawn(expected.numel(), seed=10).view(expected.shape)
+            exact = torch.autograd.grad((expected * weights).sum(), leaves(rounded), allow_unused=True)
+            once = [None if g is None else g.bfloat16() for g in exact]
+        else:
+            once = []
+        if value.dtype != expected.dtype or not same((value, gradients), (expected.detach(), once)):
+            wrong.append(loss.__name__)
+    assert wrong == []
+
+
+def test_the_contrastive_gradient_is_right_under_autocast() -> None:
+    """64 images at t = 0.2, beside float64: similarities in half precision are off by half a per cent."""
+    views = normalize(drawn(2, 64, 32), dim=2)
+
+    def gradient(dtype: torch.dtype) -> Tensor:
+        first = views[0].to(dtype).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
+            loss = nt_xent(first, views[1].to(dtype), 0.2)
+        return torch.autograd.grad(loss, first)[0].double()
+
+    exact = gradient(torch.float64)
+    assert float((gradient(torch.float32) - exact).norm() / exact.norm()) < 1e-5
