@@ -6,6 +6,11 @@ a figure of quality against time, into the folder --out; progress goes to stderr
 
 from __future__ import annotations
 
+from terminal.start import quiet_imports
+
+if __name__ == "__main__":
+    quiet_imports()
+
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +19,6 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.console import Console
 
 from comparison.hyperparameters import log_hyperparameters
 from comparison.plan import Run, parse_grid, parse_seeds, plan
@@ -32,13 +36,14 @@ from evaluation.rows import Row, Value, value
 from evaluation.seeds import over_seeds
 from evaluation.table_text import render_json
 from storage.atomic import write_atomically
+from terminal.command import App
+from terminal.messages import say
 
 ENDINGS = {"table": ".txt", "markdown": ".md", "csv": ".csv", "json": ".jsonl", "latex": ".tex"}
 METRICS = ("ari", "nmi")
 RUNS = "runs.jsonl"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console(stderr=True, highlight=False, markup=False)
+app = App()
 
 
 @app.command()
@@ -107,10 +112,9 @@ def write(rows: Sequence[Row], runs: Sequence[Run], folder: Path) -> list[str]:
     lines = render_json([without_place(row) for row in rows]) + "\n"
     try:
         write_atomically(folder / RUNS, partial(_fill, lines.encode()))
-        write_tables(over_seeds(rows), histories(runs), folder)
+        return write_tables(over_seeds(rows), histories(runs), folder)
     except OSError as error:
         return [f"cannot write into {folder}: {error.strerror or error}. --out names another folder."]
-    return []
 
 
 def histories(runs: Sequence[Run]) -> dict[str, list[History]]:
@@ -126,8 +130,10 @@ def histories(runs: Sequence[Run]) -> dict[str, list[History]]:
     return found
 
 
-def write_tables(rows: Sequence[Row], losses: Mapping[str, Sequence[History]], folder: Path) -> None:
+def write_tables(rows: Sequence[Row], losses: Mapping[str, Sequence[History]], folder: Path) -> list[str]:
     """The table in every format, all values as CSV, and the figures: quality against time, and learning curves.
+
+    Returns which figures could not be drawn, for people.
 
     Raises:
         OSError: when the folder cannot be written.
@@ -142,19 +148,13 @@ def write_tables(rows: Sequence[Row], losses: Mapping[str, Sequence[History]], f
         "quality_time": lambda: quality_time(list(points.values()), METRICS),
         "learning_curves": lambda: compared_curves(losses),
     }
-    drawn = draw_files(figures, folder)
+    drawn = draw_files(figures, folder, [str(value(row, "title")) for row in rows])
     say(f"tables and figures: {folder}")
-    if drawn.problem:
-        say(drawn.problem)
+    return [drawn.problem] if drawn.problem else []
 
 
 def _fill(content: bytes, file: BinaryIO) -> None:
     file.write(content)
-
-
-def say(text: str) -> None:
-    """Tell the user, on stderr."""
-    console.print(text, soft_wrap=True)
 
 
 def leave(problems: Sequence[str], code: int = 2) -> typer.Exit:

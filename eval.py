@@ -5,6 +5,11 @@ The table goes to stdout, or to --output; everything else goes to stderr.
 
 from __future__ import annotations
 
+from terminal.start import quiet_imports
+
+if __name__ == "__main__":
+    quiet_imports()
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +17,26 @@ from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
-from rich.console import Console
 
 from configs.load import ConfigError
 from configs.schema import DataSettings, RunConfig
 from data.image_set import DataError, ImageSet
 from data.prepare import SPLITS, prepare, splits_to_score
+from data.sources import names
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError, UsageError
 from engine.memory import keep_freed_memory
 from engine.processes import pick_device
 from engine.restore import restore
+from engine.run_folder import CHECKPOINTS
 from evaluation.apart import told_apart
-from evaluation.classify import clusters_as_features
+from evaluation.classify import check_features, clusters_as_features, labels_of
 from evaluation.classify_table import render_classifiers
 from evaluation.errors import EvaluationError
 from evaluation.evaluate import evaluate
-from evaluation.figures import draw
-from evaluation.figures.confusion_classifiers import confusion_classifiers
-from evaluation.figures.files import Drawn, draw_files
+from evaluation.figures import draw, draw_classifiers
+from evaluation.figures.files import Drawn
+from evaluation.figures.places import figure_folder
 from evaluation.merge_tree import merged
 from evaluation.predict import predict
 from evaluation.predictions import Predictions
@@ -39,11 +45,12 @@ from evaluation.seeds import over_seeds
 from evaluation.table import FORMATS, RunFacts, make_row, render, write
 from methods.base import Method
 from models.autoencoder import ModelError
+from terminal.command import App
+from terminal.messages import say
 
 PROBLEMS = (CheckpointError, ConfigError, DataError, EvaluationError, ModelError, UsageError)
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console(stderr=True, highlight=False, markup=False)
+app = App()
 
 
 @app.command()
@@ -81,27 +88,43 @@ def main(
         raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
     if split not in (None, *SPLITS):
         raise leave([f"--split {split}: splits are train, validation, test and all (train and test, a row each)."])
+    if classify:
+        try:
+            check_features(classify)
+        except EvaluationError as error:
+            raise leave([f"--classify: {error}"]) from error
     wishes = Wishes(split, data, data_root, figures, broader or (), classify or (), neighbours, device)
     rows: list[Row] = []
     problems: list[str] = []
+    undrawn: list[str] = []
     settings: dict[str, Mapping[str, Any]] = {}
     for path in checkpoints:
         scored = score_checkpoint(path, wishes)
         rows += scored.rows
         problems += scored.problems
+        undrawn += scored.undrawn
         settings[str(path)] = scored.settings
     try:
         if rows and mean:
             rows = over_seeds(told_apart(rows, settings))
         if rows and output is not None:
-            write(rows, format_, output)
-            console.print(f"table: {output}", soft_wrap=True)
+            save(rows, format_, output)
         elif rows:
             print(render(rows, format_))
     except EvaluationError as error:
         problems.append(str(error))
-    if problems:
-        raise leave(problems)
+    if problems or undrawn:
+        raise leave([*problems, *undrawn], 2 if problems else 1)
+
+
+def save(rows: Sequence[Row], format_: str, output: Path) -> None:
+    """Write the table to the file; where that cannot be done, print it: it may have taken an hour."""
+    try:
+        write(rows, format_, output)
+    except EvaluationError:
+        print(render(rows, format_))
+        raise
+    say(f"table: {output}")
 
 
 @dataclass(frozen=True)
@@ -119,10 +142,18 @@ class Wishes:
 
 
 class Scored(NamedTuple):
-    """What came of one checkpoint: its rows, what went wrong, and the config of its run, empty if it is none."""
+    """What came of one checkpoint.
+
+    Attributes:
+        rows: of the table.
+        problems: what could not be scored, for people.
+        undrawn: which figures could not be drawn, for people.
+        settings: the config of its run, empty if it is none.
+    """
 
     rows: list[Row]
     problems: list[str]
+    undrawn: list[str]
     settings: Mapping[str, Any]
 
 
@@ -132,9 +163,10 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
         checkpoint = read_checkpoint(path)
         fitted = Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device(wishes.device))
     except PROBLEMS as error:
-        return Scored([], [str(error)], {})
+        return Scored([], [str(error)], [], {})
     rows: list[Row] = []
     problems: list[str] = []
+    undrawn: list[str] = []
     # Only forests need the predictions once more: without them each goes when its row is made.
     kept: dict[str, Predictions] = {}
     for name in splits_to_score(wishes.split, fitted.config.data.split):
@@ -143,39 +175,45 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
             rows.append(score(fitted, predictions, wishes.neighbours))
             if wishes.classify:
                 kept[name] = predictions
-            if wishes.figures is not None:
-                draw_into(figure_folder(wishes.figures, path, name), predictions, checkpoint)
             for groups in wishes.broader:
                 row = score(fitted, merged(predictions, groups), wishes.neighbours)
                 rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": None})
+            if wishes.figures is not None:
+                folder = figure_folder(wishes.figures, path, name, wishes.data, CHECKPOINTS)
+                undrawn += say_drawn(folder, draw(predictions, folder, checkpoint.loop.history))
         except PROBLEMS as error:
             problems.append(str(error))
     if wishes.classify:
         try:
-            accuracies = classify_clusters(fitted, wishes, kept)
+            accuracies, missing = classify_clusters(fitted, wishes, kept)
             rows = [{**row, **accuracies} if value(row, "split") == "test" else row for row in rows]
+            undrawn += missing
         except PROBLEMS as error:
             problems.append(str(error))
-    return Scored(rows, problems, fitted.config.model_dump(mode="json"))
+    return Scored(rows, problems, undrawn, fitted.config.model_dump(mode="json"))
 
 
-def classify_clusters(fitted: Fitted, wishes: Wishes, kept: Mapping[str, Predictions]) -> dict[str, float]:
+def classify_clusters(
+    fitted: Fitted, wishes: Wishes, kept: Mapping[str, Predictions]
+) -> tuple[dict[str, float], list[str]]:
     """Random forests on pixels and clusters of what was fitted; their accuracies on the test split, for its row.
 
-    `kept` are the predictions that scoring has made already, by split.
+    `kept` are the predictions that scoring has made already, by split. What could not be drawn comes with them.
     """
-    train, test = (
-        kept[name] if name in kept else fitted.predict(name, wishes.data, wishes.data_root)
-        for name in (fitted.config.data.split, "test")
-    )
+    found = []
+    for name in (fitted.config.data.split, "test"):
+        found.append(kept[name] if name in kept else fitted.predict(name, wishes.data, wishes.data_root))
+        labels_of(found[-1])  # without them the other split need not be looked for
+    train, test = found
     scores = clusters_as_features(train, test, fitted.config.seed, features=wishes.classify)
     names = test.images.class_names
-    console.print(f"\n{fitted.config.title}, seed {fitted.config.seed}", soft_wrap=True)
-    console.print(render_classifiers(scores, names), soft_wrap=True)
+    say(f"\n{fitted.config.title}, seed {fitted.config.seed}")
+    say(render_classifiers(scores, names))
+    undrawn: list[str] = []
     if wishes.figures is not None:
-        folder = figure_folder(wishes.figures, fitted.path, "test")
-        say_drawn(folder, draw_files({"confusion_classifiers": lambda: confusion_classifiers(scores, names)}, folder))
-    return {f"rf_accuracy_{name}": found.accuracy for name, found in scores.items()}
+        folder = figure_folder(wishes.figures, fitted.path, "test", wishes.data, CHECKPOINTS)
+        undrawn = say_drawn(folder, draw_classifiers(scores, names, folder))
+    return {f"rf_accuracy_{name}": score.accuracy for name, score in scores.items()}, undrawn
 
 
 class Fitted:
@@ -196,7 +234,11 @@ class Fitted:
     def predict(self, split: str, other: str | None, data_root: Path | None) -> Predictions:
         """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole."""
         settings = self.config.data if other is None else DataSettings(name=other)
-        images = prepare(settings, split, self.config.seed, data_root)
+        try:
+            images = prepare(settings, split, self.config.seed, data_root)
+        except DataError as error:
+            advice = "" if other else where_else(settings.name)
+            raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
         check_images(images, self.checkpoint, self.path)
         return predict(self.method, images)
 
@@ -249,31 +291,26 @@ def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
         )
 
 
-def figure_folder(figures: Path, path: Path, split: str) -> Path:
-    """`figures`/<run>-<split>."""
-    return figures / f"{path.resolve().parent.name}-{split}"
+def where_else(name: str) -> str:
+    """What to do where the images that a run calls `name` are gone; nothing where they are not."""
+    place = Path(name).expanduser()
+    if name in names() or place.exists():
+        return ""
+    started = "" if place.is_absolute() else " The path begins in the folder where train.py was started: score there."
+    return f"{started} Or --data says where they are now."
 
 
-def draw_into(folder: Path, predictions: Predictions, checkpoint: Checkpoint) -> None:
-    """Draw what applies; what fails is said and costs nothing else."""
-    try:
-        say_drawn(folder, draw(predictions, folder, checkpoint.loop.history))
-    except OSError as error:
-        console.print(f"no figures: cannot write into {folder}: {error.strerror or error}.", soft_wrap=True)
+def say_drawn(folder: Path, drawn: Drawn) -> list[str]:
+    """Say where figures stand; returns which could not be drawn, for people."""
+    say(f"figures: {folder} ({len(drawn.paths)} files)")
+    return [drawn.problem] if drawn.problem else []
 
 
-def say_drawn(folder: Path, drawn: Drawn) -> None:
-    """Where figures stand, and which could not be drawn."""
-    console.print(f"figures: {folder} ({len(drawn.paths)} files)", soft_wrap=True)
-    if drawn.problem:
-        console.print(drawn.problem, soft_wrap=True)
-
-
-def leave(problems: Sequence[str]) -> typer.Exit:
-    """Say on stderr what went wrong, and exit with 2."""
+def leave(problems: Sequence[str], code: int = 2) -> typer.Exit:
+    """Say on stderr what went wrong, and the exit that carries `code`."""
     for problem in problems:
-        console.print(problem, soft_wrap=True)
-    return typer.Exit(2)
+        say(problem)
+    return typer.Exit(code)
 
 
 if __name__ == "__main__":

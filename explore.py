@@ -5,6 +5,11 @@ The tables go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+from terminal.start import quiet_imports
+
+if __name__ == "__main__":
+    quiet_imports()
+
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -12,7 +17,6 @@ from typing import Annotated
 
 import typer
 from matplotlib.figure import Figure
-from rich.console import Console
 from torch import Tensor
 
 from data.image_set import DataError, ImageSet
@@ -21,7 +25,8 @@ from data.subsets import drop_duplicates
 from engine.checkpoint import read_checkpoint
 from engine.processes import pick_device
 from engine.restore import restore
-from eval import PROBLEMS, Fitted, leave
+from eval import PROBLEMS, Fitted, leave, say_drawn
+from evaluation.errors import EvaluationError
 from evaluation.exploration import Groups, by_class, by_cluster, pixel_counts
 from evaluation.exploration_table import group_table, layer_table, set_table
 from evaluation.figures.brightness import brightness
@@ -38,6 +43,7 @@ from evaluation.selection import seeded_draw
 from methods.base import NetworkMethod
 from representations.pca import PCA
 from representations.settings import PCASettings
+from terminal.command import App
 
 COMPONENTS = 40
 """Principal components that are drawn."""
@@ -45,8 +51,7 @@ COMPONENTS = 40
 LARGEST, SAMPLE = 4096, 2000
 """A matrix of more rows and columns takes minutes to decompose; that many images, drawn with seed 0, take its place."""
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console(stderr=True, highlight=False, markup=False)
+app = App()
 
 
 @app.command()
@@ -76,7 +81,13 @@ def main(
     print("\n\n".join(tables))
     if out is not None:
         title = "" if fitted is None else f"{fitted.config.method}, {images.name}"
-        draw_into(out, figures_of(images, groups, counts, title, layers))
+        shown = (images.name, *groups.names, title)
+        try:
+            undrawn = say_drawn(out, draw_files(figures_of(images, groups, counts, title, layers), out, shown))
+        except EvaluationError as error:
+            raise leave([str(error)]) from error
+        if undrawn:
+            raise leave(undrawn, 1)
 
 
 def open_checkpoint(path: Path, images: ImageSet) -> Fitted:
@@ -110,20 +121,27 @@ def layers_in(fitted: Fitted, images: ImageSet) -> list[Layer]:
 def figures_of(
     images: ImageSet, groups: Groups, counts: Tensor, title: str, layers: Sequence[Layer]
 ) -> Mapping[str, Callable[[], Figure | None]]:
-    """File name without its ending -> what draws it."""
+    """File name without its ending -> what draws it; nothing, where it is of other images' groups."""
     decomposed = cache(partial(decompose, images))
-    suffix = "" if groups.kind == "set" else f"_by_{groups.kind}"
+    by_group: dict[str, Callable[[], Figure | None]] = {}
+    for kind, suffix in (("set", ""), ("class", "_by_class"), ("cluster", "_by_cluster")):
+        own = kind == groups.kind
+        by_group[f"samples{suffix}"] = partial(group_samples, images, groups) if own else nothing
+        by_group[f"one_per_{kind}"] = partial(one_per_group, images, groups) if own else nothing
     return {
         "group_counts": partial(group_counts, images, groups),
         "mean_images": partial(mean_images, images, groups),
         "brightness": partial(brightness, images, groups),
         "pixel_histogram": partial(pixel_histogram, images, counts),
-        f"samples{suffix}": partial(group_samples, images, groups),
-        f"one_per_{groups.kind}": partial(one_per_group, images, groups),
+        **by_group,
         "explained_variance": lambda: explained_variance(images, decomposed()),
         "principal_components": lambda: principal_components(images, decomposed()),
         "network": lambda: network(title, tuple(images.images.shape[1:]), layers),
     }
+
+
+def nothing() -> None:
+    """No figure."""
 
 
 def decompose(images: ImageSet) -> Spectrum | None:
@@ -139,17 +157,6 @@ def decompose(images: ImageSet) -> Spectrum | None:
         return None
     varying = components[ratios[: len(components)] > 1e-9 * ratios[0]]
     return Spectrum(ratios, varying.reshape(-1, *pixels.shape[1:]), len(pixels))
-
-
-def draw_into(folder: Path, figures: Mapping[str, Callable[[], Figure | None]]) -> None:
-    """Draw what applies; what fails is said and costs nothing else."""
-    try:
-        drawn = draw_files(figures, folder)
-    except OSError as error:
-        raise leave([f"no figures: cannot write into {folder}: {error.strerror or error}."]) from error
-    console.print(f"figures: {folder} ({len(drawn.paths)} files)", soft_wrap=True)
-    if drawn.problem:
-        console.print(drawn.problem, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from comparison.plan import Run
 from configs.load import short_name
 from evaluation.rows import Row, value
 from monitoring.guide import WATCH_ONLY
+from terminal.names import printable
 
 AGREEMENT = ("acc", "nmi", "ari", "ami", "purity")
 OTHERS = ("silhouette", "inertia", "log_likelihood", "bic", "seconds")
@@ -44,4 +45,4 @@ def _plain(text: str) -> float | str | bool:
         return float(text)
     except ValueError:
         parsed = yaml.safe_load(text)
-        return parsed if isinstance(parsed, bool) else text
+        return parsed if isinstance(parsed, bool) else printable(text)

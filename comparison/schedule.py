@@ -15,6 +15,7 @@ from pathlib import Path
 from comparison.commands import score_command, train_command
 from comparison.plan import Run
 from storage.lock import locked
+from terminal.names import printable
 
 INTERRUPTED = 130
 
@@ -120,7 +121,7 @@ class Schedule:
         log = run.folder / "log.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as file:
-            file.write(f"$ {' '.join(command[1:])}\n".encode())
+            file.write(f"$ {printable(' '.join(command[1:]))}\n".encode())
             file.flush()
             begin = file.tell()
             with self._lock:
@@ -141,7 +142,7 @@ class Schedule:
 
     def _environment(self) -> dict[str, str]:
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
-        return {**os.environ, **threads, "COLUMNS": "100"}
+        return {**os.environ, **threads, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}  # of the log
 
     def _stop(self) -> None:
         """Ask the runs under way to save their state and end, and wait for them."""

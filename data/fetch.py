@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from terminal.start import quiet_imports
+
+if __name__ == "__main__":
+    quiet_imports()
+
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +14,10 @@ import typer
 
 from data.image_set import DataError
 from data.sources import load, names
+from terminal.command import App
+from terminal.messages import say
 
-app = typer.Typer(add_completion=False)
+app = App()
 
 
 @app.command()
@@ -23,7 +29,7 @@ def main(
     try:
         images = load(data, "all", data_root)
     except DataError as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         raise typer.Exit(2) from error
     shape = "×".join(str(size) for size in images.images.shape[1:])
     print(

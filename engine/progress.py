@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from terminal.messages import say, stderr_console
+
 LINES = 20
 """Epochs of a phase that a log tells of, at most."""
 
@@ -15,7 +17,7 @@ class Display:
     """Progress of the phases, and notices."""
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
-        self.console = console or Console(stderr=True, highlight=False, quiet=quiet, markup=False)
+        self.console = console or stderr_console(quiet)
         self._live = self.console.is_terminal
         self._bars: Progress | None = None
         self._task: TaskID | None = None
@@ -26,7 +28,7 @@ class Display:
         self.stop()
         self._total = steps or 0
         if not self._live:
-            self.console.print(f"{phase} …" if steps is None else f"{phase}: {steps:,} steps in {epochs} epochs")
+            say(f"{phase} …" if steps is None else f"{phase}: {steps:,} steps in {epochs} epochs", self.console)
             return
         self._bars = Progress(
             TextColumn("{task.description:<10}"),
@@ -49,16 +51,16 @@ class Display:
         """Say how an epoch ended, where no bar shows it."""
         if not self._live and (epoch + 1 == epochs or epoch % -(-epochs // LINES) == 0):
             shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            self.console.print(f"{phase} epoch {epoch + 1}/{epochs}  {shown}", soft_wrap=True)
+            say(f"{phase} epoch {epoch + 1}/{epochs}  {shown}", self.console)
 
     def notice(self, text: str) -> None:
         """Tell the user something that is no error."""
-        self.console.print(text, soft_wrap=True, markup=False)
+        say(text, self.console)
 
     def finish(self, text: str) -> None:
         """End the phase's bar with a line that says how it went."""
         self.stop()
-        self.console.print(text, soft_wrap=True, markup=False)
+        say(text, self.console)
 
     def stop(self) -> None:
         """Take the bar away."""

@@ -60,19 +60,38 @@ def clusters_as_features(
         EvaluationError: labels are missing, or the two predictions differ in classes, clusters or shape of images.
     """
     classes = _shared_classes(train, test)
-    unknown = sorted(set(features) - set(FEATURES))
-    if unknown:
-        raise EvaluationError(f"unknown features {', '.join(unknown)}; choose among {', '.join(FEATURES)}.")
+    check_features(features)
     # Here, since it takes seconds that other scores need not spend.
     from sklearn.ensemble import RandomForestClassifier
 
     scores = {}
     for kind in features:
         forest = RandomForestClassifier(trees, random_state=seed, n_jobs=torch.get_num_threads())
-        forest.fit(_features(train, kind), _labels(train))
+        forest.fit(_features(train, kind), labels_of(train))
         forest.set_params(n_jobs=1)  # several threads add the trees' votes in any order, which can decide a tie
-        scores[kind] = score(_labels(test), forest.predict(_features(test, kind)), classes)
+        scores[kind] = score(labels_of(test), forest.predict(_features(test, kind)), classes)
     return scores
+
+
+def check_features(features: Sequence[str]) -> None:
+    """Refuse, with an EvaluationError, what is none of `FEATURES`."""
+    unknown = sorted(set(features) - set(FEATURES))
+    if unknown:
+        raise EvaluationError(f"unknown features {', '.join(unknown)}; choose among {', '.join(FEATURES)}.")
+
+
+def labels_of(predictions: Predictions) -> Int64[np.ndarray, " n"]:
+    """The classes of the images.
+
+    Raises:
+        EvaluationError: they have none.
+    """
+    images = predictions.images
+    if images.labels is None:
+        raise EvaluationError(
+            f"{images.name} ({images.split}) has no labels; a classifier needs them to be trained and to be scored."
+        )
+    return np.asarray(images.labels.numpy())
 
 
 def score(true: Int64[np.ndarray, " n"], given: Int64[np.ndarray, " n"], classes: int) -> ClassifierScore:
@@ -95,18 +114,10 @@ def _features(predictions: Predictions, kind: str) -> Float32[np.ndarray, "n fea
     return torch.cat([part.float() for part in parts], dim=1).numpy()
 
 
-def _labels(predictions: Predictions) -> Int64[np.ndarray, " n"]:
-    assert predictions.images.labels is not None
-    return np.asarray(predictions.images.labels.numpy())
-
-
 def _shared_classes(train: Predictions, test: Predictions) -> int:
     """The number of classes, when both can be used together."""
-    for images in (train.images, test.images):
-        if images.labels is None:
-            raise EvaluationError(
-                f"{images.name} ({images.split}) has no labels; a classifier needs them to be trained and to be scored."
-            )
+    for predictions in (train, test):
+        labels_of(predictions)
     for what, of_train, of_test in (
         ("classes", train.images.class_names, test.images.class_names),
         ("number of clusters", train.clusters, test.clusters),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.text import Text
-
 from evaluation.classify import ClassifierScore
-from evaluation.terminal import printed, ruled_table
+from evaluation.terminal import add_row, printed, ruled_table
 
 SEEN = {"pixels": "the pixels alone", "add": "pixels and cluster", "replace": "the cluster alone"}
 """Features -> what the classifier sees."""
@@ -30,7 +28,7 @@ def render_classifiers(scores: Mapping[str, ClassifierScore], class_names: Seque
         summary.add_column(heading, justify="right", no_wrap=True)
     for kind, score in scores.items():
         means = (score.accuracy, score.precision.mean(), score.recall.mean(), score.f1.mean())
-        summary.add_row(kind, SEEN[kind], *[f"{mean:.4f}" for mean in means])
+        add_row(summary, [kind, SEEN[kind], *(f"{mean:.4f}" for mean in means)])
     classes = ruled_table("By class: precision (P), recall (R) and F1", gap=0)
     classes.add_column("Class", no_wrap=True, overflow="ellipsis", max_width=NAME_WIDTH)
     classes.add_column("Images", justify="right", no_wrap=True)
@@ -42,5 +40,5 @@ def render_classifiers(scores: Mapping[str, ClassifierScore], class_names: Seque
     for row, name in enumerate(class_names):
         by_class = [(s.precision[row], s.recall[row], s.f1[row]) for s in scores.values()]
         cells = [cell for three in by_class for cell in ("", *(f"{share:.2f}" for share in three))]
-        classes.add_row(Text(name), f"{support[row]:,}", *cells)
+        add_row(classes, [name, f"{support[row]:,}", *cells])
     return printed([summary, "Precision, recall and F1 are means over the classes.", "", classes])

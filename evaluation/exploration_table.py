@@ -13,7 +13,8 @@ from data.image_set import ImageSet
 from evaluation.exploration import Groups, MeanSD, channel_names, mean_and_sd
 from evaluation.network_layers import Layer
 from evaluation.rows import MISSING
-from evaluation.terminal import printed, ruled_table
+from evaluation.terminal import add_row, printed, ruled_table
+from terminal.names import printable
 
 
 def set_table(images: ImageSet, counts: Int64[Tensor, "g c 256"], duplicates: int) -> str:
@@ -25,7 +26,8 @@ def set_table(images: ImageSet, counts: Int64[Tensor, "g c 256"], duplicates: in
         duplicates: how many images equal an earlier one.
     """
     _, channels, height, width = images.images.shape
-    table = Table(title=Text(f"{images.name} ({images.split})"), title_justify="left", box=None, show_header=False)
+    title = Text(printable(f"{images.name} ({images.split})"))
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     names = channel_names(channels)
@@ -43,7 +45,7 @@ def set_table(images: ImageSet, counts: Int64[Tensor, "g c 256"], duplicates: in
         ("found in", images.origin or MISSING),
     ]
     for row in rows:
-        table.add_row(*[Text(cell) for cell in row])
+        add_row(table, row)
     return printed([table])
 
 
@@ -57,7 +59,7 @@ def group_table(groups: Groups, counts: Int64[Tensor, "g c 256"]) -> str:
     for name, size, pixels in zip(groups.names, sizes, counts.sum(dim=1), strict=True):
         found = [f"{value:.3f}" for value in mean_and_sd(pixels)] if size else [MISSING, MISSING]
         share = f"{100 * size / len(groups.labels):.1f} %"
-        table.add_row(*[Text(cell) for cell in (name, f"{size:,}", share, *found)])
+        add_row(table, [name, f"{size:,}", share, *found])
     return printed([table])
 
 
@@ -72,9 +74,9 @@ def layer_table(layers: Sequence[Layer]) -> str:
     for layer in layers:
         part = layer.network if layer.network != before else ""
         before = layer.network
-        table.add_row(*[Text(cell) for cell in (part, layer.name, sides(layer.output), f"{layer.parameters:,}")])
+        add_row(table, [part, layer.name, sides(layer.output), f"{layer.parameters:,}"])
     table.add_section()
-    table.add_row("all", "", "", f"{sum(layer.parameters for layer in layers):,}")
+    add_row(table, ["all", "", "", f"{sum(layer.parameters for layer in layers):,}"])
     return printed([table])
 
 

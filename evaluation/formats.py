@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row
+from terminal.names import printable
 
 
 def render_as(
     format: str, formats: Mapping[str, Callable[[Sequence[Row]], str]], rows: Sequence[Row], what: str
 ) -> str:
-    """`rows` in one of `formats`.
+    """`rows` in one of `formats`, as text that any file can hold: names of data sets and files may be any.
 
     Args:
         format: a name in `formats`.
@@ -26,4 +27,5 @@ def render_as(
         raise EvaluationError(f"unknown format {format!r}; choose one of {', '.join(formats)}.")
     if not rows:
         raise EvaluationError(f"there are no results to show; name at least one {what}.")
-    return formats[format](rows)
+    shown = [{key: printable(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
+    return formats[format](shown)

@@ -13,6 +13,11 @@ from torch import Tensor
 NEIGHBOURS = 20
 
 
+def neighbours_of(n: int, neighbours: int = NEIGHBOURS) -> int:
+    """How many neighbours of a point are looked at among `n` points: all others where there are fewer."""
+    return min(neighbours, n - 1)
+
+
 def neighbour_purity(
     points: Float[Tensor, "n d"], classes: Int64[Tensor, " n"], neighbours: int = NEIGHBOURS
 ) -> float | None:
@@ -23,7 +28,7 @@ def neighbour_purity(
     where faiss can hang.
     """
     n, dimensions = points.shape
-    count = min(neighbours, n - 1)
+    count = neighbours_of(n, neighbours)
     if count < 1:
         return None
     # Centred and scaled: no neighbour changes, and the distances neither overflow nor lose digits.

@@ -23,7 +23,7 @@ from evaluation.table_text import (
     render_csv,
     render_json,
 )
-from evaluation.terminal import is_narrow, printed, ruled_table
+from evaluation.terminal import add_row, is_narrow, printed, ruled_table
 
 PHASES = "Seconds by phase"
 NAME_WIDTH = 32
@@ -159,7 +159,7 @@ def _table(heads: Sequence[Column], columns: Sequence[Column], rows: Sequence[Ro
                 max_width=NAME_WIDTH if is_name else None,
             )
         for row in cells:
-            table.add_row(*[Text(cell) for cell in row])
+            add_row(table, row)
         if is_narrow(table):
             break
     return table

@@ -7,13 +7,14 @@ own, since its figures compare with no other's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.neighbours import NEIGHBOURS
+from evaluation.neighbours import neighbours_of
 from evaluation.rows import CRITERIA, MISSING, SD, Column, Row, all_keys, value
-from evaluation.terminal import is_narrow, printed, ruled_table
+from evaluation.terminal import add_row, is_narrow, printed, ruled_table
 
 # Behind a split that the method was fitted to; the legend explains it.
 FITTED = "*"
@@ -22,6 +23,8 @@ ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 METHOD, SPLIT = Column("title", "Method"), Column("split", "Split")
 DATA, SEED, SPACE = Column("data", "Data"), Column("seed", "Seed"), Column("silhouette_space", "Space")
 THREADS, DEVICE = Column("threads", "Threads"), Column("device", "Device")
+NEAREST = Column("neighbour_purity", "neighbours")
+"""Headed by their number, which depends on the rows."""
 AGREEMENT = (
     Column("acc", "ACC"),
     Column("nmi", "NMI"),
@@ -30,7 +33,7 @@ AGREEMENT = (
     Column("purity", "Purity"),
     Column("homogeneity", "Homog."),
     Column("completeness", "Compl."),
-    Column("neighbour_purity", f"{NEIGHBOURS}-NN"),
+    NEAREST,
 )
 INTERNAL = (
     Column("silhouette", "Silhouette", "up"),
@@ -58,13 +61,14 @@ def render_terminal(rows: Sequence[Row]) -> str:
 
 
 def _block(rows: Sequence[Row]) -> str:
-    labelled = any(value(row, column.key) is not None for row in rows for column in AGREEMENT)
+    agreement = [replace(c, heading=_nearest(rows)) if c is NEAREST else c for c in AGREEMENT]
+    labelled = any(value(row, column.key) is not None for row in rows for column in agreement)
     parts: list[Table | str] = [_heading("Results", rows, DATA, SEED)]
     if labelled:
         # Means with their deviations are twice as wide: two tables.
-        half = len(AGREEMENT) // 2 if _are_means(rows) else len(AGREEMENT)
-        parts += _spaced("Agreement with the labels (higher is better)", AGREEMENT[:half], rows)
-        parts += _spaced("", AGREEMENT[half:], rows) if AGREEMENT[half:] else []
+        half = len(agreement) // 2 if _are_means(rows) else len(agreement)
+        parts += _spaced("Agreement with the labels (higher is better)", agreement[:half], rows)
+        parts += _spaced("", agreement[half:], rows) if agreement[half:] else []
     else:
         parts += ["", "No agreement with labels: these images have none."]
     parts += _spaced(_heading("Internal metrics", rows, SPACE), [*_differing(rows, SPACE), *INTERNAL], rows)
@@ -96,7 +100,7 @@ def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], gap: int)
             overflow="ellipsis" if number else "fold",
         )
     for row in rows:
-        table.add_row(*[Text(_cell(column, row)) for column in shown])
+        add_row(table, [_cell(column, row) for column in shown])
     return table
 
 
@@ -146,6 +150,12 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     return ["", "Notes", *(f"{name}: {note}" for name, note in notes.items())] if notes else []
 
 
+def _nearest(rows: Sequence[Row]) -> str:
+    """ "20-NN" by the number of nearest neighbours that were looked at, "11- to 20-NN" where rows differ in it."""
+    counts = sorted({neighbours_of(int(n)) for row in rows if (n := value(row, "n")) is not None})
+    return f"{counts[0]}- to {counts[-1]}-NN" if len(counts) > 1 else f"{counts[0]}-NN" if counts else "NN"
+
+
 def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
     fitted = [_is_fitted(row) for row in rows]
     lines = ["Mean ± standard deviation over the seeds."] if _are_means(rows) else []
@@ -157,7 +167,8 @@ def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
     if _differing(rows, SPACE):
         lines.append("Internal metrics compare clusterings within one space only.")
     if labelled:
-        lines.append(f"{NEIGHBOURS}-NN: share of the {NEIGHBOURS} nearest neighbours with the same class.")
+        nearest = _nearest(rows)
+        lines.append(f"{nearest}: share of the {nearest.removesuffix('-NN')} nearest neighbours with the same class.")
         lines.append("Labels were used for scoring only.")
     needed = [*AGREEMENT, *INTERNAL] if labelled else INTERNAL
     if any(value(row, column.key) is None for row in rows for column in needed):

@@ -11,6 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from terminal.names import printable
+
 WIDTH = 80
 
 
@@ -22,13 +24,18 @@ def ruled_table(title: str, gap: int = 1) -> Table:
         gap: spaces between columns, besides the one that the rule has.
     """
     return Table(
-        title=Text(title) if title else None,
+        title=Text(printable(title)) if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
         padding=(0, gap, 0, 0),
     )
+
+
+def add_row(table: Table, cells: Sequence[str]) -> None:
+    """Add `cells` as they are, except for what would break the line: names may be any."""
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def is_narrow(table: Table) -> bool:

@@ -19,6 +19,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignor
 from torch import Tensor
 from torch.utils.tensorboard import summary as untyped_summary
 
+from terminal.names import printable
+
 _number = itertools.count()
 
 # Builds the protocol buffers. PyTorch gives these functions no types.
@@ -74,8 +76,8 @@ class EventFile:
         self._write(Event(step=step, summary=_summary.image(tag, picture, dataformats="CHW")))
 
     def text(self, tag: str, markdown: str, step: int) -> None:
-        """A page of text in Markdown."""
-        self._write(Event(step=step, summary=_summary.text(tag, markdown)))
+        """A page of text in Markdown; names in it may be any."""
+        self._write(Event(step=step, summary=_summary.text(tag, printable(markdown, keep="\n"))))
 
     def layout(self, layout: Mapping[str, Mapping[str, list[Any]]], step: int) -> None:
         """Charts of several curves: category -> title -> ["Multiline", [regular expressions of tags]]."""

@@ -21,6 +21,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import (  # type: ignore
 from torch import Tensor
 
 from evaluation.tiles import grid, to_rgb
+from terminal.names import printable
 
 CONFIG = "projector_config.pbtxt"
 FILES = "projector"
@@ -45,7 +46,7 @@ class Projector:
         self._folder = folder
         self._config = ProjectorConfig()
         if not anew and (folder / CONFIG).exists():
-            text_format.Parse((folder / CONFIG).read_text(), self._config)
+            text_format.Parse((folder / CONFIG).read_text("utf-8"), self._config)
         (folder / FILES).mkdir(parents=True, exist_ok=True)
         if anew:
             (folder / CONFIG).unlink(missing_ok=True)
@@ -65,7 +66,7 @@ class Projector:
         info = self._config.embeddings.add(tensor_name=name, tensor_path=points, metadata_path=metadata)
         info.sprite.image_path = f"{FILES}/{SPRITE}"
         info.sprite.single_image_dim.extend(self._thumbnail)
-        (self._folder / CONFIG).write_text(text_format.MessageToString(self._config))
+        (self._folder / CONFIG).write_text(text_format.MessageToString(self._config), "utf-8")
 
 
 def metadata_table(columns: Mapping[str, Sequence[object]]) -> str:
@@ -95,4 +96,4 @@ def thumbnails(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 height wi
 
 def _cell(value: object) -> str:
     # A tab or a line break in a class's name would shift all that follows.
-    return " ".join(str(value).split())
+    return printable(str(value))

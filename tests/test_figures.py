@@ -14,6 +14,7 @@ from PIL import Image
 
 import evaluation.figures
 from data.image_set import ImageSet
+from evaluation.errors import EvaluationError
 from evaluation.figures import FIGURES, draw
 from evaluation.figures.cluster_sizes import cluster_sizes
 from evaluation.figures.confusion import column_order, confusion
@@ -103,7 +104,7 @@ def test_a_figure_that_fails_is_named_and_costs_no_other(tmp_path, monkeypatch):
 
 def test_draw_raises_where_there_can_be_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError):
+    with pytest.raises(EvaluationError, match=r"no figures: cannot write into .*figures: Not a directory"):
         draw(predictions(), tmp_path / "file" / "figures")
 
 
@@ -221,7 +222,7 @@ def test_a_matched_cluster_has_its_class_colour_and_others_have_their_own():
 
 def test_names_are_shown_as_they_are_without_mathematics():
     assert plain("cost $5 & $6_x") == r"cost \$5 & \$6_x"
-    assert plain("a\tb\nc") == "a b c"
+    assert plain("a\tb\nc\udce9") == r"a\tb\nc\xe9"
     assert plain("x" * 30, longest=10) == "x" * 9 + "…"
 
 

@@ -98,7 +98,7 @@ def test_a_figure_that_fails_is_named_and_costs_no_other(tmp_path):
 
     drawn = draw_files({"first": fails, "second": Figure, "third": lambda: None}, tmp_path)
     assert [path.name for path in drawn.paths] == ["second.png"]
-    assert drawn.problem == "1 of 3 figures could not be drawn:\n  first: ValueError: no ink"
+    assert drawn.problem == "1 of 2 figures could not be drawn:\n  first: ValueError: no ink"
     assert dict(matplotlib.rcParams) == before
 
 

@@ -58,7 +58,7 @@ def test_a_new_run_forgets_those_of_an_earlier_one(tmp_path):
 
 def test_metadata_has_a_heading_only_above_several_columns():
     assert metadata_table({"position": [3, 4]}) == "3\n4\n"
-    assert metadata_table({"class": ["a\tb", "c\nd"], "n": [1, 2]}) == "class\tn\na b\t1\nc d\t2\n"
+    assert metadata_table({"class": ["a\tb", "c\nd"], "n": [1, 2]}) == "class\tn\na\\tb\t1\nc\\nd\t2\n"
 
 
 @pytest.mark.parametrize(("h", "w", "expected"), [(28, 28, (28, 28)), (96, 96, (48, 48)), (96, 24, (48, 12))])

@@ -10,10 +10,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from evaluation.classify import ClassifierScore
 from evaluation.figures.cluster_sizes import cluster_sizes
 from evaluation.figures.confusion import confusion
+from evaluation.figures.confusion_classifiers import confusion_classifiers
 from evaluation.figures.dendrogram import dendrogram
-from evaluation.figures.files import Drawn, draw_files
+from evaluation.figures.files import Drawn, draw_files, remove_older
 from evaluation.figures.generated import decoded_centroids, reconstructions
 from evaluation.figures.latent_map import latent_map
 from evaluation.figures.learning_curves import learning_curves
@@ -35,9 +37,11 @@ FIGURES: Mapping[str, Callable[[Predictions], Figure | None]] = MappingProxyType
 )
 """File name without its ending -> what draws it; None where the figure does not apply to the predictions."""
 
+CLASSIFIERS = "confusion_classifiers"
+
 
 def draw(predictions: Predictions, folder: Path, history: Sequence[Mapping[str, Any]] = ()) -> Drawn:
-    """Draw every figure that applies to `predictions` as `folder`/<name>.png; older files are replaced.
+    """Draw every figure that applies to `predictions` as `folder`/<name>.png; older figures go, those of forests too.
 
     Args:
         predictions: of one set of images.
@@ -45,11 +49,22 @@ def draw(predictions: Predictions, folder: Path, history: Sequence[Mapping[str, 
         history: the training's, an epoch a row, for the learning curves.
 
     Raises:
-        OSError: the folder cannot be made.
+        EvaluationError: the folder cannot be made.
     """
     figures: dict[str, Callable[[], Figure | None]] = {
         name: partial(function, predictions) for name, function in FIGURES.items()
     }
-    if history:
-        figures["learning_curves"] = partial(learning_curves, history)
-    return draw_files(figures, folder)
+    figures["learning_curves"] = partial(learning_curves, history)
+    images = predictions.images
+    drawn = draw_files(figures, folder, (images.name, predictions.space, *images.class_names))
+    remove_older(folder, [CLASSIFIERS])
+    return drawn
+
+
+def draw_classifiers(scores: Mapping[str, ClassifierScore], class_names: Sequence[str], folder: Path) -> Drawn:
+    """Draw the confusion matrices of forests on clusters beside the figures that `draw` drew of the same images.
+
+    Raises:
+        EvaluationError: the folder cannot be made.
+    """
+    return draw_files({CLASSIFIERS: partial(confusion_classifiers, scores, class_names)}, folder, class_names)

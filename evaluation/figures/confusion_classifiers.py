@@ -11,24 +11,26 @@ from matplotlib.figure import Figure
 from evaluation.classify import ClassifierScore
 from evaluation.figures.style import new_picture_figure, plain
 
-PANELS = {"add": "pixels and cluster", "replace": "the cluster alone"}
+PANELS = {"pixels": "the pixels alone", "add": "pixels and cluster", "replace": "the cluster alone"}
 
 LARGEST_WITH_COUNTS = 15
 """Beyond so many classes the counts could not be read; the shading still can."""
 
 
 def confusion_classifiers(scores: Mapping[str, ClassifierScore], class_names: Sequence[str]) -> Figure:
-    """A panel for each of "add" and "replace": counts of images, shaded by their share of the true class.
+    """A panel for each of "add" and "replace", and the baseline's where there is no other: counts of images, shaded by
+    their share of the true class.
 
     Args:
-        scores: from `evaluation.classify.clusters_as_features`, with both.
+        scores: from `evaluation.classify.clusters_as_features`, at least one.
         class_names: the name of every class.
     """
+    kinds = [kind for kind in ("add", "replace") if kind in scores] or ["pixels"]
     figure = new_picture_figure(height=4.2)
-    panels = figure.subplots(1, len(PANELS), sharey=True)
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     names = [plain(name, 14) for name in class_names]
-    for axes, (kind, sees) in zip(panels, PANELS.items(), strict=True):
-        shown = scores[kind]
+    for axes, kind in zip(panels, kinds, strict=True):
+        shown, sees = scores[kind], PANELS[kind]
         share = shown.confusion / np.maximum(1, shown.support)[:, None]
         picture = axes.imshow(100 * share, cmap="Blues", vmin=0, vmax=100)
         if len(names) <= LARGEST_WITH_COUNTS:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from evaluation.errors import EvaluationError
+from evaluation.figures.fonts import families
 from evaluation.figures.style import STYLE
+from storage.atomic import write_atomically
 
 
 class Drawn(NamedTuple):
@@ -26,38 +30,54 @@ class Drawn(NamedTuple):
     problem: str | None
 
 
-def draw_files(figures: Mapping[str, Callable[[], Figure | None]], folder: Path) -> Drawn:
-    """Draw every figure as `folder`/<name>.png; older files are replaced.
+def draw_files(figures: Mapping[str, Callable[[], Figure | None]], folder: Path, names: Iterable[str] = ()) -> Drawn:
+    """Draw every figure as `folder`/<name>.png. Older files of these names go, whether there is a new one or not.
 
     Args:
         figures: file name without its ending -> what draws it; None where there is nothing to draw.
         folder: made if need be.
+        names: of classes, data sets and so on that stand in the figures, for fonts that have their characters.
 
     Raises:
-        OSError: the folder cannot be made.
+        EvaluationError: the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"no figures: cannot write into {folder}: {error.strerror or error}.") from error
     paths, failures = [], []
-    for name, function in figures.items():
-        try:
-            content = _png(function)
-            if content is not None:
-                path = folder / f"{name}.png"
-                path.write_bytes(content)
-                paths.append(path)
-        except Exception as error:  # whatever it is, the other figures are still wanted
-            failures.append(f"  {name}: {type(error).__name__}: {error}")
-    problem = f"{len(failures)} of {len(figures)} figures could not be drawn:\n" + "\n".join(failures)
+    with matplotlib.rc_context({**STYLE, "font.family": families(names)}):
+        for name, function in figures.items():
+            path = folder / f"{name}.png"
+            try:
+                content = _png(function)
+                if content is not None:
+                    write_atomically(path, partial(_fill, content))
+                    paths.append(path)
+                    continue
+            except Exception as error:  # whatever it is, the other figures are still wanted
+                failures.append(f"  {name}: {type(error).__name__}: {error}")
+            remove_older(folder, [name])
+    wanted = len(paths) + len(failures)
+    problem = f"{len(failures)} of {wanted} figures could not be drawn:\n" + "\n".join(failures)
     return Drawn(paths, problem if failures else None)
 
 
+def remove_older(folder: Path, names: Iterable[str]) -> None:
+    """Remove the files that `draw_files` may have left there under `names`; nothing else."""
+    for name in names:
+        with suppress(OSError):  # it stays, as does a folder of that name
+            (folder / f"{name}.png").unlink(missing_ok=True)
+
+
+def _fill(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
 def _png(function: Callable[[], Figure | None]) -> bytes | None:
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        # A class name in a script that the font lacks is drawn as boxes; no reason to warn or to stop.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = function()
-        if figure is None:
-            return None
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        return buffer.getvalue()
+    figure = function()
+    if figure is None:
+        return None
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

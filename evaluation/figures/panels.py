@@ -9,15 +9,20 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich.cells import cell_len
 
 from data.image_set import ImageSet
 from evaluation.exploration import Groups
+from evaluation.figures.fonts import drawable
 from evaluation.figures.style import WIDTH, plain
 
 MOST = 60
 """Groups that are drawn at most; more would not fit a page."""
 
 PICTURES_A_LINE = 10
+
+LINE = 13
+"""Latin letters that have room over a picture."""
 
 TILE, APART, HEADING = 0.63, 0.07, 0.25
 """Inches: the width of a picture, the space between two, the height of the title."""
@@ -82,4 +87,7 @@ def named_pictures(title: str, names: Sequence[str], pictures: Sequence[np.ndarr
 
 
 def _in_two_lines(name: str) -> str:
-    return "\n".join(plain(line) for line in textwrap.wrap(name, 13, max_lines=2, placeholder="…"))
+    shown = drawable(name, 2 * LINE)
+    width = LINE * len(shown) // max(1, cell_len(shown))  # in characters, of which ideographs are twice as wide
+    lines = textwrap.wrap(shown, max(1, width), max_lines=2, placeholder="…")
+    return "\n".join(line.replace("$", r"\$") for line in lines)

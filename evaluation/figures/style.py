@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from evaluation.figures.fonts import drawable
 from evaluation.predictions import Predictions
 from evaluation.tiles import grid, padded
 
@@ -83,10 +84,8 @@ def subject(predictions: Predictions) -> str:
 
 
 def plain(text: str, longest: int = 20) -> str:
-    """`text` as matplotlib shall show it: no mathematics, no control characters, cut to `longest`."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    cut = printable if len(printable) <= longest else printable[: longest - 1] + "…"
-    return cut.replace("$", r"\$")
+    """`text` as matplotlib shall show it: no mathematics, nothing that no font can draw, cut to `longest`."""
+    return drawable(text, longest).replace("$", r"\$")
 
 
 def picture(images: UInt8[Tensor, "n c h w"], columns: int) -> UInt8[np.ndarray, "height width 3"]:
