@@ -5,6 +5,11 @@ The checkpoint's path is the last line on stdout; everything else goes to stderr
 
 from __future__ import annotations
 
+from terminal.start import quiet_imports
+
+if __name__ == "__main__":
+    quiet_imports()
+
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -39,8 +44,10 @@ from monitoring.tensorboard import TensorBoardObserver
 from representations.base import RepresentationError
 from storage.atomic import remove_torn
 from storage.lock import locked
+from terminal.command import App
+from terminal.streams import print_path
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = App()
 
 
 @app.command()
@@ -100,7 +107,7 @@ def main(
             display, "stopped at once. The same command with --resume goes on from the last checkpoint.", 130
         ) from error
     if processes.is_first:
-        print(path)
+        print_path(path)
 
 
 def load_images(config: RunConfig, data_root: Path | None) -> tuple[ImageSet, ImageSet | None]:
