@@ -21,6 +21,7 @@ from methods.backbones import Backbone
 from methods.base import Compute, epochs_needed
 from methods.initialisation import fit_clusterer
 from models.autoencoder import ModelError
+from models.batch_statistics import estimate_statistics
 
 
 class ResetSettings(Settings):
@@ -41,7 +42,8 @@ def shrink_and_perturb(backbone: Backbone, keep: float) -> None:
     """θ ← keep · θ + (1 - keep) · fresh, for every layer of the encoder but the last, which makes the embedding.
 
     The fresh weights come from torch's generator. They are He's whatever began the network, as in the authors' code,
-    where biases are uniform within 1 / √fan-in; here they are zero.
+    where biases are uniform within 1 / √fan-in; here they are zero. A fresh batch-norm has scale 1 and shift 0; its
+    running statistics are no weights, and stay as they are until `estimate_statistics`.
     """
     fresh = backbone.fresh("he")
     embedding = [module for module in backbone.encoder.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
@@ -88,8 +90,10 @@ def resets(
         if epoch % interval:
             return ()
         shrink_and_perturb(backbone, settings.keep)
-        chosen = torch.randperm(len(images))[: settings.subsample].sort().values
-        z = compute.map(backbone.encode, images[chosen])
+        chosen = images[torch.randperm(len(images))[: settings.subsample].sort().values]
+        # Those that training has gathered are of weights that are gone.
+        estimate_statistics(backbone.encoder, backbone.encode, chosen, backbone.device)
+        z = compute.map(backbone.encode, chosen)
         return place(fit_clusterer(settings.initialise, z, config.clusters, config.seed, compute))
 
     return reset

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clusterers.base import Clusterer
 from configs.schema import PretrainSettings
@@ -28,6 +28,7 @@ from methods.base import GradientPhase
 from methods.dec import DEC
 from methods.reset import ResetSettings, resets, shrink_and_perturb
 from models.autoencoder import ImageShape, ModelError
+from models.batch_statistics import estimate_statistics
 from models.settings import DenseSettings, Init
 from tests.test_dec import ADAM, bars, config
 from tests.toy import ToyObjective
@@ -69,7 +70,7 @@ def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
     run_config = config()
     seen: list[Clusterer] = []
 
-    def place(clusterer: Clusterer) -> list[torch.nn.Parameter]:
+    def place(clusterer: Clusterer) -> list[nn.Parameter]:
         seen.append(clusterer)
         return []
 
@@ -94,6 +95,85 @@ def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
     nearest = torch.cdist(z, clusterer.centroids).argmin(dim=1)
     means = torch.stack([z[nearest == j].mean(dim=0) for j in range(4)])
     assert torch.allclose(means, clusterer.centroids, atol=1e-4)
+
+
+def normalising(dropout: float = 0.5) -> AutoencoderBackbone:
+    """Batch-norms whose own parameters and statistics are those of no first step."""
+    network = DenseSettings(hidden=(16, 8), latent=3, batch_norm=True, dropout=dropout)
+    made = AutoencoderBackbone(AutoencoderStageSettings(model=network, pretrain=PretrainSettings()), SHAPE)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            nn.init.normal_(module.bias)
+            module.get_buffer("running_mean").normal_()
+            module.get_buffer("running_var").uniform_(0.5, 2.0)
+    return made
+
+
+def test_after_a_reset_batch_norm_has_the_statistics_of_the_new_weights() -> None:
+    """By hand, layer by layer, over the images that the centroids are found on; what is read of them is z."""
+    images, seen = bars().images, []
+
+    def place(clusterer: Clusterer) -> list[nn.Parameter]:
+        seen.append(clusterer)
+        return []
+
+    seed_all(0)
+    network = normalising().eval()  # as the loop has it then
+    decoder = [buffer.clone() for buffer in network.autoencoder.decoder.buffers()]
+    reset = resets(
+        ResetSettings(interval=1, subsample=60), 50, network, config(), images, launch(config().runtime), place
+    )
+    seed_all(1)
+    reset(1)
+    drawn = torch.get_rng_state()
+
+    seed_all(1)
+    network.fresh("he")
+    chosen = torch.randperm(400)[:60].sort().values
+    assert torch.equal(drawn, torch.get_rng_state())
+    h = network.normalise(images[chosen]).flatten(1).double()
+    linear, norm, _, _ = (list(network.encoder.children())[1:][at::4] for at in range(4))
+    for layer, batch_norm in zip(linear, norm, strict=False):
+        assert isinstance(batch_norm, nn.BatchNorm1d)
+        weight, bias = (p.detach().double() for p in layer.parameters())
+        h = h @ weight.T + bias
+        assert torch.allclose(batch_norm.get_buffer("running_mean").double(), h.mean(dim=0), atol=1e-4)
+        assert torch.allclose(batch_norm.get_buffer("running_var").double(), h.var(dim=0), rtol=1e-4)
+        scale, shift = (p.detach().double() for p in batch_norm.parameters())
+        h = ((h - h.mean(dim=0)) / (h.var(dim=0, correction=0) + batch_norm.eps).sqrt() * scale + shift).relu()
+    assert [(n.momentum, n.training) for n in network.modules() if isinstance(n, nn.BatchNorm1d)] == [(0.1, False)] * 4
+    assert not any(module.training for module in network.modules())
+    assert all(torch.equal(a, b) for a, b in zip(decoder, network.autoencoder.decoder.buffers(), strict=True))
+
+    z = network.encode(images[chosen]).detach()
+    nearest = torch.cdist(z, seen[0].centroids).argmin(dim=1)
+    assert torch.allclose(torch.stack([z[nearest == j].mean(dim=0) for j in range(4)]), seen[0].centroids, atol=1e-4)
+
+
+def test_batch_norms_own_parameters_are_shrunk_and_perturbed_and_its_statistics_are_not() -> None:
+    seed_all(0)
+    network = normalising()
+    norms = [module for module in network.encoder.modules() if isinstance(module, nn.BatchNorm1d)]
+    before = copy.deepcopy(norms)
+    shrink_and_perturb(network, 0.8)
+    for old, new in zip(before, norms, strict=True):
+        assert torch.allclose(new.weight, 0.8 * old.weight + 0.2, atol=1e-6)
+        assert torch.allclose(new.bias, 0.8 * old.bias, atol=1e-6)
+        assert all(torch.equal(a, b) for a, b in zip(old.buffers(), new.buffers(), strict=True))
+
+
+def test_statistics_of_many_rows_are_means_over_batches_of_one_size() -> None:
+    rows = torch.randn(2500, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 5.0, 0.1])
+    norm = nn.BatchNorm1d(3)
+    network = nn.Sequential(nn.Dropout(0.5), norm)
+    drawn = torch.get_rng_state()
+    estimate_statistics(network, network, rows, torch.device("cpu"))
+    assert torch.equal(drawn, torch.get_rng_state())
+    assert [module.training for module in network.modules()] == [True] * 3
+    batches = [rows[:834], rows[834:1667], rows[1667:]]
+    assert torch.allclose(norm.get_buffer("running_mean"), torch.stack([b.mean(0) for b in batches]).mean(0), atol=1e-6)
+    assert torch.allclose(norm.get_buffer("running_var"), torch.stack([b.var(0) for b in batches]).mean(0), rtol=1e-5)
 
 
 def test_on_a_small_data_set_it_waits_for_the_steps_that_bring_back_what_it_took() -> None:
@@ -206,8 +286,8 @@ def test_with_resets_the_separable_set_is_still_found() -> None:
     assert agreement(contingency(images.labels, method.assign(images.images).labels))["acc"] > 0.99
 
 
-def test_a_reset_reads_latents_without_dropout_and_moves_no_batch_statistics() -> None:
-    """What it leaves is what the method says of all images then."""
+def test_a_reset_reads_latents_without_dropout_and_with_the_statistics_that_it_leaves() -> None:
+    """The target that it makes is what the method says of all images then."""
     images = bars().images
     made = settings_with_resets()
     made = made.model_copy(update={"model": DenseSettings(hidden=(32,), latent=4, dropout=0.5, batch_norm=True)})
@@ -220,10 +300,9 @@ def test_a_reset_reads_latents_without_dropout_and_moves_no_batch_statistics() -
     resetting = cluster.restart
     seen: list[int] = []
 
-    def watched(epoch: int) -> Sequence[torch.nn.Parameter]:
-        before = [buffer.clone() for buffer in method.backbone.buffers()]
+    def watched(epoch: int) -> Sequence[nn.Parameter]:
         forgotten = resetting(epoch)
-        assert all(torch.equal(a, b) for a, b in zip(before, method.backbone.buffers(), strict=True))
+        assert not any(module.training for module in method.backbone.modules())
         assert method.target.p is not None
         q = method.assign(images).probabilities
         assert q is not None
