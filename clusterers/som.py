@@ -92,20 +92,27 @@ def unit_grid(k: int, rows: int | None) -> Float64[Tensor, "k 2"]:
 def spread_on_principal_plane(points: Float[Tensor, "n d"], grid: Float64[Tensor, "k 2"]) -> Float64[Tensor, "k d"]:
     """Units on the plane of the first two principal components, ± one standard deviation along each.
 
-    The grid's longer side lies along the first component.
+    The grid's longer side lies along the first component. Points on a line have no second one: its units then stand
+    in one row, the grid's shorter rows one after the other, since units that begin at one place stay together.
     """
     centred = points.to(torch.float64, copy=True)
     mean = centred.mean(dim=0)
     centred -= mean
     variances, axes = torch.linalg.eigh(centred.T @ centred / len(centred))  # ascending
-    count = min(2, points.shape[1])
-    sides = axes[:, -count:].flip(1) * variances[-count:].flip(0).clamp(min=0).sqrt()  # (d, count), longer first
+    deviations = variances.flip(0)[:2].clamp(min=0).sqrt()
+    # As wide as that are points on a line, rounded to float32.
+    rounding = 4 * torch.finfo(torch.float32).eps * points.abs().max()
+    count = 2 if len(deviations) == 2 and deviations[1] > rounding else 1
+    sides = axes.flip(1)[:, :count] * deviations[:count]  # (d, count), longer first
     # An axis has two directions: the larger entries point up, so that the map never depends on the solver.
     sides = sides * _sign_of_largest(sides)
-    extent = grid.amax(dim=0)
-    place = torch.where(extent > 0, 2 * grid / extent.clamp(min=1) - 1, 0.0)  # -1 to 1
-    longer_first: Int64[Tensor, " 2"] = extent.argsort(descending=True, stable=True)
-    units: Float64[Tensor, "k d"] = mean + place[:, longer_first[:count]] @ sides.T
+    longer_first: Int64[Tensor, " 2"] = grid.amax(dim=0).argsort(descending=True, stable=True)
+    place = grid[:, longer_first]
+    if count == 1:
+        place = (place[:, 0] * (place[:, 1].max() + 1) + place[:, 1]).unsqueeze(1)
+    extent = place.amax(dim=0)
+    place = torch.where(extent > 0, 2 * place / extent.clamp(min=1) - 1, 0.0)  # -1 to 1
+    units: Float64[Tensor, "k d"] = mean + place @ sides.T
     return units
 
 

@@ -40,6 +40,39 @@ def test_units_begin_on_the_principal_plane() -> None:
     torch.testing.assert_close(units, torch.tensor(expected, dtype=torch.float64))
 
 
+def test_on_a_line_units_begin_one_after_the_other() -> None:
+    # Standard deviation 3 around 10; two rows of three: columns side by side, in each the two rows.
+    points = torch.tensor([[7.0], [13.0]])
+    units = spread_on_principal_plane(points, unit_grid(6, 2))
+    expected = [10 + 3 * (2 * (2 * column + row) / 5 - 1) for row in range(2) for column in range(3)]
+    torch.testing.assert_close(units, torch.tensor(expected, dtype=torch.float64).unsqueeze(1))
+
+
+NORMAL = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+DIRECTION = torch.tensor([[1.0, -0.3, 2.0, 0.0, 0.7]])
+THIN = {
+    "in one dimension": NORMAL[:, :1],
+    "on a line": NORMAL[:, :1] * DIRECTION,
+    "on a line far from the origin": NORMAL[:, :1] * DIRECTION + 100,
+    "on a short line far from the origin": 1e-3 * NORMAL[:, :1] * DIRECTION + 7,
+    "nearly on a line": NORMAL * torch.tensor([1.0, 1e-5]) + 3,
+    "nearly on a line, within rounding": NORMAL * torch.tensor([1.0, 1e-7]) + 3,
+    "on a plane": NORMAL,
+}
+
+
+def test_all_units_are_used_however_thin_the_points_are() -> None:
+    used = {name: len(fit(points, 10).assign(points).labels.unique()) for name, points in THIN.items()}
+    assert used == dict.fromkeys(THIN, 10)
+
+
+def test_all_units_begin_at_different_places() -> None:
+    """Grids of 2 × 5, 3 × 4 and 5 × 5, in float32; units that begin at one place would stay together."""
+    for k in (10, 12, 25):
+        units = {name: spread_on_principal_plane(points, unit_grid(k, None)) for name, points in THIN.items()}
+        assert {name: len(u.float().unique(dim=0)) for name, u in units.items()} == dict.fromkeys(THIN, k)
+
+
 def test_one_pass_by_hand() -> None:
     # Two units on 0 and 10, a neighbourhood one unit wide: each takes exp(-1/2) of the other's points.
     clusterer = fit(torch.tensor([[0.0], [10.0]]), 2, passes=1)
