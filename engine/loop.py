@@ -29,6 +29,7 @@ from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from engine.progress import Display
 from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
+from engine.whole_batch import see_whole_batch
 from engine.validation import validation_loss
 from methods.base import Batch, FitPhase, GradientPhase, Method, Phase
 from monitoring.observer import Observer
@@ -182,6 +183,7 @@ class Loop:
         state, fabric = self.state, self.processes.fabric
         batch_size = self._batch_size(phase)
         steps = len(self.images) // batch_size
+        see_whole_batch(phase.module, self.processes)
         objective = fabric.setup_module(phase.module)
         optimiser = build_optimiser(phase.module, phase.optimiser)
         if optimiser_state is not None:

@@ -6,7 +6,7 @@ import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float, UInt8
@@ -83,14 +83,14 @@ class Processes:
         self._together("total")
         if self.count == 1:
             return value
-        total = cast(Tensor, self.fabric.all_reduce(value.to(self.device), reduce_op="sum"))
+        own = value.detach().to(self.device, copy=True)  # Fabric sums in place
+        total = cast(Tensor, self.fabric.all_reduce(own, reduce_op="sum"))
         return total.to(value.device)
 
     def pooled(self, mean: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The mean over all processes of each one's `mean` over its own rows of a batch; see `Compute`."""
-        own = mean.detach()
-        total = self.total(own)
-        return mean if self.count == 1 else mean + (total / self.count - own)
+        self._together("pooled")
+        return mean if self.count == 1 else cast(Tensor, _Pooled.apply(mean, self))
 
     def once(self, function: Callable[[], T]) -> T:
         """`function()` computed by the first process and handed to all; what it raises, all raise.
@@ -131,6 +131,19 @@ class Processes:
                 f"{what}() within once(): it needs all processes, and within once() one is alone, for which the others "
                 "wait. Call it before, and use its result within."
             )
+
+
+class _Pooled(torch.autograd.Function):
+    """The mean over processes. What every process's loss says of it comes back to all."""
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, processes: Processes) -> Tensor:
+        ctx.processes = processes
+        return processes.total(mean) / processes.count
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.processes.total(gradient) / ctx.processes.count, None
 
 
 def launch(settings: RuntimeSettings) -> Processes:

@@ -90,11 +90,7 @@ class Compute(Protocol):
         ...
 
     def pooled(self, mean: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """The mean over all processes of each one's `mean` over its own rows of a batch.
-
-        Gradients flow to this process's rows: the mean of all processes' gradients, which follows, is that of the whole
-        batch.
-        """
+        """The mean over all processes of each one's `mean` over its own rows of a batch, with gradients to all."""
         ...
 
     def once(self, function: Callable[[], T]) -> T:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from configs.schema import PretrainSettings
 from losses.reconstruction import reconstruction_mse
@@ -44,14 +43,14 @@ class LayerObjective(Objective):
         self.normalise = normalise
         self.layer = layer
         self.mirror = mirror
-        self.rate = rate
+        self.drop = nn.Dropout(rate)
         self._below = [below]  # in a list: no part of what this phase trains and keeps
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         with torch.no_grad():
             x = self._below[0](self.normalise(batch.images))
-        h = self.layer(dropout(x, self.rate, self.training))
-        y = self.mirror(dropout(h, self.rate, self.training))
+        h = self.layer(self.drop(x))
+        y = self.mirror(self.drop(h))
         return {"loss": reconstruction_mse(y.flatten(1), x.flatten(1))}
 
 

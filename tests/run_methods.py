@@ -1,0 +1,56 @@
+"""Several small runs in one start of the processes: `python -m tests.run_methods OUT DEVICES NAME...`.
+
+Writes the history of every run, by method, as JSON. Not a test by itself: tests/test_several_processes.py starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from configs.schema import RuntimeSettings
+from data.sources import load
+from engine.processes import Processes, launch
+from tests.small import run_config, small_config
+
+IMAGES = 128
+
+# Before batch-norm a bias has no gradient but rounding, of which Adam makes whole steps and SGD none.
+SGD = "pretrain.optimiser={name: sgd, learning_rate: 0.05}"
+MORE: dict[str, list[str]] = {
+    "scan": [SGD],
+    "simclr-spectral": [f"representation.simclr.{SGD}"],
+    # Batch-norm, dropout and noise in one network, whose layers look at the whole batch.
+    "dec, pooled": ["model.name=pooled", "pretrain.noise=0.2", "cluster.reconstruction=true", SGD],
+    "idec, dense": ["model={name: dense, hidden: [32, 16], dropout: 0.2}", "pretrain.greedy={epochs: 1}"],
+    "dec, resets": ["cluster.reset.interval=1", "model.batch_norm=true", SGD],
+    "dcn, resets": ["cluster.reset.interval=1", "cluster.augmentation.rotation=10"],
+    "scan, confident": [SGD, "self_label={confidence: 0.5, min_steps: 0, max_epochs: 2, batch_size: 32}"],
+}
+
+
+def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str, Any]]]:
+    """What the loop wrote down of every run, by name."""
+    images = load("digits").subset(torch.arange(IMAGES)).images
+    found = {}
+    for name in names:
+        config = small_config(name.partition(",")[0], settings=MORE.get(name, []))
+        method, loop = run_config(config, images, processes)
+        used = method.assign(images).labels.bincount(minlength=method.clusters)
+        found[name] = [*loop.state.history, {"phase": "assign", "sizes": used.tolist()}]
+    return found
+
+
+RUNTIME = RuntimeSettings(device="cpu")
+
+if __name__ == "__main__":
+    out, devices, *names = sys.argv[1:]
+    torch.set_num_threads(1)
+    processes = launch(RUNTIME.model_copy(update={"devices": int(devices)}))
+    found = histories(names, processes)
+    if processes.is_first:
+        Path(out).write_text(json.dumps(found))

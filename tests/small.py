@@ -1,0 +1,92 @@
+"""Every method small enough for a test: the settings that make it so, and a run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from clusterers.build import CLUSTERERS
+from configs.schema import RunConfig
+from engine.loop import Loop
+from engine.processes import Processes
+from engine.progress import Display
+from engine.randomness import seed_all
+from methods.base import Method
+from methods.registry import METHODS
+from methods.resolve import resolve_config
+from methods.two_stage import METHOD_NAMES, NAMES
+from models.autoencoder import ImageShape
+
+# What makes each method small enough for a test; a two-stage method takes what its parts do.
+DEC_SMALL = [
+    "pretrain.epochs=2",
+    "pretrain.min_steps=0",
+    "cluster.min_steps=0",
+    "initialise.redos=2",
+    "cluster.max_epochs=2",
+    "cluster.update_interval=5",
+]
+SMALL: dict[str, list[str]] = {
+    **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), DEC_SMALL),
+    **dict.fromkeys(("dcn", "dkm", "dekm"), DEC_SMALL),
+    "scan": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.heads=3",
+        "cluster.epochs=2",
+        "cluster.min_steps=0",
+        "self_label={min_steps: 0, max_epochs: 1}",
+    ],
+    "simclr": ["representation.simclr.pretrain.epochs=2", "representation.simclr.pretrain.min_steps=0"],
+    "vade": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.min_steps=0",
+        "initialise.redos=1",
+        "cluster.max_epochs=2",
+        "cluster.update_interval=2",
+    ],
+    "ae": ["representation.autoencoder.pretrain.epochs=2", "representation.autoencoder.pretrain.min_steps=0"],
+    "vae": ["representation.vae.pretrain.epochs=2", "representation.vae.pretrain.min_steps=0"],
+    "umap": ["representation.umap.epochs=20", "representation.umap.components=3"],
+    "n2d": [
+        "representation.autoencoder.pretrain.epochs=2",
+        "representation.autoencoder.pretrain.min_steps=0",
+        "representation.umap.epochs=20",
+        "cluster.floor=1e-3",
+    ],
+    "kmeans": ["cluster.redos=2"],
+    "gmm": ["cluster.floor=1e-3"],
+    "agglomerative": ["cluster.subset=300"],
+    "spectral": ["cluster.subset=300", "cluster.redos=2"],
+    "dbscan": ["cluster.subset=300"],
+    "hdbscan": ["cluster.subset=300"],
+    "som": ["cluster.passes=5"],
+}
+
+# Every representation and every clusterer, and the joint methods. All pairs would only repeat them.
+TESTED = [
+    *(name for name in METHODS if name not in METHOD_NAMES),
+    *(f"{representation}-kmeans" for representation in NAMES),
+    *(f"raw-{clusterer}" for clusterer in CLUSTERERS if clusterer != "kmeans"),
+    "ae-umap-gmm",
+]
+
+def small_config(name: str, seed: int = 0, settings: Sequence[str] = ()) -> RunConfig:
+    """The method's config on digits, small, with `settings` in addition."""
+    small = [setting for part in ([name] if name in SMALL else name.split("-")) for setting in SMALL.get(part, [])]
+    return resolve_config(
+        name, None, [*small, "data.name=digits", f"seed={seed}", "runtime.device=cpu", *settings], {}
+    )
+
+
+def run_config(config: RunConfig, images: Tensor, processes: Processes) -> tuple[Method, Loop]:
+    """A run in memory, from the first phase to the last: the fitted method, and its loop."""
+    seed_all(config.seed)
+    method = METHODS[config.method].build(config, ImageShape(*images.shape[1:]))
+    phases = method.phases(images, processes)
+    keys = [phase.name for phase in phases]
+    loop = Loop(method, images, keys, config, processes, lambda *_: None, Display(quiet=True))
+    loop.run(phases)
+    return method, loop

@@ -1,0 +1,67 @@
+"""Every method and every part of the two-stage methods on two processes: the losses of one, and no standing still."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clusterers.build import CLUSTERERS
+from engine.processes import launch
+from methods.registry import METHODS
+from methods.two_stage import METHOD_NAMES
+from tests.run_methods import MORE, RUNTIME, histories
+from tests.runs import ROOT, environment
+
+JOINT = [name for name in METHODS if name not in METHOD_NAMES]
+PARTS = ["ae-pca-kmeans", "vae-gmm", "simclr-spectral", "hog-pca-som", *(f"raw-{name}" for name in CLUSTERERS)]
+NAMES = list(dict.fromkeys([*JOINT, *PARTS, *MORE]))
+TIME_LIMIT = 200
+"""Seconds. A collective that one process calls alone would wait for ever."""
+UNTIMED = {"seconds", "images_per_second"}
+CHAOTIC = {"sizes"}
+"""Of a UMAP layout, in which the rounding of an autoencoder's latents grows."""
+
+History = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, History]:
+    out = tmp_path_factory.mktemp("two") / "histories.json"
+    command = [sys.executable, "-m", "tests.run_methods", str(out), "2", *NAMES]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, History] = json.loads(out.read_text())
+    return found
+
+
+def test_two_processes_end_with_the_losses_of_one(two: Mapping[str, History]) -> None:
+    one = histories(NAMES, launch(RUNTIME))
+    apart = [line for name in NAMES for line in differences(name, one[name], two[name])]
+    assert not apart, "\n".join(apart)
+
+
+def differences(name: str, one: History, two: History) -> list[str]:
+    """A line for every value that is not the same to 1e-4."""
+    if [row["phase"] for row in one] != [row["phase"] for row in two]:
+        return [f"{name}: phases {[row['phase'] for row in one]} and {[row['phase'] for row in two]}"]
+    return [
+        f"{name}, {row['phase']}, {key}: {row[key]} and {other.get(key)}"
+        for row, other in zip(one, two, strict=True)
+        for key in row.keys() - UNTIMED - (CHAOTIC if "n2d" in name else set())
+        if not alike(row[key], other.get(key))
+    ]
+
+
+def alike(one: Any, two: Any) -> bool:
+    if isinstance(one, float):
+        return isinstance(two, float) and math.isclose(one, two, rel_tol=1e-4, abs_tol=1e-4)
+    return bool(one == two)
