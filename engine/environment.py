@@ -38,7 +38,7 @@ def describe_machine(device: torch.device, processes: int, runtime: RuntimeSetti
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cuda": f"{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}" if device.type == "cuda" else "none",
+        "cuda": cuda_versions() if device.type == "cuda" else "none",
         "arithmetic": arithmetic(device, runtime),
     }
 
@@ -50,6 +50,11 @@ def arithmetic(device: torch.device, runtime: RuntimeSettings) -> str:
     if device.type != "cuda":
         return "float32"
     return "float32, its products in TF32" if runtime.tf32 else "float32, its products too (no TF32)"
+
+
+def cuda_versions() -> str:
+    """Those of CUDA and cuDNN that torch was built with."""
+    return f"{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
 
 
 def processor_name() -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from configs.schema import RunConfig
 from engine.checkpoint import LoopState
-from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
+from engine.errors import Interrupted, TrainingError, UsageError
 from engine.health import ClusterWarning, cluster_warning, stability_advice
 from engine.interrupt import StopWish
 from engine.memory import peak_memory
@@ -29,8 +29,9 @@ from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from engine.progress import Display
 from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
-from engine.whole_batch import see_whole_batch
+from engine.sharing import Sharing
 from engine.validation import validation_loss
+from engine.whole_batch import see_whole_batch
 from methods.base import Batch, FitPhase, GradientPhase, Method, Phase
 from monitoring.observer import Observer
 
@@ -51,8 +52,7 @@ class Loop:
         save: writes a checkpoint of the state and of the optimiser under way; called on the first process alone.
         display: what the user sees.
         observers: told of every step; on the first process alone.
-        store: finished phases of earlier runs, or None. What began under other keys than these, on other code or
-            another machine, is not kept there, nor what stands on it.
+        store: finished phases of earlier runs, or None; see `engine.sharing`.
         validation: images held out of the training set, or None; the losses on them are reported and decide nothing.
         state: where to begin.
     """
@@ -85,34 +85,26 @@ class Loop:
         self.method.eval()  # a phase trains its own module alone: after a resume too
         self._saved_at = self._clock = time.perf_counter()
         with StopWish() as self._stop:
-            for position in range(self.state.phase, len(phases)):
-                phase, last = phases[position], position == len(phases) - 1
-                self._run_phase(phase, self.keys[position], last, optimiser_state)
+            sharing = Sharing(self.store, self.keys, self.processes, self.display, self.state, self._stop)
+            for phase in phases[self.state.phase :]:
+                self._run_phase(phase, sharing, optimiser_state)
                 optimiser_state = None
                 self._save_or_stop(None)
         self.display.stop()
 
-    def _run_phase(self, phase: Phase, key: str, last: bool, optimiser_state: dict[str, Any] | None) -> None:
+    def _run_phase(self, phase: Phase, sharing: Sharing, optimiser_state: dict[str, Any] | None) -> None:
         state = self.state
-        begins = state.epoch == state.batch == 0
         phase.module.eval()
-        if begins:
-            state.keys[state.phase :] = [key]
+        if state.epoch == state.batch == 0:
             # Every phase has its own random stream: it ends alike whether those before it ran here or were shared.
             seed_all(derive_seed(self.config.seed, phase.name))
-        store = self.store if begins and not last and self._is_pure() else None
-        with self._claimed(store, key, phase):
-            stored = self.processes.once(lambda: store.get(key)) if store else None
-            if stored is not None:
-                self._take_over(phase, stored)
-            else:
-                if isinstance(phase, FitPhase):
-                    self._fit(phase)
-                else:
-                    self._train(phase, optimiser_state)
-                self._tick(phase)
-                if not last:
-                    self._keep(phase, key)
+            sharing.begin()
+            with sharing.claimed(phase):
+                self._clock = time.perf_counter()  # waiting is nobody's work
+                if not sharing.take(phase):
+                    self._compute(phase, sharing, optimiser_state)
+        else:
+            self._compute(phase, sharing, optimiser_state)
         # Before the save: killed in between, a run ends the phase once more and tells of it once more.
         for observer in self.observers:
             observer.phase_finished(phase.name, state.global_step, self.method)
@@ -122,52 +114,14 @@ class Loop:
         self._write(None)
         self._clock = time.perf_counter()
 
-    @contextmanager
-    def _claimed(self, store: PhaseStore | None, key: str, phase: Phase) -> Iterator[None]:
-        """Within the block no other run computes this phase; ours waits for one that does."""
-        if store is None or not self.processes.is_first:
-            yield
-            return
-        notice = [f"{phase.name}: waiting for another run that computes it"]
-
-        def wait() -> bool:
-            while notice:
-                self.display.notice(notice.pop())
-            time.sleep(0.2)
-            return not self._stop.wished
-
-        with store.claim(key, wait) as held:
-            if not held and self.processes.count == 1:
-                raise Interrupted  # the state was saved before this phase
-            self._clock = time.perf_counter()  # waiting is nobody's work
-            yield
-
-    def _take_over(self, phase: Phase, stored: dict[str, Any]) -> None:
-        """Use the outcome of the same phase in an earlier run, with its history and its time."""
-        phase.module.load_state_dict(stored["state"])
-        self.state.seconds[phase.name] = stored["seconds"]
-        self.state.peak_memory = max(self.state.peak_memory, stored["peak_memory"])
-        self.state.shared.append(phase.name)
-        self.state.history += stored["history"]
-        self.state.global_step = stored["history"][-1]["step"]
-        self.display.finish(
-            f"{phase.name}: taken from an earlier run with the same settings ({stored['seconds']:.0f} s there)"
-        )
-
-    def _keep(self, phase: Phase, key: str) -> None:
-        """Keep a finished phase for other runs. That this fails is no reason to end this one."""
-        if self.store is None or not self.processes.is_first or not self._is_pure():
-            return
-        rows = [row for row in self.state.history if row["phase"] == phase.name]
-        try:
-            seconds, memory = self.state.seconds[phase.name], self.state.peak_memory
-            self.store.put(key, phase.module.state_dict(), seconds, memory, rows)
-        except CheckpointError as error:
-            self.display.notice(f"{phase.name} is not kept for other runs: {error}")
-
-    def _is_pure(self) -> bool:
-        """Whether this phase and all before it began under the keys that they have now."""
-        return self.state.keys == list(self.keys[: self.state.phase + 1])
+    def _compute(self, phase: Phase, sharing: Sharing, optimiser_state: dict[str, Any] | None) -> None:
+        """Fit or train from where the state says, and let other runs have the outcome."""
+        if isinstance(phase, FitPhase):
+            self._fit(phase)
+        else:
+            self._train(phase, optimiser_state)
+        self._tick(phase)
+        sharing.keep(phase)
 
     def _fit(self, phase: FitPhase) -> None:
         self.display.start(phase.name, None)

@@ -15,6 +15,7 @@ from engine.errors import CheckpointError
 from storage.atomic import remove_torn
 from storage.lock import locked
 
+
 class PhaseStore:
     """A folder of finished phases."""
 

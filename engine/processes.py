@@ -87,7 +87,7 @@ class Processes:
         total = cast(Tensor, self.fabric.all_reduce(own, reduce_op="sum"))
         return total.to(value.device)
 
-    def pooled(self, mean: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def pooled(self, mean: Float[Tensor, ...]) -> Float[Tensor, ...]:
         """The mean over all processes of each one's `mean` over its own rows of a batch; see `Compute`."""
         self._together("pooled")
         return mean if self.count == 1 else cast(Tensor, _Pooled.apply(mean, self))

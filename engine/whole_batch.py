@@ -49,7 +49,8 @@ class _WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
         normed = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             normed = normed * self.weight.view(shape) + self.bias.view(shape)
-        return normed.to(input.dtype)
+        result: Tensor = normed.to(input.dtype)
+        return result
 
     def _remember(self, mean: Float[Tensor, " c"], variance: Float[Tensor, " c"], rows: int) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:

@@ -89,7 +89,7 @@ class Compute(Protocol):
         """The sum of `value` over all processes."""
         ...
 
-    def pooled(self, mean: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def pooled(self, mean: Float[Tensor, ...]) -> Float[Tensor, ...]:
         """The mean over all processes of each one's `mean` over its own rows of a batch, with gradients to all."""
         ...
 

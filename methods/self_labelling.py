@@ -70,8 +70,8 @@ class SelfLabelObjective(Objective):
         log_q = self.head(self.axes(z, pixels))[0]
         p = self.target.rows(batch.indices)
         confident = (p.amax(dim=1) >= self.confidence).float()  # (b,)
-        # A row of zeros adds nothing to the sum, which is then brought from a mean over all to one over the others: of the
-        # whole batch, since one process may have none of them.
+        # A row of zeros adds nothing to the sum, which is then brought from a mean over all to one over the others: of
+        # the whole batch, since one process may have none of them.
         share = self.compute.pooled(confident.mean())
         loss = clustering_kl(p * confident.unsqueeze(1), log_q) / share.clamp_min(torch.finfo(share.dtype).tiny)
         return {"loss": loss, "confident": share}

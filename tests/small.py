@@ -73,12 +73,11 @@ TESTED = [
     "ae-umap-gmm",
 ]
 
+
 def small_config(name: str, seed: int = 0, settings: Sequence[str] = ()) -> RunConfig:
     """The method's config on digits, small, with `settings` in addition."""
     small = [setting for part in ([name] if name in SMALL else name.split("-")) for setting in SMALL.get(part, [])]
-    return resolve_config(
-        name, None, [*small, "data.name=digits", f"seed={seed}", "runtime.device=cpu", *settings], {}
-    )
+    return resolve_config(name, None, [*small, "data.name=digits", f"seed={seed}", "runtime.device=cpu", *settings], {})
 
 
 def run_config(config: RunConfig, images: Tensor, processes: Processes) -> tuple[Method, Loop]:

@@ -64,11 +64,9 @@ class Toy(nn.Module):
 
         optimiser = OptimiserSettings(learning_rate=0.1)
         return (
-            GradientPhase("pretrain", {"a": 1}, self.first, optimiser, epochs=2, batch_size=self.batch_size),
-            FitPhase("initialise", {"b": 1}, nn.BatchNorm1d(1), fit),
-            GradientPhase(
-                "cluster", {"c": 1}, self.second, optimiser, 3, self.batch_size, refresh, 4, clusters=3, tol=self.tol
-            ),
+            GradientPhase("pretrain", self.first, optimiser, epochs=2, batch_size=self.batch_size),
+            FitPhase("initialise", nn.BatchNorm1d(1), fit),
+            GradientPhase("cluster", self.second, optimiser, 3, self.batch_size, refresh, 4, clusters=3, tol=self.tol),
         )
 
     def embed(self, images: Tensor) -> Tensor:
