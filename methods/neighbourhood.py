@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-BLOCK = 1000
-"""Images whose edges are looked at together: about 10 MB at 20 neighbours."""
+BUDGET = 2**24
+"""Bytes that images whose edges are looked at together may take, however many neighbours they have."""
 
 
 class Neighbourhood(nn.Module):
@@ -72,9 +72,21 @@ def jaccard_similarity(indices: Int64[Tensor, "n m"]) -> Float[Tensor, "n m"]:
     """
     n, m = indices.shape
     sets = torch.cat([torch.arange(n, device=indices.device).unsqueeze(1), indices], dim=1)
+    rows = images_together(n, m)
+    is_neighbour = torch.zeros(rows, n, dtype=torch.bool, device=indices.device)
     similarities = []
-    for own in torch.split(sets, BLOCK):
+    for own in torch.split(sets, rows):
+        table = is_neighbour[: len(own)].scatter_(1, own, True)
         others = sets[own[:, 1:]]  # (b, m, m + 1)
-        shared = (others.unsqueeze(3) == own[:, None, None, :]).any(dim=3).sum(dim=2)
+        shared = table.gather(1, others.flatten(1)).view(others.shape).sum(dim=2)
+        table.scatter_(1, own, False)  # clean for the next images, at less cost than a new one
         similarities.append(shared / (2 * (m + 1) - shared))
     return torch.cat(similarities)
+
+
+def images_together(n: int, m: int) -> int:
+    """Of n images with m neighbours as many as fit into `BUDGET`, at least one.
+
+    Each takes a byte for every image, and for every neighbour of a neighbour its number and a byte.
+    """
+    return min(max(BUDGET // (n + 9 * m * (m + 1)), 1), n)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from methods.neighbourhood import BLOCK, Neighbourhood, jaccard_similarity
+from methods.neighbourhood import BUDGET, Neighbourhood, images_together, jaccard_similarity
 
 # 0, 1, 2 and 3 are close to one another; 4 and 5 are a pair beside them, whose next images are 3 and 2.
 GRAPH = torch.tensor([[1, 2], [0, 2], [0, 1], [2, 1], [5, 3], [4, 2]])
@@ -43,16 +46,44 @@ def test_similarity_is_the_shared_among_all_neighbours() -> None:
     assert torch.allclose(jaccard_similarity(GRAPH), torch.tensor(expected))
 
 
-def test_similarity_does_not_depend_on_the_block() -> None:
+def ring(n: int, m: int) -> Tensor:
+    """m of the next 2m images on a ring."""
     generator = torch.Generator().manual_seed(0)
-    n = BLOCK + 50
-    graph = (torch.arange(n).unsqueeze(1) + 1 + torch.rand(n, 30, generator=generator).argsort(dim=1)[:, :4]) % n
-    few = jaccard_similarity(graph)[[0, BLOCK - 1, BLOCK, n - 1]]
-    for row, image in zip(few, (0, BLOCK - 1, BLOCK, n - 1), strict=True):
-        own = {image, *graph[image].tolist()}
-        for value, other in zip(row, graph[image].tolist(), strict=True):
-            theirs = {other, *graph[other].tolist()}
-            assert value.item() == pytest.approx(len(own & theirs) / len(own | theirs))
+    return (torch.arange(n).unsqueeze(1) + 1 + torch.rand(n, 2 * m, generator=generator).argsort(dim=1)[:, :m]) % n
+
+
+@pytest.mark.parametrize("together", [1, 7, 100])
+def test_similarity_does_not_depend_on_how_many_images_are_looked_at_together(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = ring(100, 4)
+    monkeypatch.setattr("methods.neighbourhood.BUDGET", together * (100 + 9 * 4 * 5))
+    assert images_together(100, 4) == together
+    sets = [{image, *row} for image, row in enumerate(graph.tolist())]
+    shared = [[len(sets[image] & sets[other]) for other in row] for image, row in enumerate(graph.tolist())]
+    of_either = [[len(sets[image] | sets[other]) for other in row] for image, row in enumerate(graph.tolist())]
+    assert torch.equal(jaccard_similarity(graph), torch.tensor(shared) / torch.tensor(of_either))
+
+
+class Largest(TorchDispatchMode):
+    """The bytes of the largest tensor that is made within it."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.bytes = max(self.bytes, made.numel() * made.element_size())
+        return made
+
+
+def test_memory_does_not_grow_with_the_cube_of_the_neighbours() -> None:
+    """All pairs of 1,000 images' neighbours and theirs would take 220 MB here, and 8 GB with 200 neighbours."""
+    with Largest() as largest:
+        jaccard_similarity(ring(1200, 60))
+    assert largest.bytes <= BUDGET
+    for m in (20, 200, 1000):
+        assert images_together(60_000, m) * (60_000 + 9 * m * (m + 1)) <= BUDGET
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
