@@ -80,7 +80,7 @@ class ContrastiveObjective(Objective):
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         pixels = self.normalise.unit(batch.images)
         views = torch.cat([self.augmentation(pixels, batch.noise) for _ in range(2)])
-        # Of the pixels' precision: exponentials of similarities / temperature need it, whatever the layers computed in.
+        # Of one precision with the views of other processes and of the memory; the loss sees to its own.
         projected = self.head(self.encoder(self.normalise.standardise(views))).to(pixels.dtype)
         first, second = (self._of_all(own) for own in projected.chunk(2))
         loss = nt_xent(first, second, self.temperature, self.head.recall())

@@ -101,10 +101,10 @@ def bound_terms(
         noise: of the sample.
         sample: False takes μ for z.
     """
-    # Sums over pixels and exponentials need the pixels' precision, whatever the layers computed in.
+    # The sample needs the pixels' precision, whatever the layers computed in; the losses see to their own.
     mu, log_variance = (part.to(x.dtype) for part in vae.encode(x))
     z = reparameterise(mu, log_variance, noise.normal(mu.shape[1]).to(x.dtype)) if sample else mu
-    return mu, nll(vae.decode(z).to(x.dtype), x), gaussian_kl(mu, log_variance)
+    return mu, nll(vae.decode(z), x), gaussian_kl(mu, log_variance)
 
 
 def vae_pretraining(

@@ -73,6 +73,15 @@ def test_the_gradient_by_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.3), (first, second))
 
 
+def test_half_precision_layers_lead_to_views_of_length_one() -> None:
+    torch.manual_seed(0)
+    head = ProjectionHead(16, (32, 8), 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        projected = head(torch.randn(40, 16))
+    assert projected.dtype == torch.float32
+    assert torch.allclose(projected.norm(dim=1), torch.ones(40), atol=1e-6)
+
+
 def test_the_memory_keeps_the_newest_views() -> None:
     head = ProjectionHead(5, (), 5)
     assert head.recall() is None

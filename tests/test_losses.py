@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -121,6 +123,34 @@ def test_descent_reaches_a_cluster_that_began_out_of_sight() -> None:
         losses.append(loss.item())
     assert losses[0] > 200  # e^-200 is 0 in float32
     assert losses[-1] < 1e-3
+
+
+HELD_BY_HAND = {
+    "losses/agreement.py": 1,  # in x log x, whose gradient by logits ends at 0 with x
+    "losses/soft_assignment.py": 1,  # in the target, which is held fixed
+    "models/held_within.py": 1,  # with a gradient of its own
+    "models/mixture_prior.py": 2,  # after a step, without gradients
+    "models/normalise.py": 1,  # to bytes
+    "models/oriented_gradients.py": 3,  # of pixels, below which nothing is trained
+    "models/projection.py": 1,  # a counter
+}
+"""How many clamps there are, and why each has no gradient to lose."""
+
+
+def test_no_clamp_stands_between_a_loss_and_what_it_trains() -> None:
+    """Outside its bounds a clamp has no gradient: what is there stays there. models.held_within has one."""
+    found: dict[str, int] = {}
+    root = Path(__file__).resolve().parent.parent
+    for file in sorted([*(root / "losses").glob("*.py"), *(root / "models").glob("*.py")]):
+        calls = [
+            node.func.attr
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ]
+        clamps = [name for name in calls if name.startswith(("clamp", "clip", "hardtanh", "maximum", "relu6"))]
+        if clamps:
+            found[file.relative_to(root).as_posix()] = len(clamps)
+    assert found == HELD_BY_HAND
 
 
 def test_gradient_of_the_clustering_loss_is_the_papers() -> None:

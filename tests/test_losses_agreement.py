@@ -54,6 +54,17 @@ def test_heads_are_scored_each_for_itself() -> None:
         assert torch.allclose(marginal_divergence(sizes, uniform)[head], marginal_divergence(sizes[head], uniform))
 
 
+def test_a_cluster_without_images_has_a_finite_gradient() -> None:
+    """x log x ends at 0, steeply: the size that is missing is wanted, but by no infinite pull."""
+    mean = torch.tensor([1.0, 0.0], requires_grad=True)
+    loss = marginal_divergence(mean, torch.tensor([0.5, 0.5]))
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2))
+    assert mean.grad is not None
+    assert mean.grad[0] == pytest.approx(1 + math.log(2))
+    assert -100 < mean.grad[1] < -80  # the logarithm of the smallest float, for that of 0
+
+
 def test_gradients_by_finite_differences() -> None:
     logits = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     prior = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pkgutil
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.functional import normalize
 
 import losses
@@ -38,6 +41,8 @@ from losses.soft_assignment import (
 from losses.soft_kmeans import soft_kmeans, softmin
 from losses.squared_distances import squared_distances
 from losses.within_scatter import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
+from methods.hog_axes import HOGAxes, HOGAxesSettings
+from models.autoencoder import ImageShape
 
 N, D, K = 12, 5, 3
 
@@ -153,6 +158,32 @@ def test_half_precision_is_raised_to_float32() -> None:
         if value.dtype != expected.dtype or not same((value, gradients), (expected.detach(), once)):
             wrong.append(loss.__name__)
     assert wrong == []
+
+
+def test_methods_take_their_losses_from_here() -> None:
+    """torch's own would compute as autocast has it; so would a product of latents within one."""
+    files = sorted((Path(losses.__path__[0]).parent / "methods").glob("*.py"))
+    names = [
+        (file.name, node.attr if isinstance(node, ast.Attribute) else node.id)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name)
+    ]
+    theirs = {name for name in dir(functional) if name.endswith(("_loss", "entropy", "kl_div", "_with_logits"))}
+    assert len(theirs) > 10
+    assert [(file, name) for file, name in names if name in theirs] == []
+
+
+def test_gradients_of_an_image_are_described_without_autocast_as_with_it() -> None:
+    """Self-labelling puts them beside the encoder's feature; their axes were fitted in float32."""
+    shape = ImageShape(1, 16, 16)
+    axes = HOGAxes(shape, HOGAxesSettings(cells=4, components=6))
+    pixels, z = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(0)), VIEWS[0].float()[:, :4]
+    axes.place(axes.fit(axes.describe(pixels)))
+    plain = axes(z.repeat(2, 1)[:20], pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(axes(z.repeat(2, 1)[:20], pixels), plain)
+        assert axes.describe(pixels).dtype == torch.float32
 
 
 def test_the_contrastive_gradient_is_right_under_autocast() -> None:
