@@ -55,7 +55,7 @@ def main(
     data: Annotated[str | None, typer.Option(help="A data set for all, in place of the configs' own.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all.")] = None,
     grid: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=V1,V2,…", help="Every value of a setting, with all others.")
+        list[str] | None, typer.Option(metavar="KEY=V1,V2,...", help="Every value of a setting, with all others.")
     ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="What to score; else what the report scored, or what was fitted.")

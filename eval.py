@@ -47,6 +47,7 @@ from methods.base import Method
 from models.autoencoder import ModelError
 from terminal.command import App
 from terminal.messages import say
+from terminal.streams import as_printed
 
 PROBLEMS = (CheckpointError, ConfigError, DataError, EvaluationError, ModelError, UsageError)
 
@@ -65,7 +66,9 @@ def main(
     format_: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "table",
     output: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Draw figures into this folder.")] = None,
-    mean: Annotated[bool, typer.Option("--mean", help="Mean ± sd over seeds, a row a method and split.")] = False,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Means and deviations over seeds, a row a method and split.")
+    ] = False,
     broader: Annotated[
         list[int] | None, typer.Option(metavar="N", help="Score the clusters merged into N broader ones as well.")
     ] = None,
@@ -110,7 +113,7 @@ def main(
         if rows and output is not None:
             save(rows, format_, output)
         elif rows:
-            print(render(rows, format_))
+            print(render(as_shown(rows), format_))
     except EvaluationError as error:
         problems.append(str(error))
     if problems or undrawn:
@@ -122,9 +125,14 @@ def save(rows: Sequence[Row], format_: str, output: Path) -> None:
     try:
         write(rows, format_, output)
     except EvaluationError:
-        print(render(rows, format_))
+        print(render(as_shown(rows), format_))
         raise
     say(f"table: {output}")
+
+
+def as_shown(rows: Sequence[Row]) -> list[Row]:
+    """The rows with their texts as stdout shows them."""
+    return [{key: as_printed(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
 
 
 @dataclass(frozen=True)
@@ -189,7 +197,7 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
             rows = [{**row, **accuracies} if value(row, "split") == "test" else row for row in rows]
             undrawn += missing
         except PROBLEMS as error:
-            problems.append(str(error))
+            problems.append(f"--classify: {error}")
     return Scored(rows, problems, undrawn, fitted.config.model_dump(mode="json"))
 
 
@@ -206,13 +214,13 @@ def classify_clusters(
         labels_of(found[-1])  # without them the other split need not be looked for
     train, test = found
     scores = clusters_as_features(train, test, fitted.config.seed, features=wishes.classify)
-    names = test.images.class_names
+    names = [as_printed(name) for name in test.images.class_names]
     say(f"\n{fitted.config.title}, seed {fitted.config.seed}")
     say(render_classifiers(scores, names))
     undrawn: list[str] = []
     if wishes.figures is not None:
         folder = figure_folder(wishes.figures, fitted.path, "test", wishes.data, CHECKPOINTS)
-        undrawn = say_drawn(folder, draw_classifiers(scores, names, folder))
+        undrawn = say_drawn(folder, draw_classifiers(scores, test.images.class_names, folder))
     return {f"rf_accuracy_{name}": score.accuracy for name, score in scores.items()}, undrawn
 
 

@@ -11,6 +11,7 @@ if __name__ == "__main__":
     quiet_imports()
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,7 @@ from methods.base import NetworkMethod
 from representations.pca import PCA
 from representations.settings import PCASettings
 from terminal.command import App
+from terminal.streams import as_printed
 
 COMPONENTS = 40
 """Principal components that are drawn."""
@@ -75,15 +77,16 @@ def main(
     counts = pixel_counts(images.images, groups)
     tables = [set_table(images, counts, duplicates=len(images) - len(drop_duplicates(images)))]
     if groups.kind != "set":
-        tables.append(group_table(groups, counts))
+        shown = tuple(as_printed(name) for name in groups.names)
+        tables.append(group_table(replace(groups, names=shown), counts))
     if layers:
         tables.append(layer_table(layers))
     print("\n\n".join(tables))
     if out is not None:
         title = "" if fitted is None else f"{fitted.config.method}, {images.name}"
-        shown = (images.name, *groups.names, title)
+        texts = (images.name, *groups.names, title)
         try:
-            undrawn = say_drawn(out, draw_files(figures_of(images, groups, counts, title, layers), out, shown))
+            undrawn = say_drawn(out, draw_files(figures_of(images, groups, counts, title, layers), out, texts))
         except EvaluationError as error:
             raise leave([str(error)]) from error
         if undrawn:

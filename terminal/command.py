@@ -36,7 +36,7 @@ class Command(TyperCommand):
                 continue
             option = option or ("" if position == 0 else args[position - 1])
             what = f"{option}: received nothing" if option.startswith("-") else "received an empty argument"
-            say(f"{what}. Give a value; a variable of the shell that is not set gives none. The folder here is `.`.")
+            say(f"{what}. Give a value (a shell variable that is not set gives none); the folder here is `.`.")
             raise typer.Exit(2)
         return super().parse_args(ctx, args)
 

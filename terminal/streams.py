@@ -19,10 +19,15 @@ def take_any_text() -> None:
 
     In UTF-8 it comes out as it is. Where the encoding lacks a character (ASCII: ± → …) its `stand_in` is printed.
     """
-    codecs.register_error(READABLE, _readable)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None without a terminal, others in notebooks
             stream.reconfigure(errors=READABLE)
+
+
+def as_printed(text: str) -> str:
+    """`text` in the characters that stdout's encoding has: what is laid out in columns must know their number."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, READABLE).decode(encoding)
 
 
 def print_path(path: Path) -> None:
@@ -40,3 +45,6 @@ def _readable(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(stand_in, error.object[error.start : error.end])), error.end
+
+
+codecs.register_error(READABLE, _readable)

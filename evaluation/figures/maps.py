@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
@@ -76,9 +77,10 @@ def _scatter(axes: Axes, places: np.ndarray, groups: Tensor, colours: list[str])
 
 
 def _write_numbers(axes: Axes, places: np.ndarray, clusters: Int64[Tensor, " n"]) -> None:
+    family = matplotlib.rcParams["font.family"][0]  # the others may have no bold face, and digits need none
     for cluster in torch.unique(clusters).tolist():
         x, y = np.median(places[members(clusters, cluster).numpy()], axis=0)
-        axes.text(x, y, str(cluster), ha="center", va="center", fontsize=9, fontweight="bold",
+        axes.text(x, y, str(cluster), ha="center", va="center", fontsize=9, fontweight="bold", fontfamily=family,
                   path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
 
 
