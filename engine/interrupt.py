@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from engine.errors import Interrupted
-
-AGAIN = 0.02
-"""Seconds until a wish that came while a library cleaned up is made once more."""
+from terminal.interrupts import heard
 
 
 class StopWish:
@@ -38,25 +33,12 @@ class StopWish:
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Within the block a wish raises `Interrupted` where it comes: for work that leaves nothing half done."""
-        before, self._at_once = sys.unraisablehook, True
-        repeats: list[threading.Timer] = []
-
-        def swallowed(unraisable: sys.UnraisableHookArgs) -> None:
-            """Where a library cleans up, Python prints and forgets what is raised: the wish is made once more."""
-            if not isinstance(unraisable.exc_value, Interrupted | KeyboardInterrupt):
-                before(unraisable)
-            elif self._at_once:
-                repeats.append(threading.Timer(AGAIN, os.kill, [os.getpid(), signal.SIGTERM]))
-                repeats[-1].start()
-
-        sys.unraisablehook = swallowed
+        self._at_once = True
         try:
-            yield
+            with heard((Interrupted, KeyboardInterrupt), signal.SIGTERM):
+                yield
         finally:
-            sys.unraisablehook, self._at_once = before, False
-            for repeat in repeats:  # afterwards a signal may end the process
-                repeat.cancel()
-                repeat.join()
+            self._at_once = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.wished and number == signal.SIGINT:

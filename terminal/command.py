@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from terminal.interrupts import heard
 from terminal.messages import say
 from terminal.start import end_quiet, quiet_imports
 from terminal.streams import take_any_text
@@ -42,7 +44,8 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with heard((KeyboardInterrupt,), signal.SIGINT):
+                return super().invoke(ctx)
         except KeyboardInterrupt as error:
             say("interrupted.")
             raise typer.Exit(130) from error
