@@ -11,7 +11,6 @@ Markdown on stdout.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, NamedTuple, TypeVar
@@ -27,6 +26,7 @@ from representations.inverse_distance import InverseDistance
 from representations.neighbours import neighbour_graph
 from representations.settings import UMAPSettings
 from representations.umap_layout import lay_out
+from storage.libraries import umap_library
 
 T = TypeVar("T")
 
@@ -83,10 +83,7 @@ def timed(work: Callable[[], T]) -> tuple[Spent, T]:
 
 def library_places(points: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
     """umap-learn by itself: its own approximate neighbours, no seed, all threads."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
-        from umap.umap_ import UMAP
-    fitted = UMAP(n_neighbors=20, min_dist=0.0, n_components=10).fit(points.numpy())
+    fitted = umap_library().UMAP(n_neighbors=20, min_dist=0.0, n_components=10).fit(points.numpy())
     return torch.from_numpy(fitted.embedding_)
 
 

@@ -9,14 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.places import Unavailable
-
-CACHE_VARIABLE = "DEEP_CLUSTERING_CACHE"
-
-
-def root() -> Path:
-    """The project's cache: $DEEP_CLUSTERING_CACHE, or `.cache` in the project's folder."""
-    moved = os.environ.get(CACHE_VARIABLE)
-    return Path(moved).expanduser() if moved else Path(__file__).resolve().parent.parent / ".cache"
+from storage.cache import CACHE_VARIABLE, root
 
 
 def folder(name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +18,7 @@ from representations.base import RepresentationError
 from representations.neighbours import Neighbours
 from representations.pca import PCA
 from representations.settings import PCASettings, UMAPSettings
+from storage.libraries import umap_library
 
 
 def lay_out(
@@ -35,18 +35,19 @@ def lay_out(
     Raises:
         RepresentationError: when the layout diverges.
     """
-    # Imported here since it compiles much of itself, which takes seconds that other methods need not spend.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
-        from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
+    # Late, since it compiles much of itself, which takes seconds that other methods need not spend.
+    try:
+        library = umap_library()
+    except OSError as error:
+        raise RepresentationError(f"UMAP has no folder for what it compiles: {error}.") from error
 
     n, count = neighbours.indices.shape
     random = np.random.RandomState(seed)  # the library's type
     # As the library has it: the fewer points, the less an epoch costs, and the more of them it needs.
     epochs = settings.epochs or (500 if n <= 10_000 else 200)
-    a, b = find_ab_params(1.0, settings.min_dist)
+    a, b = library.find_ab_params(1.0, settings.min_dist)
     with _numba_threads(1 if settings.reproducible else torch.get_num_threads()):
-        graph, _, _ = fuzzy_simplicial_set(
+        graph, _, _ = library.fuzzy_simplicial_set(
             points.numpy(),
             count,
             random,
@@ -54,7 +55,7 @@ def lay_out(
             knn_indices=neighbours.indices.numpy(),
             knn_dists=neighbours.distances.numpy(),
         )
-        places, _ = simplicial_set_embedding(
+        places, _ = library.simplicial_set_embedding(
             None,
             graph,
             settings.components,

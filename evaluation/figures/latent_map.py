@@ -13,6 +13,7 @@ from torch import Tensor
 from evaluation.figures.maps import FEWEST, draw_map
 from evaluation.predictions import Predictions
 from evaluation.selection import seeded_draw
+from storage.libraries import umap_library
 
 POINTS = 4000
 """Below 4,096 points UMAP searches neighbours exactly, and the points of a map stay distinguishable."""
@@ -39,9 +40,7 @@ def umap(embedding: Float[Tensor, "n d"]) -> Float[np.ndarray, "n 2"]:
     with warnings.catch_warnings():
         # umap warns about a missing TensorFlow, about graphs in pieces, which clusters are, and so on.
         warnings.simplefilter("ignore")
-        from umap.umap_ import UMAP  # imported here since it takes seconds, which other figures need not pay
-
         # umap would compute these distances in a Python loop over all pairs, most of its time.
         neighbours = min(15, len(embedding) - 1)
-        reducer = UMAP(neighbours, metric="precomputed", n_jobs=1, random_state=0)
+        reducer = umap_library().UMAP(neighbours, metric="precomputed", n_jobs=1, random_state=0)
         return np.asarray(reducer.fit_transform(euclidean_distances(embedding.numpy())))
