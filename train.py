@@ -186,8 +186,8 @@ def train(
     store: PhaseStore | None,
 ) -> None:
     """Run the method's phases on the images, labels left behind, and write the checkpoint into `folder`."""
-    different = count_different(images.images, config.clusters)
-    if different < config.clusters:
+    different = count_different(images.images, config.different_images_needed)
+    if different < config.different_images_needed:
         raise UsageError(
             f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the "
             "number of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from configs.schema import KMeansSettings, PositiveFloat, PositiveInt, Settings
+from configs.schema import KMeansSettings, PositiveFloat, PositiveInt, Restarts, Settings
 
 
 class KMeansClustererSettings(KMeansSettings):
     """KMeans on all points."""
 
     name: Literal["kmeans"] = "kmeans"
-    redos: PositiveInt = 10
+    redos: Restarts = 10
 
 
 class GMMSettings(Settings):
@@ -23,7 +23,7 @@ class GMMSettings(Settings):
     covariance: Literal["full", "tied", "diagonal", "spherical"] = "full"
     initialise: Literal["k-means++", "kmeans"] = "k-means++"
     """Means drawn by k-means++, or all parameters from a finished KMeans."""
-    redos: PositiveInt = 1
+    redos: Restarts = 1
     """The start of highest likelihood is kept."""
     iterations: PositiveInt = 100
     tol: PositiveFloat = 1e-3
@@ -47,13 +47,17 @@ class SpectralSettings(Settings):
     name: Literal["spectral"] = "spectral"
     neighbours: Annotated[int, Field(ge=2)] = 10
     """Joined to every point by the graph, the point itself counted, as scikit-learn does."""
-    redos: PositiveInt = 10
+    redos: Restarts = 10
     """Of KMeans on the eigenvectors."""
     subset: PositiveInt = 60_000
 
 
-class DBSCANSettings(Settings):
-    """Clusters are dense regions. It finds their number itself; noise is one more cluster, the last."""
+class DensitySettings(Settings):
+    """Of what finds the number of clusters itself: the k of the config is not used."""
+
+
+class DBSCANSettings(DensitySettings):
+    """Clusters are dense regions; noise is one more cluster, the last."""
 
     name: Literal["dbscan"] = "dbscan"
     radius: PositiveFloat | None = None
@@ -64,8 +68,8 @@ class DBSCANSettings(Settings):
     """Time grows with its square: about 20 s in 10 dimensions, minutes in 784. Memory does not."""
 
 
-class HDBSCANSettings(Settings):
-    """Dense regions of every density. It finds their number itself; noise is one more cluster, the last."""
+class HDBSCANSettings(DensitySettings):
+    """Dense regions of every density; noise is one more cluster, the last."""
 
     name: Literal["hdbscan"] = "hdbscan"
     smallest: Annotated[float, Field(gt=0, lt=1)] = 0.01

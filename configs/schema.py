@@ -11,6 +11,10 @@ from configs.values import Misread, read
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Restarts = Annotated[int, Field(gt=0, le=100_000)]
+"""Multiplied by small factors on the way to libraries in C, whose whole numbers end at 2³¹ − 1."""
+Processes = Annotated[int, Field(gt=0, le=4096)]
+"""Each is started at once: a slip of the finger must not start a million."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -60,8 +64,8 @@ class RuntimeSettings(Settings):
     tf32: bool = False
     """On an NVIDIA GPU, multiply float32 numbers with 10 bits of their mantissa in place of 23, which is faster. torch
     does so in convolutions unless it is told not to; here 32-true means what it says."""
-    devices: PositiveInt = 1
-    nodes: PositiveInt = 1
+    devices: Processes = 1
+    nodes: Processes = 1
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
     """A checkpoint is written at the end of an epoch when the last one is older than this."""
 
@@ -131,7 +135,7 @@ class PretrainSettings(Settings):
 class KMeansSettings(Settings):
     """KMeans on all points, k-means++ initialisation, the best of `redos` runs by inertia."""
 
-    redos: PositiveInt = 20
+    redos: Restarts = 20
     iterations: PositiveInt = 100
 
 
@@ -167,3 +171,8 @@ class RunConfig(Settings):
     def title(self) -> str:
         """How tables and folders call it."""
         return self.name or self.method
+
+    @property
+    def different_images_needed(self) -> int:
+        """The fewest different images that can be fitted: one for each cluster, where the number is given."""
+        return self.clusters

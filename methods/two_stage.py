@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from clusterers.base import Clusterer
 from clusterers.build import CLUSTERERS, build_clusterer
-from clusterers.settings import ClustererSettings, KMeansClustererSettings
+from clusterers.settings import ClustererSettings, DensitySettings, KMeansClustererSettings
 from configs.schema import RunConfig, Settings
 from methods.backbones import (
     AutoencoderBackbone,
@@ -87,6 +87,10 @@ class TwoStageConfig(RunConfig):
         if PUBLISHED.get(self.method, self.method) != name:
             raise ValueError(f"the method is called {self.method!r}, but its parts make it {name!r}; name that one")
         return self
+
+    @property
+    def different_images_needed(self) -> int:
+        return 1 if isinstance(self.cluster, DensitySettings) else self.clusters
 
 
 PUBLISHED = {"n2d": "ae-umap-gmm"}
