@@ -235,14 +235,13 @@ def short_name(path: str, paths: Iterable[str]) -> str:
 def _explain(schema: type[BaseModel], detail: Any) -> str:
     """One line on one invalid key."""
     location = [str(part) for part in detail["loc"]]
-    received = detail["input"]
     if detail["type"] != "extra_forbidden":
         name = ".".join(_follow(schema, location)[0]) or "the whole"
+        received = detail["input"]
+        if isinstance(received, Misread):
+            return f"  {name}: received {received.value!r:.80}. {received.allowed}."
         # pydantic says "Value error, " before the text of our own errors.
-        allowed = (
-            received.allowed if isinstance(received, Misread) else detail.get("ctx", {}).get("error", detail["msg"])
-        )
-        return f"  {name}: received {received!r:.80}. {allowed}."
+        return f"  {name}: received {received!r:.80}. {detail.get('ctx', {}).get('error', detail['msg'])}."
     path, known = _follow(schema, location[:-1])
     near = difflib.get_close_matches(location[-1], known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""

@@ -38,7 +38,7 @@ class Misread:
     allowed: str
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return f"{self.value!r} ({self.allowed})"  # where pydantic itself tells of it
 
 
 def read(value: Any, declared: Any) -> Any:
