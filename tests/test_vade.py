@@ -17,6 +17,7 @@ from configs.schema import OptimiserSettings
 from data.image_set import ImageSet
 from engine.checkpoint import LoopState
 from engine.optimisers import build_optimiser
+from engine.phase_keys import phase_keys
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
@@ -232,17 +233,18 @@ def test_the_default_config_is_the_schemas_own() -> None:
 
 def test_pretraining_is_that_of_vae_gmm_and_vae_dec() -> None:
     """Same network, settings and first weights, so that one of them computes it for all."""
+    images = torch.zeros(300, 1, 28, 28, dtype=torch.uint8)
     found = []
     for name in ("vade", "vae-dec", "vae-gmm"):
         made = resolve_config(name, None, [], {})
+        compute = launch(made.runtime)
         seed_all(0)
-        method = METHODS[name].build(made, ImageShape(1, 28, 28))
-        phase = method.phases(torch.zeros(300, 1, 28, 28, dtype=torch.uint8), launch(made.runtime))[0]
-        found.append((phase.name, dict(phase.settings), phase.module.state_dict()))
-    for name, phase_settings, state in found[1:]:
-        assert (name, phase_settings) == found[0][:2]
-        assert state.keys() == found[0][2].keys()
-        assert all(torch.equal(state[key], found[0][2][key]) for key in state)
+        phase = METHODS[name].build(made, ImageShape(1, 28, 28)).phases(images, compute)[0]
+        found.append((phase_keys([phase], images, compute, {}), phase.module.state_dict()))
+    for key, state in found[1:]:
+        assert key == found[0][0]
+        assert state.keys() == found[0][1].keys()
+        assert all(torch.equal(state[name], found[0][1][name]) for name in state)
 
 
 def test_vae_dec_assigns_from_the_mean() -> None:
