@@ -31,6 +31,7 @@ from engine.run_folder import CHECKPOINTS
 from evaluation.figures.compared_curves import History, compared_curves
 from evaluation.figures.files import draw_files
 from evaluation.figures.quality_time import quality_time
+from evaluation.formats import for_stdout
 from evaluation.reported import FORMATS, render_reported
 from evaluation.rows import Row, Value, value
 from evaluation.seeds import over_seeds
@@ -97,7 +98,7 @@ def main(
         if grid:
             log_hyperparameters(out / "hparams", runs, {name: found[0] for name, found in rows.items()})
             say(f"grid: tensorboard --logdir {out / 'hparams'}")
-        print(render_reported(over_seeds(every), format_))
+        print(render_reported(for_stdout(over_seeds(every), format_), format_))
     if problems:
         raise leave(problems, 1)
 

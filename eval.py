@@ -37,6 +37,7 @@ from evaluation.evaluate import evaluate
 from evaluation.figures import draw, draw_classifiers
 from evaluation.figures.files import Drawn
 from evaluation.figures.places import figure_folder
+from evaluation.formats import for_stdout
 from evaluation.merge_tree import merged
 from evaluation.predict import predict
 from evaluation.predictions import Predictions
@@ -113,7 +114,7 @@ def main(
         if rows and output is not None:
             save(rows, format_, output)
         elif rows:
-            print(render(as_shown(rows), format_))
+            print(render(for_stdout(rows, format_), format_))
     except EvaluationError as error:
         problems.append(str(error))
     if problems or undrawn:
@@ -125,14 +126,9 @@ def save(rows: Sequence[Row], format_: str, output: Path) -> None:
     try:
         write(rows, format_, output)
     except EvaluationError:
-        print(render(as_shown(rows), format_))
+        print(render(for_stdout(rows, format_), format_))
         raise
     say(f"table: {output}")
-
-
-def as_shown(rows: Sequence[Row]) -> list[Row]:
-    """The rows with their texts as stdout shows them."""
-    return [{key: as_printed(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
 
 
 @dataclass(frozen=True)

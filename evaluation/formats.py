@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row
 from terminal.names import printable
+from terminal.streams import as_printed
 
 
 def render_as(
@@ -29,3 +30,10 @@ def render_as(
         raise EvaluationError(f"there are no results to show; name at least one {what}.")
     shown = [{key: printable(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
     return formats[format](shown)
+
+
+def for_stdout(rows: Sequence[Row], format: str) -> list[Row]:
+    """`rows` with their texts as stdout shows them, where the format lays them out in columns of so many characters."""
+    if format != "table":
+        return list(rows)
+    return [{key: as_printed(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]

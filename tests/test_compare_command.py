@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from typer.testing import CliRunner
 
 import compare
 from engine import run_folder
@@ -109,6 +110,49 @@ def test_rows_that_cannot_be_used_are_refused(tmp_path: Path, content: str | Non
     result = call(compare.app, "--rows", str(file), "--out", str(tmp_path))
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+ODD = {
+    "title": "ねこ\n±",
+    "method": "dec",
+    "data": "set\udce9",
+    "split": "train",
+    "seed": 0,
+    "seconds": 2.0,
+    "ari": 0.5,
+}
+
+
+@pytest.mark.parametrize("format", compare.FORMATS)
+def test_odd_names_get_out_in_every_format(tmp_path: Path, format: str) -> None:
+    file, out = tmp_path / "runs.jsonl", tmp_path / "out\udce9"
+    file.write_text(json.dumps(ODD))
+    arguments = ["--rows", str(file), "--out", str(out), "--format", format]
+    done = CliRunner(charset="ascii").invoke(compare.app, arguments)
+    assert done.exit_code == 0, done.exception
+    printed = done.stdout_bytes.decode("ascii")
+    written = (out / f"table{compare.ENDINGS[format]}").read_text("utf-8")
+    if format == "json":
+        assert json.loads(printed)["title"] == json.loads(written)["title"] == r"ねこ\n±"
+    else:
+        escape = {"markdown": r"\\n", "latex": r"\textbackslash{}n"}.get(format, r"\n")
+        assert f"neko{escape}+-" in printed
+        assert f"ねこ{escape}±" in written
+    assert (out / "quality_time.png").is_file()
+
+
+def test_a_figure_that_fails_ends_with_1_and_costs_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(compare, "quality_time", fails)
+    (tmp_path / "runs.jsonl").write_text(json.dumps({**ODD, "title": "dec", "data": "set"}))
+    (tmp_path / "learning_curves.png").write_text("of other runs")
+    done = call(compare.app, "--rows", str(tmp_path / "runs.jsonl"), "--out", str(tmp_path))
+    assert done.exit_code == 1
+    assert "dec" in done.stdout
+    assert "1 of 1 figures could not be drawn:\n  quality_time: ValueError: no ink" in done.stderr
+    assert not list(tmp_path.glob("*.png"))
 
 
 def test_a_comparison_of_nothing_is_refused() -> None:

@@ -10,18 +10,9 @@ import torch
 from sklearn.decomposition import PCA
 
 import explore
-import train
 from data.image_set import ImageSet
 from data.sources import load
-from tests.runs import call, small_train
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained")
-    done = call(train.app, *small_train(out)[2:])
-    assert done.exit_code == 0, done.stderr
-    return out / "checkpoint.pt"
+from tests.runs import call
 
 
 def unlabelled(folder: Path, n: int = 30) -> Path:
@@ -85,6 +76,24 @@ def test_what_the_checkpoint_cannot_take_is_refused(trained: Path, tmp_path: Pat
     assert "[3, 9, 7]" in done.stderr
     assert "trained on [1, 8, 8]" in done.stderr
     assert done.stdout == ""
+
+
+def test_what_is_no_longer_drawn_goes_and_what_fails_ends_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("samples_by_class.png", "one_per_cluster.png", "network.png", "group_counts.png", "mine.png"):
+        (tmp_path / name).write_text("older")
+
+    def fails(*_: object) -> None:
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(explore, "brightness", fails)
+    done = call(explore.app, str(unlabelled(tmp_path)), "--out", str(tmp_path))
+    assert done.exit_code == 1
+    assert "1 of 6 figures could not be drawn:\n  brightness: ValueError: no ink" in done.stderr
+    assert sorted(file.stem for file in tmp_path.glob("*.png")) == [
+        "explained_variance", "mean_images", "mine", "pixel_histogram", "principal_components", "samples",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("wide", [False, True])
