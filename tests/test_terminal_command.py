@@ -18,7 +18,9 @@ import eval
 import explore
 import train
 from data import fetch
+from engine.progress import Display
 from terminal.command import App
+from terminal.messages import say
 from tests.runs import ROOT, call
 
 APPS = {"train": train.app, "eval": eval.app, "explore": explore.app, "compare": compare.app, "data.fetch": fetch.app}
@@ -133,6 +135,17 @@ def test_help_and_messages_get_out_in_80_columns(encoding: str) -> None:
         refused = runner.invoke(app, ["--nonsense"], env={"COLUMNS": "80"})
         assert refused.exit_code == 2, (name, refused.exception)
         assert "--nonsense" in refused.stderr_bytes.decode(encoding)
+
+
+def test_what_is_said_is_said_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither markup nor emoji codes of rich are looked for in names, and no line is broken."""
+    say(f"/data/[red]:cat:{'x' * 100}\udce9\x1b[2J\nsecond line")
+    Display().notice("[red]:cat: \udce9")
+    assert capsys.readouterr().err.splitlines() == [
+        f"/data/[red]:cat:{'x' * 100}\\xe9\\x1b[2J",
+        "second line",
+        r"[red]:cat: \xe9",
+    ]
 
 
 def test_a_name_of_any_kind_is_printed() -> None:
