@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from data.files import is_file, reason
 from data.image_set import DataError, ImageSet
 from data.parts import Part, assemble_split, name_of_test
 
@@ -28,6 +29,7 @@ FORM = (
     "A .csv file holds a row an image: in a column `label` (the first, if there is no header line) an integer from 0, "
     "if wanted, and in every other column a pixel of a square grey image, row by row, an integer from 0 to 255."
 )
+SEPARATORS = {"the semicolon ;": ";", "the tab": "\t", "the vertical bar |": "|", "the space": " "}
 BLOCK_BYTES = 2**20
 LONGEST_NAME = 24  # bytes, the comma and quotes included; values are shorter
 
@@ -55,7 +57,7 @@ def load(path: Path, split: str) -> ImageSet:
 
 def _files(path: Path) -> dict[str, Path]:
     sibling = name_of_test(path.name)
-    if sibling is not None and path.with_name(sibling).is_file():
+    if sibling is not None and is_file(path.with_name(sibling)):
         return {"train": path, "test": path.with_name(sibling)}
     return {"train": path}
 
@@ -88,9 +90,10 @@ def _layout(path: Path) -> _Layout:
             first = next((row for row in reader if row), None)
             lines = reader.line_num
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}). {FORM}") from error
+        raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
     if first is None:
         raise DataError(f"{path} is empty. {FORM}")
+    _refuse_other_separators(first, path)
     # A number that is missing or misspelt in between makes no header of the first image.
     header = _is_text(first[0]) or _is_text(first[-1])
     columns = len(first)
@@ -104,6 +107,13 @@ def _layout(path: Path) -> _Layout:
             "Take other columns out."
         )
     return _Layout(lines if header else 0, columns, label, side)
+
+
+def _refuse_other_separators(first: list[str], path: Path) -> None:
+    line = ",".join(first)
+    name, mark = max(SEPARATORS.items(), key=lambda item: line.count(item[1]))
+    if line.count(mark) > line.count(","):
+        raise DataError(f"{path} has {name} as its separator. Columns must be separated by commas: save it so.")
 
 
 def _label_column(names: list[str], path: Path) -> int | None:
@@ -150,4 +160,4 @@ def _table(path: Path, layout: _Layout, columns: range | list[int]) -> Any:
             ),
         )
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}). {FORM}") from error
+        raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error

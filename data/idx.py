@@ -20,6 +20,7 @@ from data.image_set import DataError
 
 UINT8 = 0x08
 OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+MOST_DIMENSIONS = 4
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -51,6 +52,8 @@ def parse(content: bytes, source: Path) -> UInt8[np.ndarray, "*shape"]:
     if kind != UINT8:
         name = OTHER_TYPES.get(kind, "an unknown type")
         raise DataError(f"{source} holds {name} (IDX type 0x{kind:02x}); only uint8 (0x08) is read.")
+    if ndim > MOST_DIMENSIONS:
+        raise DataError(f"{source} is damaged: its header announces {ndim} dimensions; images have 3, labels 1.")
     start = 4 + 4 * ndim
     if ndim == 0 or len(content) < start:
         raise DataError(f"{source} is truncated: its header announces {ndim} dimensions and ends early.")

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from data import idx
+from data.files import is_file, is_folder, reason
 from data.image_set import DataError, ImageSet
 from data.parts import Part, assemble_split
 
@@ -42,7 +43,7 @@ def load(path: Path, split: str) -> ImageSet:
 
 def _files(path: Path) -> dict[str, Path]:
     """The file of images of every split."""
-    if not path.is_dir():
+    if not is_folder(path):
         return {"train": path}
     found: dict[str, Path] = {}
     for file in sorted(path.iterdir()):  # plain before gzipped
@@ -77,12 +78,12 @@ def _labels_beside(images: Path) -> Path | None:
     if "labels" not in name:
         return None
     candidates = (images.with_name(name), images.with_name(f"{name}.gz"))
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)
 
 
 def _array(path: Path) -> UInt8[np.ndarray, "*shape"]:
     try:
         content = idx.content(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+        raise DataError(f"{path} cannot be read ({reason(error, path)}).") from error
     return idx.parse(content, path)

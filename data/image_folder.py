@@ -15,7 +15,6 @@ One set has one size and one number of channels, decided over all its files, bot
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from data.files import exists, files_below, is_file, is_folder, reason
 from data.image_set import DataError, ImageSet
 
 EXTENSIONS = (
@@ -93,13 +93,7 @@ def _parts(path: Path) -> dict[str, Path]:
 def _files(folder: Path) -> list[_File]:
     """The image files of one split, sorted by path, each with its class if there are classes."""
     loose = [path for path in folder.iterdir() if _is_image(path)]
-    classes = [
-        _File(Path(where) / name, sub.name)
-        for sub in _subfolders(folder)
-        for where, _, names in os.walk(sub)
-        for name in names
-        if _is_image(Path(where) / name)
-    ]
+    classes = [_File(path, sub.name) for sub in _subfolders(folder) for path in files_below(sub) if _is_image(path)]
     if loose and classes:
         raise DataError(
             f"{folder} holds images itself ({min(loose).name}, …) and in sub-folders "
@@ -112,12 +106,14 @@ def _files(folder: Path) -> list[_File]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if is_folder(path) and not path.name.startswith("."))
 
 
 def _is_image(path: Path) -> bool:
     # Hidden files are no images, whatever they are called: macOS leaves a `._x.png` beside each x.png.
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+    named = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    # A link to nothing is an image that cannot be read, not one that is not there.
+    return named and (is_file(path) or (path.is_symlink() and not exists(path)))
 
 
 def _read_all(files: Sequence[_File], read: Callable[[Path], T]) -> list[T]:
@@ -130,7 +126,7 @@ def _read_all(files: Sequence[_File], read: Callable[[Path], T]) -> list[T]:
         except MemoryError:
             raise
         except Exception as error:  # Damaged files make image decoders raise all sorts of things.
-            broken.append(f"{file.path} ({error})")
+            broken.append(f"{file.path} ({reason(error, file.path)})")
     if broken:
         more = [f"… and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
         lines = "".join(f"\n  - {line}" for line in broken[:SHOWN] + more)

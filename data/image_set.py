@@ -45,6 +45,12 @@ class ImageSet:
             )
         if len(self.images) == 0:
             raise DataError(f"{self.name} ({self.split}) holds no images.")
+        if 0 in self.images.shape[1:]:
+            channels, height, width = self.images.shape[1:]
+            raise DataError(
+                f"{self.name} ({self.split}): the images have {channels} channels and {height}×{width} pixels; "
+                "none of these may be 0."
+            )
         if self.labels is None:
             return
         if self.labels.shape != self.images.shape[:1]:

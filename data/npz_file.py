@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor
 
+from data.files import reason
 from data.image_set import DataError, ImageSet
 
 Array = Shaped[np.ndarray, "..."]  # of any dtype
@@ -54,9 +54,21 @@ def _arrays(path: Path) -> dict[str, Array]:
                 raise DataError(f"{path} holds a single bare array (.npy). {FORM}")
             if "images" not in archive.files:
                 raise DataError(f"{path} has no `images`; it has: {', '.join(archive.files) or 'nothing'}. {FORM}")
-            return {key: archive[key] for key in ("images", "labels", "class_names") if key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}). {FORM}") from error
+            arrays: dict[str, Any] = {
+                key: archive[key] for key in ("images", "labels", "class_names") if key in archive.files
+            }
+    except DataError:
+        raise
+    except MemoryError as error:
+        raise DataError(
+            f"{path} claims arrays that do not fit into the memory ({reason(error, path)}). {FORM}"
+        ) from error
+    except Exception as error:  # Damaged files make numpy and zipfile raise all sorts of things.
+        raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # numpy gives the bytes of a member that is none
+            raise DataError(f"{path} is damaged: `{key}` is no array. {FORM}")
+    return arrays
 
 
 def _as_uint8(images: np.ndarray, path: Path) -> UInt8[np.ndarray, "*shape"]:

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image
 
+from data.files import is_file, is_folder, reason
 from data.image_set import DataError, ImageSet
 from data.parts import Part, assemble, choose, name_of_test
 
@@ -63,7 +64,7 @@ def load(path: Path, split: str) -> ImageSet:
 
 def _files(path: Path) -> dict[str, list[Path]]:
     """The files of every split, in order."""
-    if path.is_dir():
+    if is_folder(path):
         groups = _groups(path)
         splits = {
             split: [file for group, files in groups.items() if group.startswith(split) for file in files]
@@ -83,7 +84,7 @@ def _groups(folder: Path) -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
         # Hidden files are no data: macOS leaves a `._x.parquet` beside each x.parquet.
-        if file.suffix.lower() == SUFFIX and not file.name.startswith(".") and file.is_file():
+        if file.suffix.lower() == SUFFIX and not file.name.startswith(".") and is_file(file):
             groups.setdefault(_group(file), []).append(file)
     return groups
 
@@ -184,13 +185,15 @@ def _decode(content: bytes | None, where: str) -> UInt8[np.ndarray, "c h w"]:
     if content is None:
         raise DataError(f"{where} is missing: the file must hold the image itself, and not only its path. {FORM}")
     try:
-        with Image.open(BytesIO(content)) as file:
+        stream = BytesIO(content)
+        with Image.open(stream) as file:
             mode = file.mode
             image = np.asarray(file) if mode in MODES else None
     except MemoryError:
         raise
     except Exception as error:  # Damaged files make image decoders raise all sorts of things.
-        raise DataError(f"{where} cannot be read ({error}).") from error
+        # Pillow would call the image by the stream's place in the memory.
+        raise DataError(f"{where} cannot be read ({reason(error).removesuffix(f' {stream!r}')}).") from error
     if image is None:
         raise DataError(f"{where} has Pillow's mode {mode}; modes are {' and '.join(MODES)}. {ANY_IMAGES}")
     return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
@@ -199,6 +202,9 @@ def _decode(content: bytes | None, where: str) -> UInt8[np.ndarray, "c h w"]:
 def _schema(path: Path) -> Any:
     with _open(path) as file:
         schema = file.schema_arrow
+    for name in ("image", "label"):
+        if schema.names.count(name) > 1:
+            raise DataError(f"{path} has {schema.names.count(name)} columns named `{name}`; one is allowed. {FORM}")
     if "image" not in schema.names:
         raise DataError(f"{path} has no column `image`; it has: {', '.join(schema.names) or 'nothing'}. {FORM}")
     return schema
@@ -210,26 +216,27 @@ def _rows(path: Path) -> int:
 
 
 def _open(path: Path) -> Any:
-    import pyarrow as pa  # late, because only files of tables need it
-    import pyarrow.parquet
+    import pyarrow.parquet  # late, because only files of tables need it
 
     try:
         return pyarrow.parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}). {FORM}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Damaged files make pyarrow raise all sorts of things.
+        raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
 
 
 def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
-    import pyarrow as pa
-
     with _open(path) as file:
         batches = file.iter_batches(ROWS_AT_ONCE, columns=columns)
         while True:
             # Only the reading is tried, not what the caller does with a batch.
             try:
                 batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{path} cannot be read ({error}). {FORM}") from error
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
             if batch is None:
                 return
             yield batch

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from data.files import reason
 from data.image_set import DataError, ImageSet
 
 DATA_VARIABLE = "DEEP_CLUSTERING_DATA"
@@ -35,6 +36,8 @@ def search(name: str, attempts: Iterable[Attempt], remedies: Sequence[str]) -> I
             found = attempt()
         except Unavailable as error:
             tried.append(f"{place}: {error}")
+        except OSError as error:
+            tried.append(f"{place}: it cannot be read ({reason(error)})")
         except DataError as error:
             tried.append(f"{place}: {error}")
             damaged.append(str(error))
@@ -57,7 +60,7 @@ def user_places(
     variable = os.environ.get(DATA_VARIABLE)
     named = {
         "--data-root": data_root,
-        f"${DATA_VARIABLE}": Path(variable).expanduser() if variable else None,
+        f"${DATA_VARIABLE}": Path(os.path.expanduser(variable)) if variable else None,
     }
     for option, root in named.items():
         if root is None:

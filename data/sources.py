@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from data import csv_file, digits, fashion_mnist, idx_file, image_folder, npz_file, parquet_file, torchvision_sets
+from data.files import exists, is_file, is_folder, reason, shortened
 from data.image_set import DataError, ImageSet, concatenate
 
 SPLITS = ("train", "test", "all")
@@ -73,22 +75,33 @@ def load(name_or_path: str, split: str = "train", data_root: Path | None = None)
 
 def _load_path(name_or_path: str, split: str) -> ImageSet:
     path = Path(os.path.expanduser(name_or_path))
-    # An empty name is no path, though pathlib reads it as the current folder.
-    reader = _reader(path) if name_or_path else None
-    if reader is not None:
-        return reader(path, split)
-    if name_or_path and path.exists():
+    try:
+        # An empty name is no path, though pathlib reads it as the current folder.
+        reader = _reader(path) if name_or_path else None
+        if reader is not None:
+            return reader(path, split)
+        there = bool(name_or_path) and exists(path)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise DataError(
+                f"{path} cannot be read ({reason(error, path)}). Ask for the right to read its files and to "
+                "enter its folders, or name another path."
+            ) from error
+        there = False
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit into the memory ({reason(error, path)}). Take a part of it.") from error
+    if there:
         problem = f"{name_or_path} is a file of no kind that can be read."
     else:
-        problem = f"{name_or_path!r} is neither a data set's name nor a path that exists."
+        problem = f"{shortened(name_or_path)!r} is neither a data set's name nor a path that exists."
     near = get_close_matches(name_or_path.lower().replace("_", "-"), names(), n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise DataError(f"{problem}{hint} Names are {', '.join(names())}. A path works as well: {PATHS}.")
 
 
 def _reader(path: Path) -> Reader | None:
-    if path.is_dir():
+    if is_folder(path):
         return next((read for holds, read in FOLDER_READERS if holds(path)), image_folder.load)
-    if path.is_file():
+    if is_file(path):
         return next((read for ending, read in FILE_READERS.items() if path.name.lower().endswith(ending)), None)
     return None

@@ -136,7 +136,10 @@ def test_splits_of_different_size_are_not_joined(tmp_path: Path) -> None:
         ("label,p\nSandal,1\n", "int64: invalid value 'Sandal'"),
         ("label,p\n1.0,1\n", "int64: invalid value '1.0'"),
         ("label,p\n-1,1\n", "labels start at -1"),
-        ("1;2;3;4\n", "holds no images"),  # the header line of one pixel
+        ("1;2;3;4\n", "has the semicolon ; as its separator. Columns must be separated by commas"),
+        ("label\tp1\n0\t255\n", "has the tab as its separator"),
+        ("label p1 p2\n0 1 2\n", "has the space as its separator"),
+        ("0,5;0,25;1;3\n", "has the semicolon"),  # decimal commas
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, content: str, message: str) -> None:
