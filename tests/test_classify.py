@@ -140,3 +140,18 @@ def test_the_figure_shows_counts_shaded_by_share():
     figure.draw_without_rendering()
     crowded = confusion_classifiers(made_scores(16), [str(number) for number in range(16)])
     assert len(crowded.axes[0].texts) == 0
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shown"), [(["pixels"], ["pixels"]), (["pixels", "add"], ["add"]), (["replace"], ["replace"])]
+)
+def test_a_panel_is_drawn_for_what_was_tried(kinds, shown):
+    scores = {kind: found for kind, found in made_scores(3).items() if kind in kinds}
+    titles = [axes.get_title() for axes in confusion_classifiers(scores, NAMES).axes]
+    assert [title.partition(":")[0] for title in titles if title] == shown
+
+
+def test_names_of_any_kind_break_no_line():
+    names = ["a\nb", "latin\udce9", "ねこ"]
+    lines = render_classifiers(made_scores(3), names).splitlines()
+    assert [line.split()[0] for line in lines[-3:]] == [r"a\nb", r"latin\xe9", "ねこ"]

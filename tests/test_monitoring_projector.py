@@ -9,8 +9,10 @@ import pytest
 import torch
 from google.protobuf import text_format
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+from monitoring.events import EventFile
 from monitoring.projector import Projector, metadata_table, thumbnails
 
 
@@ -69,3 +71,20 @@ def test_thumbnails_are_averaged_down_to_48_pixels(h, w, expected):
     assert tuple(small.shape[2:]) == expected
     if h > 48:
         assert (small == 100).all()
+
+
+def test_names_of_any_kind_get_into_the_files(tmp_path):
+    columns = {"class": ["latin\udce9", "a\r\nb", "ねこ"], "position": range(3)}
+    Projector(tmp_path, images(3), anew=True).add("after-it", torch.zeros(3, 2), columns)
+    (info,) = read(tmp_path).embeddings
+    lines = (tmp_path / info.metadata_path).read_text("utf-8").split("\n")
+    assert lines == ["class\tposition", "latin\\xe9\t0", "a\\r\\nb\t1", "ねこ\t2", ""]
+
+
+def test_texts_of_any_kind_get_into_the_events(tmp_path):
+    events = EventFile(tmp_path, 0)
+    events.text("config", "name: latin\udce9\nnext: ねこ", 0)
+    events.close()
+    loaded = EventAccumulator(str(tmp_path)).Reload()
+    (event,) = loaded.Tensors("config/text_summary")
+    assert event.tensor_proto.string_val[0].decode() == "name: latin\\xe9\nnext: ねこ"

@@ -25,12 +25,14 @@ from tests.runs import ROOT, call
 
 APPS = {"train": train.app, "eval": eval.app, "explore": explore.app, "compare": compare.app, "data.fetch": fetch.app}
 
+ASIDE = ("benchmarks", "tests", ".venv", "build")
+
 
 def commands() -> list[Path]:
     """The files that a person starts, but for scripts of benchmarks."""
     found = [
         *ROOT.glob("*.py"),
-        *(file for file in ROOT.glob("*/*.py") if file.parent.name not in ("benchmarks", "tests")),
+        *(file for file in ROOT.glob("*/*.py") if file.parent.name not in ASIDE),
     ]
     return [file for file in found if 'if __name__ == "__main__"' in file.read_text()]
 
@@ -52,6 +54,14 @@ def test_every_command_begins_and_ends_alike() -> None:
         if not (begins and ends and "app = App()" in file.read_text()):
             wrong.append(file.name)
     assert wrong == []
+
+
+def test_names_enter_tables_and_messages_by_one_way_each() -> None:
+    ways = {".add_row(": ["evaluation/terminal.py"], "Console(": ["evaluation/terminal.py", "terminal/messages.py"]}
+    files = [*ROOT.glob("*.py"), *(file for file in ROOT.glob("*/**/*.py") if file.parts[len(ROOT.parts)] not in ASIDE)]
+    for call_, allowed in ways.items():
+        users = sorted(file.relative_to(ROOT).as_posix() for file in files if call_ in file.read_text())
+        assert users == allowed, call_
 
 
 def test_what_is_imported_before_ctrl_c_is_quiet_is_small() -> None:
