@@ -204,6 +204,11 @@ def classify_clusters(
 
     `kept` are the predictions that scoring has made already, by split. What could not be drawn comes with them.
     """
+    if fitted.config.data.split != "train":
+        raise EvaluationError(
+            f"{fitted.path} was fitted to the split {fitted.config.data.split}: forests would be scored on images that "
+            "they were trained on. It takes a run that was fitted to the split train."
+        )
     found = []
     for name in (fitted.config.data.split, "test"):
         found.append(kept[name] if name in kept else fitted.predict(name, wishes.data, wishes.data_root))

@@ -164,6 +164,14 @@ def test_forests_without_labels_are_told_so(checkpoint: Path, tmp_path: Path) ->
     assert f"--classify: {checkpoint}, test split: " in one.stderr
 
 
+def test_no_forest_is_scored_on_images_that_it_was_trained_on(tmp_path: Path) -> None:
+    path = fitted("digits", tmp_path / "run", "--set", "data.split=all")
+    done = score(path, "--classify", "pixels")
+    assert done.exit_code == 2
+    assert f"--classify: {path} was fitted to the split all" in done.stderr
+    assert "rf_accuracy_pixels" not in json.loads(done.stdout)
+
+
 def test_unknown_features_are_refused_before_the_work(checkpoint: Path) -> None:
     done = score(checkpoint, "--classify", "colour")
     assert (done.exit_code, done.stdout) == (2, "")
