@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,7 @@ import eval
 import train
 from data.sources import load
 from engine.checkpoint import read_checkpoint
-from tests.runs import call, run, small_train
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained")
-    done = run(small_train(out))
-    assert done.returncode == 0, done.stderr
-    return out / "checkpoint.pt"
+from tests.runs import EVERY_STEP, call, small_train
 
 
 def test_a_run_leaves_what_it_promises(trained: Path) -> None:
@@ -72,7 +65,13 @@ def test_several_checkpoints_one_bad_keep_the_good_rows(trained: Path, tmp_path:
     assert done.stdout == ""
 
 
-def test_images_without_labels_get_internal_metrics_and_figures(trained: Path, tmp_path: Path) -> None:
+def test_images_without_labels_get_internal_metrics_and_figures(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # UMAP would compile itself for many seconds; that it draws images without labels is seen in the figures' own tests.
+    monkeypatch.setattr(
+        import_module("evaluation.figures.latent_map"), "umap", lambda embedding: embedding[:, :2].numpy()
+    )
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", images=images)
     arguments = ["--data", str(tmp_path / "mine.npz"), "--format", "json", "--figures", str(tmp_path / "figures")]
@@ -82,7 +81,7 @@ def test_images_without_labels_get_internal_metrics_and_figures(trained: Path, t
     assert row["acc"] is None
     assert row["nmi"] is None
     assert row["davies_bouldin"] is not None
-    (folder,) = (tmp_path / "figures").iterdir()
+    (folder,) = (tmp_path / "figures").glob("*-train/on-mine.npz-*")
     drawn = {f.stem for f in folder.iterdir()}
     assert {"samples", "reconstructions", "decoded_centroids", "latent_map"} <= drawn, done.stderr
     assert "confusion" not in drawn
@@ -124,7 +123,7 @@ def test_bad_usage_exits_with_2_and_a_sentence(tmp_path: Path, arguments: list[s
 
 
 def test_a_loss_that_breaks_names_its_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
-    settings = ("pretrain.optimiser.name=sgd", "pretrain.optimiser.learning_rate=1e30")
+    settings = ("pretrain.optimiser.name=sgd", "pretrain.optimiser.learning_rate=1e30", *EVERY_STEP)
     done = call(train.app, *small_train(tmp_path, settings=settings)[2:])
     assert done.exit_code == 1
     assert "stopped in phase pretrain, step 1 (epoch 1): loss is" in done.stderr
