@@ -96,6 +96,8 @@ def _from_text(text: str, allowed: Sequence[Any]) -> Any:
         return _within_limits(int(word) if len(word) < 20 else LARGEST + 1, allowed)
     if float in allowed and DECIMAL.fullmatch(word):
         return float(word)
+    if str in allowed and "\0" in text:
+        raise ValueError("Text cannot hold the character 0, which ends a name for the system")
     if str in allowed:
         return text
     return _refuse(text, allowed)

@@ -106,7 +106,9 @@ def _files(folder: Path) -> list[_File]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if is_folder(path) and not path.name.startswith("."))
+    # The root of a disk has a folder for what fsck finds, which nobody but root may enter.
+    passed_over = (".", "lost+found")
+    return sorted(path for path in folder.iterdir() if is_folder(path) and not path.name.startswith(passed_over))
 
 
 def _is_image(path: Path) -> bool:

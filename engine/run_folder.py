@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from configs.schema import RunConfig
 
+LONGEST_NAME = 200
+"""Bytes: most file systems end at 255, and temporary files have longer names than what they stand for."""
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
 def default_folder(config: RunConfig) -> Path:
     """checkpoints/<data>-<title>-s<seed>, the data's split beside its name unless it is "train"."""
-    data = Path(config.data.name).resolve().stem + ("" if config.data.split == "train" else f"-{config.data.split}")
-    return CHECKPOINTS / f"{data}-{config.title}-s{config.seed}"
+    # realpath, for Path.resolve raises where a link leads back to itself; the data's reader says so.
+    data = Path(os.path.realpath(config.data.name)).stem + (
+        "" if config.data.split == "train" else f"-{config.data.split}"
+    )
+    return CHECKPOINTS / _fitting(f"{data}-{config.title}-s{config.seed}")
+
+
+def _fitting(name: str) -> str:
+    """The name or, where it is too long for a file system, its beginning and a number that tells it from others."""
+    encoded = name.encode("utf-8", "surrogatepass")  # whatever a config holds
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    begins = encoded[: LONGEST_NAME - 17].decode("utf-8", "ignore")
+    return f"{begins}-{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
 def lock_file(folder: Path) -> Path:

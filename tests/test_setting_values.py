@@ -118,6 +118,7 @@ def test_lists_and_sections_are_read_item_by_item() -> None:
         ("model={latent: 3, latent: 4}", r"--set model: .* no valid YAML \('latent' stands here twice\)"),
         ("model={latent: !!int 010}", r"--set model: .* no valid YAML"),
         ("model=" + "{a: " * 3000, r"--set model: .* no valid YAML \(it is nested too deeply\)"),
+        ("name='a\0b'", r"name: received .* cannot hold the character 0"),
         (".seed=3", r"section\.key=value; received '\.seed=3'"),
         ("data..name=3", r"section\.key=value"),
     ],
