@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops.layers import RearrangeMixin
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -49,7 +50,7 @@ class Contents:
         Raises:
             TypeError: when its contents cannot be told.
         """
-        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        if value is None or value is ... or isinstance(value, bool | int | float | complex | str | bytes):
             self._say(type(value).__name__, repr(value))
         elif id(value) in self._known:
             self._say("known", self._known[id(value)])
@@ -139,13 +140,14 @@ def _(value: BaseModel, contents: Contents) -> None:
 def _(value: types.FunctionType, contents: Contents) -> None:
     function = inspect.unwrap(value)
     contents.name(function)
-    _code(function.__code__, contents)
+    if function.__module__ == "__main__":  # a notebook's, which no import leads to
+        _code(function.__code__, contents)
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     contents.add_each("function", [function.__defaults__, function.__kwdefaults__, *cells])
 
 
 def _code(code: types.CodeType, contents: Contents) -> None:
-    """What a function does, for one whose module has no file of its own, as in a notebook."""
+    """What a function does, by its instructions."""
     contents.raw("code", code.co_code)
     contents.add_each("names", [*code.co_names, *code.co_freevars])
     for constant in code.co_consts:
@@ -174,6 +176,11 @@ def _(value: types.BuiltinFunctionType, contents: Contents) -> None:
 def _(value: type, contents: Contents) -> None:
     contents.name(value)
     _classes(value, contents)
+
+
+@_take.register
+def _(value: RearrangeMixin, contents: Contents) -> None:
+    contents.add_each("rearrange", [repr(value)])  # it works out its pattern in sets, in no order
 
 
 @_take.register(torch.dtype)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from configs.schema import GreedySettings, PretrainSettings
+from configs.schema import GreedySettings, PretrainSettings, RuntimeSettings
 from engine.loop import Loop
-from engine.phase_store import phase_keys
+from engine.phase_keys import phase_keys
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import BatchNoise, seed_all
@@ -95,7 +95,7 @@ def test_layers_of_other_batches_are_not_taken_over_from_another_run() -> None:
     def addresses(size: int) -> list[str]:
         settings = SETTINGS.model_copy(update={"batch_size": size})
         phases = greedy_pretraining(Normalise(1), autoencoder, settings, NETWORK, 400)
-        return phase_keys(phases, config(), "f", torch.device("cpu"), 1)
+        return phase_keys(phases, torch.zeros(1, 1, 1, 1, dtype=torch.uint8), launch(RuntimeSettings(device="cpu")), {})
 
     assert addresses(50) == addresses(50)
     assert not set(addresses(50)) & set(addresses(40))

@@ -173,7 +173,8 @@ def test_it_labels_itself_by_the_clean_images_target() -> None:
 def test_images_that_are_not_confident_do_not_count(share: float) -> None:
     images = bars(40).images
     method = built()
-    method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
+    compute = launch(method.config.runtime)
+    method.phases(images, compute)[1].fit()  # type: ignore[union-attr]
     p = torch.rand(40, 4, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
     method.target.p = p
     largest = p.amax(dim=1)
@@ -181,7 +182,7 @@ def test_images_that_are_not_confident_do_not_count(share: float) -> None:
     settings = SelfLabelSettings(augmentation=AugmentationSettings(), confidence=confidence)
     backbone = method.backbone
     objective = SelfLabelObjective(
-        backbone.normalise, backbone.branch(False), method.axes, method.head, method.target, settings
+        backbone.normalise, backbone.branch(False), method.axes, method.head, method.target, settings, compute
     ).eval()
     losses = objective(batch(images, torch.arange(40)))
     losses["loss"].backward()
