@@ -88,6 +88,6 @@ def named_pictures(title: str, names: Sequence[str], pictures: Sequence[np.ndarr
 
 def _in_two_lines(name: str) -> str:
     shown = drawable(name, 2 * LINE)
-    width = LINE * len(shown) // max(1, cell_len(shown))  # in characters, of which ideographs are twice as wide
-    lines = textwrap.wrap(shown, max(1, width), max_lines=2, placeholder="…")
+    wide = cell_len(shown) - len(shown)  # ideographs and emoji, which take the room of two letters
+    lines = textwrap.wrap(shown, max(LINE // 2, LINE - wide), max_lines=2, placeholder="…")
     return "\n".join(line.replace("$", r"\$") for line in lines)
