@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from comparison.plan import Run
 from configs.load import short_name
+from configs.schema import RunConfig
 from evaluation.rows import Row, value
 from monitoring.guide import WATCH_ONLY
 from terminal.names import printable
@@ -32,17 +32,18 @@ def log_hyperparameters(folder: Path, runs: Sequence[Run], rows: Mapping[str, Ro
         row = rows.get(run.name)
         if row is None:
             continue
-        settings = {short_name(path, run.point): _plain(text) for path, text in run.point.items()}
+        settings = {short_name(path, run.point): setting_shown(run.config, path) for path in run.point}
         tags = {name: f"score/{name}" for name in OTHERS} | {name: f"{WATCH_ONLY}/{name}" for name in AGREEMENT}
         scores = {tag: found for name, tag in tags.items() if isinstance(found := value(row, name), int | float)}
         with SummaryWriter(str(folder / f"{run.config.title},seed={run.config.seed}")) as writer:
             writer.add_hparams({**settings, "seed": run.config.seed}, scores, run_name=".")
 
 
-def _plain(text: str) -> float | str | bool:
-    """A grid's value as the page sorts it: a number where it is one ("1e-3" is, though YAML says a string)."""
-    try:
-        return float(text)
-    except ValueError:
-        parsed = yaml.safe_load(text)
-        return parsed if isinstance(parsed, bool) else printable(text)
+def setting_shown(config: RunConfig, path: str) -> float | str | bool:
+    """A setting as the page sorts it: a number or a truth value where the setting is one."""
+    found: object = config.model_dump(mode="json")
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    if isinstance(found, bool):
+        return found
+    return float(found) if isinstance(found, int | float) else printable(str(found))

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from clusterers.kmeans import COARSE_STARTS
+from comparison.hyperparameters import setting_shown
 from comparison.plan import parse_grid, plan
 from configs.load import ConfigError, read_yaml, validate
 from configs.schema import RunConfig
@@ -230,3 +231,18 @@ def test_what_finds_its_own_clusters_needs_no_image_a_cluster() -> None:
     own = {name for name, count in needed.items() if count == 1}
     assert own == {name for name in names if name.endswith(("-dbscan", "-hdbscan"))} != set()
     assert {count for name, count in needed.items() if name not in own} == {7}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "logged"),
+    [
+        ("cluster.redos", "010", 10.0),
+        ("cluster.tol", "1e-3", 0.001),
+        ("model.batch_norm", "no", False),
+        ("name", "on", "on"),
+        ("data.name", "1:30", "1:30"),
+    ],
+)
+def test_a_grids_page_shows_what_the_runs_had(path: str, text: str, logged: object) -> None:
+    method = "raw-kmeans" if path == "cluster.redos" else "dec"
+    assert setting_shown(resolve_config(method, None, [f"{path}={text}"], {}), path) == logged
