@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import numpy as np
 import pytest
 import yaml
 from pydantic import BaseModel
 
+import train
 from clusterers.kmeans import COARSE_STARTS
 from comparison.hyperparameters import setting_shown
 from comparison.plan import parse_grid, plan
@@ -19,6 +21,7 @@ from configs.values import LARGEST, alternatives, read
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from models.settings import DenseSettings
+from tests.runs import Called, call
 
 REFUSED = "refused"
 
@@ -246,3 +249,20 @@ def test_what_finds_its_own_clusters_needs_no_image_a_cluster() -> None:
 def test_a_grids_page_shows_what_the_runs_had(path: str, text: str, logged: object) -> None:
     method = "raw-kmeans" if path == "cluster.redos" else "dec"
     assert setting_shown(resolve_config(method, None, [f"{path}={text}"], {}), path) == logged
+
+
+def test_a_run_of_few_images_is_refused_only_where_it_needs_more(tmp_path: Path) -> None:
+    images = np.repeat(np.array([0, 0, 0, 0, 9, 9, 9, 9], dtype=np.uint8), 16).reshape(8, 4, 4)
+    np.savez(tmp_path / "eight.npz", images=images)
+
+    def run(method: str, *arguments: str) -> Called:
+        out = str(tmp_path / method)
+        return call(
+            train.app, "--method", method, "--data", str(tmp_path / "eight.npz"), "--out", out, "--no-share", *arguments
+        )
+
+    found = run("raw-dbscan", "--set", "cluster.points=2")
+    assert (found.exit_code, found.stdout.strip()) == (0, str(tmp_path / "raw-dbscan" / "checkpoint.pt"))
+    refused = run("raw-kmeans")
+    assert refused.exit_code == 2
+    assert "10 clusters for 8 images, of which 2 differ" in refused.stderr
