@@ -169,11 +169,16 @@ class Method(Protocol):
         ...
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The space in which the method clusters, on the CPU. Independent of how images are batched."""
+        """The space in which the method clusters, on the CPU.
+
+        However images are batched, the answer is the same but for the rounding of sums, which depends on a batch's size
+        in the last bits. What an extension to new images finds by its neighbours follows it just as smoothly, and
+        images of the fit keep their own places to the bit.
+        """
         ...
 
     def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
-        """The method's own answer, on the CPU. Independent of how images are batched."""
+        """The method's own answer, on the CPU: that of what `embed` gives. Rounding decides between clusters that tie."""
         ...
 
     @property

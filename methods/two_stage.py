@@ -31,6 +31,7 @@ from methods.backbones import (
 )
 from methods.base import Assignments, Compute, FitPhase, Phase
 from methods.image_encoders import Gradients, ImageEncoder, RawPixels
+from methods.seen_images import SeenImages
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.oriented_gradients import HOGSettings
@@ -124,6 +125,7 @@ class TwoStage(nn.Module):
         self.config = config
         self.encoder = build_encoder(config.representation, shape)
         self.reducers = nn.ModuleDict(build_reducers(config.representation, config.clusters))
+        self.seen = SeenImages()
         self.clusterer: Clusterer = build_clusterer(config.cluster)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -135,8 +137,10 @@ class TwoStage(nn.Module):
             fit = fit_to_points(reducer, partial(reducer.fit, seed=seed), encoder, tuple(before), images, compute)
             phases.append(FitPhase(f"represent-{name}", reducer, fit))
             before.append(reducer)
-        fit = fit_to_points(clusterer, partial(clusterer.fit, k=k, seed=seed), encoder, tuple(before), images, compute)
-        return (*phases, FitPhase("cluster", clusterer, fit))
+        fit = fit_to_points(
+            clusterer, partial(clusterer.fit, k=k, seed=seed), encoder, tuple(before), images, compute, self.seen
+        )
+        return (*phases, FitPhase("cluster", nn.ModuleDict({"clusterer": clusterer, "seen": self.seen}), fit))
 
     @property
     def clusters(self) -> int:
@@ -157,7 +161,8 @@ class TwoStage(nn.Module):
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points that the clusterer sees, on the CPU; before the end of the fit, those of the stages so far."""
-        return self._reduce(map_batches(self.encoder.encode, images, self.encoder.device))
+        points = self._reduce(map_batches(self.encoder.encode, images, self.encoder.device))
+        return self.seen.recall(images, points)
 
     def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
         """The clusterer's answer."""
@@ -217,6 +222,7 @@ def fit_to_points(
     before: Sequence[Reducer],
     images: UInt8[Tensor, "n c h w"],
     compute: Compute,
+    seen: SeenImages | None = None,
 ) -> Callable[[], None]:
     """What a phase calls to fit a part to the points of the training images, by one process, for all.
 
@@ -227,6 +233,7 @@ def fit_to_points(
         before: reducers that the points go through first, in their order.
         images: the training images.
         compute: the machine.
+        seen: remembers the places of the images, where a reducer gave them places of their own.
     """
 
     def run() -> None:
@@ -239,6 +246,8 @@ def fit_to_points(
             return part.arrays
 
         part.arrays = compute.once(arrays)
+        if seen is not None and any(reducer.places_its_points for reducer in before):
+            seen.remember(images, points)
 
     return run
 

@@ -17,6 +17,9 @@ class RepresentationError(Exception):
 class Reducer(FittedArrays, ABC):
     """From points in d dimensions to points in fewer, all on the CPU. All that a fit leaves behind is in `arrays`."""
 
+    places_its_points = False
+    """Whether the fit gives its own points places that `transform` finds again by what the points are."""
+
     @abstractmethod
     def fit(self, points: Float[Tensor, "n d"], seed: int) -> None:
         """Learn from `points`. Deterministic given points and seed, unless its settings say otherwise.

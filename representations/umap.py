@@ -29,6 +29,8 @@ class UMAP(Reducer):
             places: (u, e), float32.
     """
 
+    places_its_points = True
+
     def __init__(self, settings: UMAPSettings) -> None:
         super().__init__()
         self.settings = settings
