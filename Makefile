@@ -54,7 +54,7 @@ define show
 endef
 
 test: setup ## the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -1,35 +1,29 @@
-"""Shapes in signatures are checked while the tests run; without tests they cost nothing."""
+"""What holds for all tests: one thread, shapes checked against signatures, and an order."""
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from pathlib import Path
+
+# Before any library reads it. Small tensors gain nothing from more, and threads that wait for busy cores cost much.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# What a checked module imports first is compiled anew, not taken from Python's cache, since the hook has a cache of its
-# own. So what is large comes before it; torch precedes faiss, as everywhere.
-# isort: off
-import torch
-import faiss
-import lightning_fabric
-import matplotlib.figure
-import rich.console
-import scipy.cluster.hierarchy
-import scipy.stats
-import sklearn.decomposition
-import sklearn.manifold
-import sklearn.metrics
-import typer
-# isort: on
+# The hook keeps what it compiles apart from Python's own cache, and so does all that a checked module imports. What
+# takes long comes first, therefore; torch precedes faiss, as everywhere.
+LARGE = "torch faiss lightning_fabric matplotlib.figure rich.console scipy.stats sklearn.manifold sklearn.metrics typer"
+for library in LARGE.split():
+    import_module(library)
 
 UNCHECKED = {"benchmarks", "configs", "tests"}
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = sorted({file.parent.name for file in ROOT.glob("*/__init__.py")} - UNCHECKED)
 
-# Before any test module imports them.
-install_import_hook(PACKAGES, "beartype.beartype")
+# Before any test module imports them. Without tests it costs nothing.
+install_import_hook(sorted({file.parent.name for file in ROOT.glob("*/__init__.py")} - UNCHECKED), "beartype.beartype")
 
 
 # A busy machine is no bug, and no test is timed.
@@ -37,8 +31,22 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Small tensors gain nothing from more, and threads that wait for busy cores cost much."""
-    torch.set_num_threads(1)
-    faiss.omp_set_num_threads(1)
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a small run of DEC on digits, for all tests that only read one."""
+    import train
+    from tests.runs import call, small_train
+
+    out = tmp_path_factory.mktemp("trained")
+    done = call(train.app, *small_train(out)[2:])
+    assert done.exit_code == 0, done.stderr
+    return out / "checkpoint.pt"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "umap: has UMAP lay points out")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """UMAP first: it compiles itself, which takes a process many seconds, so one worker is to have all of it."""
+    items.sort(key=lambda item: item.get_closest_marker("umap") is None)

@@ -44,9 +44,10 @@ def stopped_and_resumed(build: Callable[[], JointMethod], images: Tensor, stop_a
     pending = [stop_at]
 
     def save(state: Any, optimiser: Any) -> None:
-        inner = None if optimiser is None else copy.deepcopy(optimiser.state_dict())
-        saved.append((copy.deepcopy(state), copy.deepcopy(method.state_dict()), inner))
-        if pending and state.global_step == pending[0] - 1:
+        if not pending:
+            inner = None if optimiser is None else copy.deepcopy(optimiser.state_dict())
+            saved.append((copy.deepcopy(state), copy.deepcopy(method.state_dict()), inner))
+        elif state.global_step == pending[0] - 1:
             pending.clear()  # a second signal would stop at once
             os.kill(os.getpid(), signal.SIGINT)
 

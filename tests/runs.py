@@ -25,8 +25,9 @@ SMALL = (
     "cluster.batch_size=128",
     "cluster.update_interval=4",
     "cluster.tol=0",
-    "runtime.checkpoint_seconds=0",
 )
+EVERY_STEP = ("runtime.checkpoint_seconds=0",)
+"""A checkpoint after every step, so that a run can be killed anywhere. It takes most of a small run's time."""
 
 
 def small_train(out: Path, *arguments: str, settings: tuple[str, ...] = ()) -> list[str]:

@@ -18,7 +18,7 @@ ALLOWED = {
     "clusterers": {"configs", "storage"},
     "models": {"losses", "configs"},
     "losses": set(),
-    "data": {"configs", "terminal"},
+    "data": {"configs", "storage", "terminal"},
     "configs": set(),
     "storage": set(),
     "terminal": set(),

@@ -11,7 +11,7 @@ import eval
 from engine.checkpoint import read_checkpoint, write_checkpoint
 from evaluation.apart import told_apart
 from evaluation.rows import Row
-from tests.runs import call, run, small_train
+from tests.runs import call
 
 
 def row(checkpoint: str, title: str = "dec", split: str = "train") -> Row:
@@ -61,13 +61,10 @@ def test_other_data_and_other_titles_have_columns_of_their_own() -> None:
     assert titles([row("a"), row("b"), row("c", "mine")], settings) == ["dec", "dec", "mine"]
 
 
-def test_eval_averages_no_runs_of_other_settings(tmp_path: Path) -> None:
-    done = run(small_train(tmp_path / "run"))
-    assert done.returncode == 0, done.stderr
-    first = tmp_path / "run" / "checkpoint.pt"
-    paths = [first]
+def test_eval_averages_no_runs_of_other_settings(trained: Path, tmp_path: Path) -> None:
+    paths = [trained]
     for name, seed, alpha in (("seed", 1, 1.0), ("alpha", 0, 2.0)):
-        other = read_checkpoint(first)
+        other = read_checkpoint(trained)
         other.config = copy.deepcopy(other.config)
         other.config["seed"], other.config["cluster"]["alpha"] = seed, alpha
         paths.append(tmp_path / f"{name}.pt")

@@ -66,6 +66,7 @@ def size_of(path) -> tuple[int, int]:
         return picture.size
 
 
+@pytest.mark.umap
 def test_draw_writes_every_figure_and_leaves_matplotlib_as_it_was(tmp_path):
     before = dict(matplotlib.rcParams)
     drawn = draw(predictions(d=3, channels=3), tmp_path / "new" / "figures")

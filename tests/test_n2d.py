@@ -83,6 +83,7 @@ def test_the_published_recipe_is_valid() -> None:
     assert made.representation.autoencoder.pretrain.epochs == 1000
 
 
+@pytest.mark.umap
 def test_a_separable_set_is_found() -> None:
     images = bars(200)
     made = config(

@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
+import io
+import multiprocessing
+import os
+import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import train
 from engine.checkpoint import Checkpoint, read_checkpoint
-from tests.runs import ROOT, environment, run, small_train
+from tests.runs import EVERY_STEP, ROOT, call, environment, run, small_train
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+def whole(trained: Path) -> Checkpoint:
     """A run that was never stopped."""
-    out = tmp_path_factory.mktemp("whole")
-    done = run(small_train(out))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{out / 'checkpoint.pt'}\n"
-    return read_checkpoint(out / "checkpoint.pt")
+    return read_checkpoint(trained)
 
 
-def stop_when(command: list[str], line_has: str, stop: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
-    """Start a command, `stop` it as soon as a line of its stderr has the text; its exit code and stderr."""
+class LastWords(io.TextIOWrapper):
+    """A stderr that kills its process as soon as it has said `words`."""
+
+    words = ""
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        self.flush()
+        if self.words in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return written
+
+
+def train_until(words: str, log: Path, arguments: list[str]) -> None:
+    sys.stderr = LastWords(log.open("wb"), encoding="utf-8")
+    sys.stderr.words = words
+    train.app(arguments)
+
+
+def killed_at(words: str, log: Path, arguments: list[str]) -> int | None:
+    """Train in a process of its own up to the words, with what it says in `log`; its exit code."""
+    # A fork of a process that has imported what the command needs, which takes it seconds.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["train", "lightning_fabric"])
+    process = context.Process(target=train_until, args=(words, log, arguments))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def stopped_when(command: list[str], line_has: str, wish: signal.Signals) -> tuple[int, str]:
+    """Start a command, send it the signal as soon as a line of its stderr has the text; its exit code and stderr."""
     with subprocess.Popen(
         command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -34,7 +65,7 @@ def stop_when(command: list[str], line_has: str, stop: Callable[[subprocess.Pope
         for line in process.stderr:
             seen += line
             if line_has in line:
-                stop(process)
+                process.send_signal(wish)
                 break
         seen += process.stderr.read()
         return process.wait(timeout=120), seen
@@ -51,8 +82,12 @@ def assert_same(one: Checkpoint, other: Checkpoint) -> None:
     assert one.assignments is not None
     assert other.assignments is not None
     assert torch.equal(one.assignments, other.assignments)
-    losses = [[row.get("loss") for row in checkpoint.loop.history] for checkpoint in (one, other)]
+    losses = [
+        [(row["phase"], row["epoch"], row["loss"]) for row in checkpoint.loop.history if "loss" in row]
+        for checkpoint in (one, other)
+    ]
     assert losses[0] == losses[1]
+    assert len(losses[0]) == 6
 
 
 def test_killed_in_every_phase_and_resumed(whole: Checkpoint, tmp_path: Path) -> None:
@@ -64,13 +99,15 @@ def test_killed_in_every_phase_and_resumed(whole: Checkpoint, tmp_path: Path) ->
         "cluster epoch 1/3",
         "cluster epoch 3/3",  # before the assignments are final
     )
-    for point in points:
-        code, stderr = stop_when(small_train(tmp_path, "--resume"), point, lambda process: process.kill())
-        # After the last epoch the process may be done before the signal arrives.
-        assert code == -signal.SIGKILL or (point == points[-1] and code == 0), stderr
-    done = run(small_train(tmp_path, "--resume"))
+    out = tmp_path / "run"
+    for number, point in enumerate(points):
+        log = tmp_path / f"{number}.txt"
+        code = killed_at(point, log, small_train(out, "--resume", settings=EVERY_STEP)[2:])
+        assert code == -signal.SIGKILL, log.read_text("utf-8")
+    done = run(small_train(out, "--resume", settings=EVERY_STEP))
     assert done.returncode == 0, done.stderr
-    assert_same(read_checkpoint(tmp_path / "checkpoint.pt"), whole)
+    assert done.stdout == f"{out / 'checkpoint.pt'}\n"
+    assert_same(read_checkpoint(out / "checkpoint.pt"), whole)
 
 
 @pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
@@ -79,42 +116,40 @@ def test_interrupted_it_saves_says_how_to_go_on_and_does(
 ) -> None:
     # Checkpoints by time are off: only the interrupt can have saved the step.
     settings = ("runtime.checkpoint_seconds=3600",)
-    code, stderr = stop_when(
-        small_train(tmp_path, settings=settings), "pretrain epoch 1/3", lambda process: process.send_signal(wish)
-    )
+    code, stderr = stopped_when(small_train(tmp_path, settings=settings), "pretrain epoch 1/3", wish)
     assert code == 130, stderr
     assert "--resume goes on" in stderr
     assert "Traceback" not in stderr
     loop = read_checkpoint(tmp_path / "checkpoint.pt").loop
     assert loop.global_step > 0
     assert not loop.done
-    done = run(small_train(tmp_path, "--resume", settings=settings))
-    assert done.returncode == 0, done.stderr
+    done = call(train.app, *small_train(tmp_path, "--resume", settings=settings)[2:])
+    assert done.exit_code == 0, done.stderr
     assert_same(read_checkpoint(tmp_path / "checkpoint.pt"), whole)
 
 
-def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
-    first = run(small_train(tmp_path))
+def test_a_finished_run_is_left_as_it_is(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained.parent, tmp_path, dirs_exist_ok=True)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    again = run(small_train(tmp_path, "--resume"))
-    assert (first.returncode, again.returncode) == (0, 0)
+    again = call(train.app, *small_train(tmp_path, "--resume")[2:])
+    assert again.exit_code == 0
     assert "finished; nothing to do" in again.stderr
-    assert again.stdout == first.stdout
+    assert again.stdout == f"{tmp_path / 'checkpoint.pt'}\n"
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
-    careless = run(small_train(tmp_path))
-    assert careless.returncode == 2
+    careless = call(train.app, *small_train(tmp_path)[2:])
+    assert careless.exit_code == 2
     assert "holds an earlier run. --resume goes on with it, --overwrite starts anew" in careless.stderr
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
-    other_config = run(small_train(tmp_path, "--resume", "--seed", "5", "--clusters", "7"))
-    assert other_config.returncode == 2
+    other_config = call(train.app, *small_train(tmp_path, "--resume", "--seed", "5", "--clusters", "7")[2:])
+    assert other_config.exit_code == 2
     assert "seed: 0 → 5" in other_config.stderr
     assert "clusters: 10 → 7" in other_config.stderr
     assert "Traceback" not in other_config.stderr
 
     (tmp_path / "checkpoint.pt").write_bytes(before[: len(before) // 2])
-    damaged = run(small_train(tmp_path, "--resume"))
-    assert damaged.returncode == 2
+    damaged = call(train.app, *small_train(tmp_path, "--resume")[2:])
+    assert damaged.exit_code == 2
     assert "is damaged" in damaged.stderr
     assert "Traceback" not in damaged.stderr

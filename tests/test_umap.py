@@ -12,6 +12,8 @@ from representations.settings import UMAPSettings
 from representations.umap import UMAP
 from representations.umap_layout import initial_places
 
+pytestmark = pytest.mark.umap
+
 SETTINGS = UMAPSettings(components=3, neighbours=8, epochs=30)
 
 
