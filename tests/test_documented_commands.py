@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from glob import glob
 from pathlib import Path
 
@@ -15,12 +17,14 @@ import compare
 import train
 from comparison.plan import parse_grid, parse_seeds, plan
 from comparison.recorded import read_rows
+from configs.text_yaml import parse_text
 from methods.resolve import resolve_config
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = re.compile(r"python ((?:train|compare)\.py(?:\\\n#? *|[^`#\n→])*)")
 PLACEHOLDERS = {"S": "0", "P": "2", "N": "1", "NAME": "dec", "SETTING": "cluster.epochs=1"}
 """What stands for a reader's own choice."""
+COMMANDS = {f"{command.__name__}.py": typer.main.get_command(command.app) for command in (train, compare)}
 TAKEN_OUT = "pretrain.encoders="
 """A setting of an experiment that failed; its commands are those of the commit that the log names."""
 
@@ -41,8 +45,7 @@ def documented() -> Iterator[tuple[str, str, list[str]]]:
 
 def take(script: str, words: list[str]) -> None:
     """Read the command as the program does, up to where it would begin to work."""
-    app = {"train.py": train.app, "compare.py": compare.app}[script]
-    asked = typer.main.get_command(app).make_context(script, list(words)).params
+    asked = COMMANDS[script].make_context(script, list(words)).params
     if script == "train.py":
         flags = {"data.name": asked["data"], "clusters": asked["clusters"], "seed": asked["seed"]}
         config = asked["config"] and Path(asked["config"])
@@ -57,6 +60,8 @@ def take(script: str, words: list[str]) -> None:
 
 def test_every_command_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    parsed = cache(parse_text)  # the same few files stand behind most commands
+    monkeypatch.setattr("configs.load.parse_text", lambda text: deepcopy(parsed(text)))
     refused = []
     commands = [*documented()]
     for page, script, words in commands:

@@ -23,6 +23,7 @@ from tests.small import TESTED, run_config, small_config
 DRAWN = {"ae", "vae", "simclr", "umap"}
 """Parts of two-stage methods whose embedding depends on the seed. That of every joint method does."""
 
+
 def marked(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.umap) if "umap" in PUBLISHED.get(name, name) else name
 
