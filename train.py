@@ -256,6 +256,8 @@ def train(
     try:
         loop.run(phases, earlier.optimiser if earlier is not None else None)
         checkpoint.assignments = method.assign(images.images).labels
+        for note in method.notes:
+            display.notice(f"{config.title}: {note}")
         state.done = True
         processes.once(lambda: save(state, None))
     finally:

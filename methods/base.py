@@ -178,7 +178,7 @@ class Method(Protocol):
         ...
 
     def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
-        """The method's own answer, on the CPU: that of what `embed` gives. Rounding decides between clusters that tie."""
+        """The method's own answer for what `embed` gives, on the CPU. Rounding decides between clusters that tie."""
         ...
 
     @property

@@ -23,6 +23,7 @@ from losses.agreement import disagreement, marginal_divergence
 from methods.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
 from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from methods.contrastive_pretraining import ContrastivePretrainSettings
+from methods.free_sizes import FreeSizes
 from methods.head_search import evolve
 from methods.hog_axes import HOGAxes, HOGAxesSettings
 from methods.joint import JointConfig, JointMethod
@@ -214,6 +215,7 @@ class SCAN(JointMethod):
         size = self.backbone.latent + self.axes.size
         self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
+        self.free_sizes = FreeSizes()
         self.target = TrainingTarget()
 
     @property
@@ -277,14 +279,18 @@ class SCAN(JointMethod):
         )
 
     def _selection(self, objective: HeadsObjective) -> Phase:
-        head, heads, neighbourhood, seed = self.head, self.heads, self.neighbourhood, self.config.seed
+        head, heads, neighbourhood, free_sizes = self.head, self.heads, self.neighbourhood, self.free_sizes
+        k, seed, edges = self.config.clusters, self.config.seed, self.config.cluster.neighbours
 
         def select() -> None:
             losses = objective.own_losses(WALKS_AT_LAST, seed)
             head.take(heads, int(losses.argmin()))
             neighbourhood.own_losses = losses
+            z = objective.features()
+            free_sizes.arrays = objective.compute.once(lambda: free_sizes.find(z, k, edges, seed))
 
-        return FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select)
+        module = nn.ModuleDict({"head": head, "neighbourhood": neighbourhood, "free_sizes": free_sizes})
+        return FitPhase("select", module, select)
 
     def _self_labelling(
         self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute
@@ -316,6 +322,11 @@ class SCAN(JointMethod):
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """What the head sees, on the CPU."""
         return map_batches(JoinedFeature(self.backbone, self.axes), images, self.backbone.device)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        note = self.free_sizes.note(self.prior)
+        return () if note is None else (note,)
 
     @property
     def space(self) -> str:

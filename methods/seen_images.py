@@ -6,16 +6,14 @@ its last bits on the images that are encoded with it, so that a point alone does
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from data.fingerprints import fingerprints
-from storage.arrays import FittedArrays
+from storage.arrays import LaterArrays
 
 
-class SeenImages(FittedArrays):
+class SeenImages(LaterArrays):
     """Images by their fingerprints, each with its place.
 
     Attributes:
@@ -52,8 +50,3 @@ class SeenImages(FittedArrays):
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         super().set_extra_state(state)
         self._rows = {}
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # A run of before there were any remembers none.
-        state_dict.setdefault(f"{prefix}_extra_state", {})
-        super()._load_from_state_dict(state_dict, prefix, *args)

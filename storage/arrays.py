@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 
@@ -25,3 +27,11 @@ class FittedArrays(nn.Module):
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         self.arrays = dict(state)
+
+
+class LaterArrays(FittedArrays):
+    """Arrays that states of before there were any are without: loaded from such a one, they are empty."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        state_dict.setdefault(f"{prefix}_extra_state", {})
+        super()._load_from_state_dict(state_dict, prefix, *args)

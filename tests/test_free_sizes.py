@@ -1,0 +1,52 @@
+"""A run whose sizes are held to a prior says which sizes the features alone would give."""
+
+from __future__ import annotations
+
+import torch
+
+from configs.schema import RuntimeSettings
+from engine.processes import launch
+from methods.free_sizes import FreeSizes
+from tests.small import run_config, small_config
+
+
+def blobs(*sizes: int) -> torch.Tensor:
+    """So many points around each of a few places that are far apart, all of length 1."""
+    generator = torch.Generator().manual_seed(0)
+    points = [torch.eye(8)[place] + 0.1 * torch.randn(n, 8, generator=generator) for place, n in enumerate(sizes)]
+    return torch.nn.functional.normalize(torch.cat(points), dim=1)
+
+
+def test_the_note_counts_what_would_have_to_move() -> None:
+    free = FreeSizes()
+    assert free.note(torch.tensor([1 / 3] * 3)) is None
+    free.arrays = free.find(blobs(180, 10, 10), 3, 8, seed=0)
+    assert free.arrays["shares"].tolist() == [0.9, 0.05, 0.05]
+    # 90 - 33.3 of 100 images would leave the largest third: half of |90 - 33.3| + 2 · |5 - 33.3|.
+    assert free.note(torch.tensor([1 / 3] * 3)) == (
+        "sizes held to equal shares; the features alone would give 90, 5, 5 % of the images, 57 % in other clusters"
+    )
+    assert free.note(torch.tensor([0.05, 0.9, 0.05])) == (
+        "sizes held to a given prior; the features alone would give 90, 5, 5 % of the images, 0 % in other clusters"
+    )
+
+
+def test_equal_clusters_are_no_news_and_many_are_not_all_named() -> None:
+    free = FreeSizes()
+    free.arrays = free.find(blobs(60, 60, 60), 3, 8, seed=0)
+    assert (free.note(torch.tensor([1 / 3] * 3)) or "").endswith("33, 33, 33 % of the images, 0 % in other clusters")
+    free.arrays = {"shares": torch.full((20,), 0.05, dtype=torch.float64)}
+    assert "5, 5, … % of the images" in (free.note(torch.full((20,), 0.05)) or "")
+
+
+def test_scan_says_it_of_a_run_and_of_its_checkpoint() -> None:
+    images = torch.randint(0, 256, (80, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    config = small_config("scan", settings=["clusters=2"])
+    method, _ = run_config(config, images, launch(RuntimeSettings(device="cpu")))
+    (note,) = method.notes
+    assert note.startswith("sizes held to equal shares; the features alone would give ")
+    state = method.state_dict()
+    assert state["free_sizes._extra_state"]["shares"].sum() == 1
+    del state["free_sizes._extra_state"]  # of a run of before there were any
+    method.load_state_dict(state)
+    assert method.notes == ()
