@@ -111,7 +111,13 @@ def plain(state: Any) -> Any:
     return state
 
 
-@pytest.mark.parametrize(("name", "settings"), BASES, ids=[f"{i}-{name}" for i, (name, _) in enumerate(BASES)])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        pytest.param(*base, id=f"{number}-{base[0]}", marks=[pytest.mark.umap] if "umap" in base[0] else [])
+        for number, base in enumerate(BASES)
+    ],
+)
 def test_no_two_outcomes_share_a_key(name: str, settings: tuple[str, ...]) -> None:
     base = config_of(name, settings)
     begun = Built(base)

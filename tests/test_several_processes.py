@@ -42,6 +42,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, History]:
     return found
 
 
+@pytest.mark.umap
 def test_two_processes_end_with_the_losses_of_one(two: Mapping[str, History]) -> None:
     one = histories(NAMES, launch(RUNTIME))
     apart = [line for name in NAMES for line in differences(name, one[name], two[name])]
