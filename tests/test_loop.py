@@ -273,3 +273,25 @@ def test_after_step_sees_the_weights_that_the_step_made() -> None:
     # What it saw is what the next step begins with, and not what its own step began with.
     assert all(torch.equal(after, begin) for (_, after), begin in zip(told[:-1], before[1:], strict=True))
     assert not any(torch.equal(after, begin) for (_, after), begin in zip(told, before, strict=True))
+
+
+def test_a_resume_after_an_epochs_last_step_has_no_speed_of_it() -> None:
+    saved: list[tuple[LoopState, dict[str, Any], dict[str, Any]]] = []
+    method = Toy()
+
+    def save(state: LoopState, optimiser: Any) -> None:
+        if (state.epoch, state.batch) == (1, 6) and optimiser is not None:
+            saved.append((copy.deepcopy(state), copy.deepcopy(method.state_dict()), optimiser.state_dict()))
+
+    run(method, save=save)
+    state, weights, optimiser = saved[0]  # the second of two epochs of 6 steps, all of them done
+    resumed = Toy()
+    resumed.load_state_dict(weights)
+    made = loop(resumed, state=state)
+    made.run(resumed.phases(IMAGES, made.processes), optimiser)
+    rows = {(row["phase"], row["epoch"]): row for row in made.state.history if "epoch" in row}
+    assert "images_per_second" not in rows["pretrain", 1]
+    assert all(row["images_per_second"] > 0 for key, row in rows.items() if key != ("pretrain", 1))
+    assert (made.state.images_per_second or 0) > 0
+    state.history = [rows["pretrain", 1]]
+    assert state.images_per_second is None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ import torch
 
 from configs.schema import RuntimeSettings
 from engine.checkpoint import read_checkpoint
+from engine.environment import arithmetic
 from engine.errors import UsageError
-from engine.processes import launch, pick_device
-from tests.runs import ROOT, environment, run, small_train
+from engine.processes import Processes, launch, pick_device
+from methods.base import Compute
+from tests.runs import EVERY_STEP, ROOT, environment, run, small_train
 
 
 def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
@@ -45,18 +49,20 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
 
 
 def test_two_processes_resume_too(tmp_path: Path) -> None:
-    whole = run(small_train(tmp_path / "whole", "--devices", "2"))
+    # Batch-norm and noise: what a resume must find again besides the weights.
+    settings = ("model.batch_norm=true", "pretrain.noise=0.2", "data.subset=400", *EVERY_STEP)
+    whole = run(small_train(tmp_path / "whole", "--devices", "2", settings=settings))
     assert whole.returncode == 0, whole.stderr
     out = tmp_path / "killed"
     with subprocess.Popen(
-        small_train(out, "--devices", "2"), cwd=ROOT, env=environment(), stderr=subprocess.PIPE,
+        small_train(out, "--devices", "2", settings=settings), cwd=ROOT, env=environment(), stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL, text=True, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
         for line in process.stderr:
             if "cluster epoch 1/3" in line:
                 os.killpg(process.pid, 9)
-    done = run(small_train(out, "--devices", "2", "--resume"))
+    done = run(small_train(out, "--devices", "2", "--resume", settings=settings))
     assert done.returncode == 0, done.stderr
     first, second = (read_checkpoint(folder / "checkpoint.pt") for folder in (tmp_path / "whole", out))
     for name, value in first.method.items():
@@ -77,6 +83,48 @@ def test_an_error_reaches_all_processes_and_is_said_once(tmp_path: Path, argumen
     assert done.returncode == 2
     assert done.stderr.count(message) == 1
     assert "Traceback" not in done.stderr
+
+
+COLLECTIVES: dict[str, Callable[[Processes], object]] = {
+    "map": lambda processes: processes.map(lambda batch: batch.float(), torch.zeros(2, 1, 1, 1, dtype=torch.uint8)),
+    "gather": lambda processes: processes.gather(torch.zeros(2), 2),
+    "total": lambda processes: processes.total(torch.zeros(2)),
+    "pooled": lambda processes: processes.pooled(torch.zeros(2)),
+    "once": lambda processes: processes.once(lambda: None),
+    "first_then_all": lambda processes: processes.first_then_all(lambda: None),
+}
+
+
+@pytest.mark.parametrize("name", COLLECTIVES)
+def test_no_collective_is_called_by_one_process_alone(name: str) -> None:
+    processes = launch(RuntimeSettings(device="cpu"))
+    COLLECTIVES[name](processes)
+    with pytest.raises(RuntimeError, match=r"\(\) within once\(\): it needs all processes"):
+        processes.once(lambda: COLLECTIVES[name](processes))
+    COLLECTIVES[name](processes)  # what went wrong within leaves no trace
+
+
+def test_every_call_of_the_protocol_that_needs_all_processes_is_among_them() -> None:
+    calls = {name for name, _ in inspect.getmembers(Compute, inspect.isfunction) if not name.startswith("_")}
+    assert calls - {"shard"} <= COLLECTIVES.keys()
+
+
+def test_float32_means_float32_unless_it_is_asked_otherwise() -> None:
+    def in_tf32() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    launch(RuntimeSettings(device="cpu", tf32=True))
+    assert in_tf32() == (True, True)
+    launch(RuntimeSettings(device="cpu"))
+    assert in_tf32() == (False, False)
+    launch(RuntimeSettings(device="cpu", tf32=True))
+    pick_device("cpu")
+    assert in_tf32() == (False, False)
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert arithmetic(gpu, RuntimeSettings()) == "float32, its products too (no TF32)"
+    assert arithmetic(gpu, RuntimeSettings(tf32=True)) == "float32, its products in TF32"
+    assert arithmetic(gpu, RuntimeSettings(precision="bf16-mixed")) == "precision bf16-mixed"
+    assert arithmetic(cpu, RuntimeSettings(tf32=True)) == "float32"
 
 
 def test_processes_that_nobody_asked_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +150,51 @@ for n in (1, 2, 5, 8):
     assert share == rows.sum(), n
 rank = processes.fabric.global_rank
 assert processes.once(lambda: {"from": rank}) == {"from": 0}
+
+# A mean over all rows, and its gradient: d/dx of (mean of x^2)^2 is 2 · mean · 2x / n.
+x = torch.arange(1.0, 9.0)
+own = x[processes.rows(8)].requires_grad_()
+pooled = processes.pooled(own.square().mean())
+assert pooled.item() == x.square().mean(), pooled
+pooled.square().backward()
+# Each process's share of the gradient is divided by the number of processes when all are averaged.
+assert torch.allclose(own.grad / 2, (2 * x.square().mean() * 2 * x / 8)[processes.rows(8)])
+try:
+    processes.once(lambda: processes.total(torch.ones(1)))
+except RuntimeError as error:
+    assert "total() within once()" in str(error)
+else:
+    raise AssertionError("a collective within once() must raise")
+
+# Batch-norm and dropout as one process has them on the whole batch, to the rounding of sums.
+from engine.whole_batch import see_whole_batch
+for shape, layers in (((8, 3), torch.nn.BatchNorm1d), ((8, 3, 4, 4), torch.nn.BatchNorm2d)):
+    for layout in (torch.contiguous_format, torch.channels_last)[: 1 + (len(shape) == 4)]:
+        whole = torch.randn(shape, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+        one = torch.nn.Sequential(layers(3), torch.nn.Dropout(0.4))
+        two = torch.nn.Sequential(layers(3), torch.nn.Dropout(0.4))
+        torch.manual_seed(1)  # processes begin at places of their own
+        torch.nn.init.uniform_(one[0].weight, 0.5, 2)
+        two.load_state_dict(one.state_dict())
+        see_whole_batch(two, processes)
+        rows = processes.rows(8)
+        for step in range(2):
+            all_of_it, mine = whole.clone().requires_grad_(), whole[rows].clone().requires_grad_()
+            torch.manual_seed(step)
+            expected = one(all_of_it)
+            torch.manual_seed(step)
+            found = two(mine)
+            assert torch.allclose(found, expected[rows], atol=1e-5), (shape, layout, step)
+            (expected.square() * torch.arange(8.0).view(-1, *[1] * (len(shape) - 1))).mean().backward()
+            weights = torch.arange(8.0)[rows].view(-1, *[1] * (len(shape) - 1))
+            (found.square() * weights).mean().backward()
+            assert torch.allclose(mine.grad / 2, all_of_it.grad[rows], atol=1e-5), (shape, layout, step)
+        for name, value in one.state_dict().items():
+            assert torch.allclose(value.double(), two.state_dict()[name].double(), atol=1e-5), name
+        with torch.no_grad():
+            two(whole[:4] if rank else whole[:3])  # no step: processes may look at other numbers of images
+        torch.manual_seed(0)
+        assert torch.equal(two.eval()(mine), two[0](mine))
 print("fine", flush=True)
 """
 
