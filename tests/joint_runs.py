@@ -1,17 +1,14 @@
-"""Runs of joint methods on images in memory: whole, and stopped at a step and resumed."""
+"""Runs of joint methods on images in memory: whole, and gone on with from a step."""
 
 from __future__ import annotations
 
 import copy
-import os
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import pytest
+import torch
 from torch import Tensor
 
-from engine.errors import Interrupted
 from engine.loop import Loop
 from engine.processes import launch
 from engine.progress import Display
@@ -37,25 +34,31 @@ def run(
     return loop
 
 
-def stopped_and_resumed(build: Callable[[], JointMethod], images: Tensor, stop_at: int) -> JointMethod:
-    """What a run becomes that is interrupted after `stop_at` steps and resumed from what it saved there."""
-    method = build()
-    saved: list[tuple[Any, dict[str, Any], dict[str, Any] | None]] = []
-    pending = [stop_at]
+def whole_and_resumed(
+    build: Callable[[], JointMethod], images: Tensor, steps: Sequence[int]
+) -> tuple[JointMethod, dict[int, JointMethod]]:
+    """What a run becomes and, by step, what another becomes that goes on from the state which the first saved there.
+
+    Asserts that their tensors are the same, bit for bit.
+    """
+    whole = build()
+    saved: dict[int, tuple[Any, dict[str, Any], dict[str, Any]]] = {}
 
     def save(state: Any, optimiser: Any) -> None:
-        if not pending:
-            inner = None if optimiser is None else copy.deepcopy(optimiser.state_dict())
-            saved.append((copy.deepcopy(state), copy.deepcopy(method.state_dict()), inner))
-        elif state.global_step == pending[0] - 1:
-            pending.clear()  # a second signal would stop at once
-            os.kill(os.getpid(), signal.SIGINT)
+        if state.global_step in steps and state.global_step not in saved:
+            saved[state.global_step] = copy.deepcopy((state, whole.state_dict(), optimiser.state_dict()))
 
-    with pytest.raises(Interrupted):
-        run(method, images, save=save)
-    state, weights, optimiser = saved[-1]
-    assert state.global_step == stop_at
-    resumed = build()
-    resumed.load_state_dict(weights)
-    run(resumed, images, optimiser, state=state)
-    return resumed
+    run(whole, images, save=save)
+    resumed = {step: build() for step in steps}
+    for step, method in resumed.items():
+        state, weights, optimiser = saved[step]
+        method.load_state_dict(weights)
+        run(method, images, optimiser, state=state)
+    expected = {name: value for name, value in whole.state_dict().items() if isinstance(value, Tensor)}
+    assert [
+        (step, name)
+        for step, method in resumed.items()
+        for name, value in expected.items()
+        if not torch.equal(value, method.state_dict()[name])
+    ] == []
+    return whole, resumed
