@@ -14,8 +14,8 @@ Output = Literal["linear", "sigmoid"]
 """The decoder's last layer: linear for pixels of any scale, sigmoid for pixels from 0 to 1."""
 
 Init = Literal["he", "glorot", "uniform"]
-"""First weights. he: before a ReLU as He et al. have them, so that signals keep their size, elsewhere as Glorot.
-glorot: uniform, Keras' default. uniform: within 1 / √fan-in, the default of torch and of DEC-keras."""
+"""First weights. he: before a ReLU as He et al. have them, so that an encoder's signals keep their size, elsewhere as
+Glorot. glorot: uniform, Keras' default. uniform: within 1 / √fan-in, the default of torch and of DEC-keras."""
 
 
 def _odd(kernel: int) -> int:
