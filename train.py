@@ -198,7 +198,11 @@ def train(
 
     seed_all(config.seed)
     shape = ImageShape(*images.images.shape[1:])
-    method = METHODS[config.method].build(config, shape)
+    try:
+        method = METHODS[config.method].build(config, shape)
+    except (MemoryError, RuntimeError) as error:  # torch's word for memory that it does not get
+        reason = str(error).partition("\n")[0][:200]
+        raise UsageError(f"a network of these settings cannot be built here: {reason}. Make it smaller.") from error
     phases = method.phases(images.images, processes)
     device, count = processes.device, processes.count
     common = {

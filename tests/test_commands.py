@@ -203,3 +203,13 @@ def test_images_of_which_too_few_differ_are_refused(tmp_path: Path) -> None:
     assert "10 clusters for 300 images, of which 2 differ" in done.stderr
     assert "--clusters" in done.stderr
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_network_too_large_for_memory_is_said(tmp_path: Path) -> None:
+    done = call(
+        train.app, "--method", "dec", "--data", "digits", "--device", "cpu", "--no-share", "--out", str(tmp_path),
+        "--set", "model.latent=2147483647",
+    )  # fmt: skip
+    assert done.exit_code == 2
+    assert "a network of these settings cannot be built here: " in done.stderr
+    assert "Make it smaller" in done.stderr
