@@ -13,9 +13,15 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+# isort: split
+import torch  # before faiss, as everywhere
+
+# isort: split
+import faiss
+
 # The hook keeps what it compiles apart from Python's own cache, and so does all that a checked module imports. What
-# takes long comes first, therefore; torch precedes faiss, as everywhere.
-LARGE = "torch faiss lightning_fabric matplotlib.figure rich.console scipy.stats sklearn.manifold sklearn.metrics typer"
+# takes long comes first, therefore.
+LARGE = "lightning_fabric matplotlib.figure rich.console scipy.stats sklearn.manifold sklearn.metrics typer"
 for library in LARGE.split():
     import_module(library)
 
@@ -40,6 +46,13 @@ install_import_hook(checked(), "beartype.beartype")
 # A busy machine is no bug, and no test is timed.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Some libraries change the number for the others: with numba's threads torch has as many as there are cores."""
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,7 @@ def size_of(path) -> tuple[int, int]:
 def test_draw_writes_every_figure_and_leaves_matplotlib_as_it_was(tmp_path):
     before = dict(matplotlib.rcParams)
     drawn = draw(predictions(d=3, channels=3), tmp_path / "new" / "figures")
+    assert torch.get_num_threads() == 1  # UMAP's own threads would leave torch with as many as there are cores
     assert drawn.problem is None
     assert [path.stem for path in drawn.paths] == list(FIGURES)
     for path in drawn.paths:

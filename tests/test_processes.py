@@ -12,21 +12,22 @@ from pathlib import Path
 import pytest
 import torch
 
+import train
 from configs.schema import RuntimeSettings
 from engine.checkpoint import read_checkpoint
 from engine.environment import arithmetic
 from engine.errors import UsageError
 from engine.processes import Processes, launch, pick_device
 from methods.base import Compute
-from tests.runs import EVERY_STEP, ROOT, environment, run, small_train
+from tests.runs import EVERY_STEP, ROOT, call, environment, run, small_train
 
 
 def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
     # Noise and augmentation on, so that random numbers too must not depend on the number of processes.
     settings = ("pretrain.noise=0.2", "pretrain.augmentation.rotation=10", "cluster.reconstruction=true")
-    one = run(small_train(tmp_path / "one", settings=settings))
+    one = call(train.app, *small_train(tmp_path / "one", settings=settings)[2:])
     two = run(small_train(tmp_path / "two", "--devices", "2", settings=settings))
-    assert one.returncode == 0, one.stderr
+    assert one.exit_code == 0, one.stderr
     assert two.returncode == 0, two.stderr
     assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.pt'}\n"  # one path, from one process
     assert sorted(f.name for f in (tmp_path / "two").iterdir()) == [".lock", "checkpoint.pt", "config.yaml", "tb"]
@@ -51,7 +52,7 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
 def test_two_processes_resume_too(tmp_path: Path) -> None:
     # Batch-norm and noise: what a resume must find again besides the weights.
     settings = ("model.batch_norm=true", "pretrain.noise=0.2", "data.subset=400", *EVERY_STEP)
-    whole = run(small_train(tmp_path / "whole", "--devices", "2", settings=settings))
+    whole = run(small_train(tmp_path / "whole", "--devices", "2", settings=settings[:-1]))
     assert whole.returncode == 0, whole.stderr
     out = tmp_path / "killed"
     with subprocess.Popen(
@@ -227,14 +228,12 @@ def test_a_device_that_is_not_there_is_said() -> None:
     assert pick_device("auto").type in ("cpu", "mps")
 
 
-def test_half_precision_trains(tmp_path: Path) -> None:
-    done = run(small_train(tmp_path, "--precision", "bf16-mixed"))
-    assert done.returncode == 0, done.stderr
-    full = run(small_train(tmp_path / "full"))
-    assert full.returncode == 0, full.stderr
+def test_half_precision_trains(trained: Path, tmp_path: Path) -> None:
+    done = call(train.app, *small_train(tmp_path, "--precision", "bf16-mixed")[2:])
+    assert done.exit_code == 0, done.stderr
     losses = [
-        [row["loss"] for row in read_checkpoint(folder / "checkpoint.pt").loop.history if row["phase"] == "pretrain"]
-        for folder in (tmp_path, tmp_path / "full")
+        [row["loss"] for row in read_checkpoint(path).loop.history if row["phase"] == "pretrain"]
+        for path in (tmp_path / "checkpoint.pt", trained)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     assert losses[0] != losses[1]

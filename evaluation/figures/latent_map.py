@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from sklearn.metrics.pairwise import euclidean_distances
@@ -37,10 +38,13 @@ def latent_map(predictions: Predictions) -> Figure | None:
 
 def umap(embedding: Float[Tensor, "n d"]) -> Float[np.ndarray, "n 2"]:
     """The embedding in two dimensions, seeded; the global random state is left alone."""
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         # umap warns about a missing TensorFlow, about graphs in pieces, which clusters are, and so on.
         warnings.simplefilter("ignore")
         # umap would compute these distances in a Python loop over all pairs, most of its time.
         neighbours = min(15, len(embedding) - 1)
         reducer = umap_library().UMAP(neighbours, metric="precomputed", n_jobs=1, random_state=0)
-        return np.asarray(reducer.fit_transform(euclidean_distances(embedding.numpy())))
+        places = np.asarray(reducer.fit_transform(euclidean_distances(embedding.numpy())))
+    torch.set_num_threads(threads)  # numba starts its own through the OpenMP that torch asks for their number
+    return places
