@@ -32,7 +32,7 @@ def in_full_precision(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
         named: dict[str, Any] = {name: _raised(value) for name, value in kwargs.items()}
         with ExitStack() as stack:
             for device in set(_devices((*raised, *named.values()))):
-                if torch.is_autocast_enabled(device):
+                if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
                     stack.enter_context(torch.autocast(device, enabled=False))
             return loss(*raised, **named)
 
