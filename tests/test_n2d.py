@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from configs.load import FOLDER, ConfigError, read_yaml, validate
 from engine.loop import Loop
+from engine.phase_keys import phase_keys
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import seed_all
@@ -54,10 +55,22 @@ def test_umap_has_as_many_dimensions_as_there_are_clusters(k: int) -> None:
     method = TwoStage(made, SHAPE)
     umap = method.get_submodule("reducers.umap")
     assert umap.settings.components == k  # type: ignore[union-attr]
-    # A run of another k must not take the places of this one.
-    phases = {phase.name: phase for phase in method.phases(bars(20).images, launch(made.runtime))}
-    assert phases["represent-umap"].settings["represent"]["components"] == k
     assert method.notes[0] == "UMAP seeded, one thread"
+
+
+def test_a_run_of_another_k_does_not_take_the_places_of_this_one() -> None:
+    images = bars(20).images
+
+    def keys(k: int) -> dict[str, str]:
+        made = config(f"clusters={k}")
+        compute = launch(made.runtime)
+        seed_all(0)
+        phases = TwoStage(made, SHAPE).phases(images, compute)
+        return dict(zip([phase.name for phase in phases], phase_keys(phases, images, compute, {}), strict=True))
+
+    one, other = keys(2), keys(7)
+    assert one["pretrain"] == other["pretrain"]
+    assert one["represent-umap"] != other["represent-umap"]
 
 
 def test_a_number_of_dimensions_stays_what_it_is() -> None:
