@@ -1,12 +1,8 @@
-"""Several small runs in one start of the processes: `python -m tests.run_methods OUT DEVICES NAME...`.
-
-Writes the history of every run, by method, as JSON. Not a test by itself: tests/test_several_processes.py starts it.
-"""
+"""Small runs of many methods, one after another, by the processes that there are."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +43,10 @@ def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str
 
 RUNTIME = RuntimeSettings(device="cpu")
 
-if __name__ == "__main__":
-    out, devices, *names = sys.argv[1:]
-    torch.set_num_threads(1)
-    processes = launch(RUNTIME.model_copy(update={"devices": int(devices)}))
+
+def write_histories(out: str, devices: int, names: list[str]) -> None:
+    """The histories as JSON, written by the first process."""
+    processes = launch(RUNTIME.model_copy(update={"devices": devices}))
     found = histories(names, processes)
     if processes.is_first:
         Path(out).write_text(json.dumps(found))

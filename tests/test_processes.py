@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
+import io
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -20,6 +22,14 @@ from engine.errors import UsageError
 from engine.processes import Processes, launch, pick_device
 from methods.base import Compute
 from tests.runs import EVERY_STEP, ROOT, call, environment, run, small_train
+from tests.test_resume import LastWords
+from tests.two_processes import Ended, in_two
+
+
+def train_two(folder: Path, out: Path, *arguments: str, settings: tuple[str, ...] = ()) -> Ended:
+    """A small run by two processes, as torchrun would start them."""
+    folder.mkdir()
+    return in_two(folder, train.app, small_train(out, "--devices", "2", *arguments, settings=settings)[2:])
 
 
 def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
@@ -49,26 +59,39 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
     assert (first.assignments == second.assignments).double().mean() > 0.995
 
 
-def test_two_processes_resume_too(tmp_path: Path) -> None:
-    # Batch-norm and noise: what a resume must find again besides the weights.
-    settings = ("model.batch_norm=true", "pretrain.noise=0.2", "data.subset=400", *EVERY_STEP)
-    whole = run(small_train(tmp_path / "whole", "--devices", "2", settings=settings[:-1]))
-    assert whole.returncode == 0, whole.stderr
-    out = tmp_path / "killed"
-    with subprocess.Popen(
-        small_train(out, "--devices", "2", settings=settings), cwd=ROOT, env=environment(), stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "cluster epoch 1/3" in line:
-                os.killpg(process.pid, 9)
-    done = run(small_train(out, "--devices", "2", "--resume", settings=settings))
-    assert done.returncode == 0, done.stderr
-    first, second = (read_checkpoint(folder / "checkpoint.pt") for folder in (tmp_path / "whole", out))
+def killed_when(words: str, arguments: list[str]) -> None:
+    """Train until the first process says the words, and die."""
+    sys.stderr = LastWords(cast(io.TextIOWrapper, sys.stderr).buffer, encoding="utf-8")
+    sys.stderr.words = words
+    train.app(arguments)
+
+
+@pytest.mark.parametrize("words", ["pretrain epoch 2/3", "cluster epoch 1/3"])
+def test_two_processes_resume_in_the_middle_of_a_phase(tmp_path: Path, words: str) -> None:
+    # Batch-norm, noise and dropout: what a resume must find again besides the weights.
+    settings = ("model={name: dense, hidden: [16], dropout: 0.2, batch_norm: true}", "pretrain.noise=0.2", *EVERY_STEP)
+    command = small_train(tmp_path / "killed", "--devices", "2", settings=settings)[2:]
+    for layers in ("model.layers=", "model.hidden="):  # of another kind of network
+        at = next(i for i, part in enumerate(command) if part.startswith(layers))
+        del command[at - 1 : at + 1]
+    whole = [*command, "--out", str(tmp_path / "whole")]
+    (tmp_path / "a").mkdir()
+    done = in_two(tmp_path / "a", train.app, whole)
+    assert done.codes == (0, 0), done.stderr
+    (tmp_path / "b").mkdir()
+    killed = in_two(tmp_path / "b", killed_when, words, command)
+    assert killed.codes[0] == -signal.SIGKILL, killed.stderr
+    state = read_checkpoint(tmp_path / "killed" / "checkpoint.pt").loop
+    assert state.batch > 0 or state.epoch > 0
+    (tmp_path / "c").mkdir()
+    done = in_two(tmp_path / "c", train.app, [*command, "--resume"])
+    assert done.codes == (0, 0), done.stderr
+    first, second = (read_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "killed"))
     for name, value in first.method.items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, second.method[name]), name
+    losses = [[row["loss"] for row in checkpoint.loop.history if "loss" in row] for checkpoint in (first, second)]
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +103,10 @@ def test_two_processes_resume_too(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_reaches_all_processes_and_is_said_once(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = run(small_train(tmp_path / "run", "--devices", "2", *arguments))
-    assert done.returncode == 2
-    assert done.stderr.count(message) == 1
-    assert "Traceback" not in done.stderr
+    done = train_two(tmp_path / "said", tmp_path / "run", *arguments)
+    assert done.codes == (2, 2)
+    assert "".join(done.stderr).count(message) == 1
+    assert "Traceback" not in "".join(done.stderr)
 
 
 COLLECTIVES: dict[str, Callable[[Processes], object]] = {

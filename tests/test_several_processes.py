@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +13,12 @@ from clusterers.build import CLUSTERERS
 from engine.processes import launch
 from methods.registry import METHODS
 from methods.two_stage import METHOD_NAMES
-from tests.run_methods import MORE, RUNTIME, histories
-from tests.runs import ROOT, environment
+from tests.run_methods import MORE, RUNTIME, histories, write_histories
+from tests.two_processes import in_two
 
 JOINT = [name for name in METHODS if name not in METHOD_NAMES]
 PARTS = ["ae-pca-kmeans", "vae-gmm", "simclr-spectral", "hog-pca-som", *(f"raw-{name}" for name in CLUSTERERS)]
 NAMES = list(dict.fromkeys([*JOINT, *PARTS, *MORE]))
-TIME_LIMIT = 200
-"""Seconds. A collective that one process calls alone would wait for ever."""
 UNTIMED = {"seconds", "images_per_second"}
 CHAOTIC = {"sizes"}
 """Of a UMAP layout, in which the rounding of an autoencoder's latents grows."""
@@ -32,12 +28,10 @@ History = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, History]:
-    out = tmp_path_factory.mktemp("two") / "histories.json"
-    command = [sys.executable, "-m", "tests.run_methods", str(out), "2", *NAMES]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=TIME_LIMIT, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    folder = tmp_path_factory.mktemp("two")
+    out = folder / "histories.json"
+    done = in_two(folder, write_histories, str(out), 2, NAMES)
+    assert done.codes == (0, 0), done.stderr
     found: dict[str, History] = json.loads(out.read_text())
     return found
 

@@ -1,0 +1,87 @@
+"""Two processes as torchrun starts them, forked from one that has imported what they need, which takes it seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+TIME_LIMIT = 200.0
+"""Seconds. A collective that one process calls alone would wait for ever."""
+
+
+class Ended(NamedTuple):
+    """How two processes ended, first the first.
+
+    Attributes:
+        codes: their exit codes; None for one that was still there at the time limit.
+        stdout: what each wrote.
+        stderr: what each wrote.
+    """
+
+    codes: tuple[int | None, int | None]
+    stdout: tuple[str, str]
+    stderr: tuple[str, str]
+
+
+def in_two(folder: Path, function: Callable[..., object], *arguments: Any, limit: float = TIME_LIMIT) -> Ended:
+    """`function(*arguments)` in two processes that know of each other.
+
+    Args:
+        folder: for what they write.
+        function: of a module that can be imported.
+        arguments: of the function.
+        limit: after so many seconds both are killed. So is the second when the first was.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["train", "lightning_fabric", "torch.distributed.nn"])
+    port = free_port()
+    processes = [
+        context.Process(target=_enter, args=(rank, port, str(folder), function, arguments)) for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    first, second = processes
+    first.join(limit)
+    first_was_killed = first.exitcode is None or first.exitcode < 0
+    second.join(0.0 if first_was_killed else limit)
+    codes = first.exitcode, second.exitcode
+    for process in processes:
+        process.kill()
+        process.join()
+    texts = [[(folder / f"{name}-{rank}").read_text() for rank in range(2)] for name in ("stdout", "stderr")]
+    return Ended(codes, (texts[0][0], texts[0][1]), (texts[1][0], texts[1][1]))
+
+
+def _enter(rank: int, port: int, folder: str, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "0",
+        "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test",
+        "OMP_NUM_THREADS": "1", "COLUMNS": "200",
+    }  # fmt: skip
+    import torch
+
+    torch.set_num_threads(1)
+    with (
+        open(Path(folder) / f"stdout-{rank}", "w", buffering=1) as sys.stdout,
+        open(Path(folder) / f"stderr-{rank}", "w", buffering=1) as sys.stderr,
+    ):
+        try:
+            function(*arguments)
+        except SystemExit:
+            raise
+        except BaseException:
+            traceback.print_exc()
+            raise SystemExit(1) from None
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
