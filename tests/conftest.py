@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 # Before any library reads it. Small tensors gain nothing from more, and threads that wait for busy cores cost much.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -14,48 +17,63 @@ os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-import pytest
-from hypothesis import settings
-from jaxtyping import install_import_hook
-
-# isort: split
-import torch  # before faiss, as everywhere
-
-# isort: split
-import faiss
-
-# The hook keeps what it compiles apart from Python's own cache, and so does all that a checked module imports. What
-# takes long comes first, therefore.
-LARGE = "lightning_fabric matplotlib.figure rich.console scipy.stats sklearn.manifold sklearn.metrics typer"
-for library in LARGE.split():
-    import_module(library)
-
-UNCHECKED = {"benchmarks", "configs", "tests"}
-CALLS_ITSELF = "engine.contents"
-"""For every part of every object, and has no shapes: to check its calls would take longer than the tests of it."""
+# torch before faiss, as everywhere. The hook keeps what it compiles apart from Python's own cache, and so does all
+# that a checked module imports: what takes long comes before it, therefore.
+LARGE = """
+torch faiss lightning_fabric matplotlib.figure rich.console scipy.stats sklearn.manifold sklearn.metrics typer
+"""
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def checked() -> list[str]:
-    """The modules whose calls are checked."""
-    packages = sorted({file.parent for file in ROOT.glob("*/__init__.py")})
-    files = [file for package in packages if package.name not in UNCHECKED for file in package.rglob("*.py")]
-    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files}
-    return sorted(modules - {package.name for package in packages} - {CALLS_ITSELF})
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "umap: has UMAP lay points out")
+    config.addinivalue_line("markers", "forks: starts processes by tests.forked")
 
 
-# Before any test module imports them. Without tests it costs nothing.
-install_import_hook(checked(), "beartype.beartype")
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Shapes are checked in every module that says them. Before any test imports one."""
+    if session.config.getoption("numprocesses", None):
+        return  # its workers do all this, and it runs no test
+    gc.disable()  # imports leave little garbage, and it looks through all that there is
+    for library in LARGE.split():
+        import_module(library)
+    from hypothesis import settings
+    from jaxtyping import install_import_hook
+
+    import tests.shapes  # noqa: F401, which the hook asks for by its name
+
+    # A busy machine is no bug, and no test is timed.
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
+    install_import_hook(with_shapes(), "tests.shapes.checked")
 
 
-# A busy machine is no bug, and no test is timed.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+def with_shapes() -> list[str]:
+    """The modules that say shapes."""
+    files = [file for package in ROOT.glob("*/__init__.py") for file in package.parent.rglob("*.py")]
+    return sorted(
+        ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files if "from jaxtyping" in file.read_text()
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """UMAP first, which compiles itself, and what forks: both take a process many seconds, once. One worker has all."""
+    marks = ("umap", "forks")
+    items.sort(key=lambda item: [item.get_closest_marker(mark) is None for mark in marks])
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays, and the collector of garbage need not look at it again and again."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Some libraries change the number for the others: with numba's threads torch has as many as there are cores."""
+    import faiss
+    import torch
+
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
 
@@ -70,12 +88,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = call(train.app, *small_train(out)[2:])
     assert done.exit_code == 0, done.stderr
     return out / "checkpoint.pt"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "umap: has UMAP lay points out")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """UMAP first: it compiles itself, which takes a process many seconds, so one worker is to have all of it."""
-    items.sort(key=lambda item: item.get_closest_marker("umap") is None)

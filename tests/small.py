@@ -58,10 +58,10 @@ SMALL: dict[str, list[str]] = {
     ],
     "kmeans": ["cluster.redos=2"],
     "gmm": ["cluster.floor=1e-3"],
-    "agglomerative": ["cluster.subset=300"],
-    "spectral": ["cluster.subset=300", "cluster.redos=2"],
-    "dbscan": ["cluster.subset=300"],
-    "hdbscan": ["cluster.subset=300"],
+    "agglomerative": ["cluster.subset=100"],
+    "spectral": ["cluster.subset=100", "cluster.redos=2"],
+    "dbscan": ["cluster.subset=100"],
+    "hdbscan": ["cluster.subset=100"],
     "som": ["cluster.passes=5"],
 }
 

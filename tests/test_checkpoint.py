@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -16,7 +16,9 @@ from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_chec
 from engine.errors import CheckpointError
 from engine.randomness import generator_states, restore_generators, seed_all
 from storage.atomic import remove_torn
-from tests.runs import ROOT
+from tests.forked import answer, start
+
+pytestmark = pytest.mark.forks
 
 
 def checkpoint(seed: int = 0) -> Checkpoint:
@@ -107,18 +109,13 @@ def test_other_files_are_refused_by_what_they_are(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-FULL_DISK = """
-import resource, sys
-from pathlib import Path
-from engine.checkpoint import write_checkpoint
-from engine.errors import CheckpointError
-from tests.test_checkpoint import checkpoint
-resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-try:
-    write_checkpoint(Path(sys.argv[1]), checkpoint(1))
-except CheckpointError as error:
-    print(error)
-"""
+def written_to_a_full_disk(path: Path) -> str:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+    try:
+        write_checkpoint(path, checkpoint(1))
+    except CheckpointError as error:
+        return str(error)
+    return "written"
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
@@ -126,11 +123,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     write_checkpoint(path, checkpoint(0))
     assert path.stat().st_size > 3000
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert "could not write" in done.stdout, done.stderr
-    assert f"The last good checkpoint is still there: {path}" in done.stdout
+    said = answer(written_to_a_full_disk, path)
+    assert "could not write" in said
+    assert f"The last good checkpoint is still there: {path}" in said
     assert read_checkpoint(path).config == {"seed": 0}
     assert [f.name for f in tmp_path.iterdir()] == ["c.pt"]
 
@@ -141,29 +136,26 @@ def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
         write_checkpoint(tmp_path / "file" / "c.pt", checkpoint())
 
 
-KILLED_WHILE_WRITING = """
-import os, signal, sys
-from pathlib import Path
-import torch
-from engine.checkpoint import write_checkpoint
-from tests.test_checkpoint import checkpoint
-save = torch.save
-def half(content, file):
-    save(content, file)
-    file.seek(file.tell() // 2)
-    file.truncate()
-    file.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-torch.save = half
-write_checkpoint(Path(sys.argv[1]), checkpoint(1))
-"""
+def killed_while_writing(path: Path) -> None:
+    save = torch.save
+
+    def half(content: object, file: BinaryIO) -> None:
+        save(content, file)
+        file.seek(file.tell() // 2)
+        file.truncate()
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = half
+    write_checkpoint(path, checkpoint(1))
 
 
 def test_killed_in_the_middle_of_a_write_the_old_checkpoint_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     write_checkpoint(path, checkpoint(0))
-    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)], cwd=ROOT, timeout=120)
-    assert done.returncode == -signal.SIGKILL
+    process = start(killed_while_writing, path)
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
     assert read_checkpoint(path).config == {"seed": 0}
     assert len(list(tmp_path.iterdir())) == 2  # the torn temporary file is left, beside the whole one
     remove_torn(path)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -12,7 +15,10 @@ from typer.testing import CliRunner
 
 import compare
 from engine import run_folder
+from tests.forked import run_script, start
 from tests.runs import ROOT, call
+
+pytestmark = pytest.mark.forks
 
 GRID = ("--grid", "cluster.redos=1,2")
 
@@ -28,6 +34,23 @@ def _own_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_folder, "CHECKPOINTS", folder / "runs")
 
 
+class Forked:
+    """A command's process, without the seconds of its imports."""
+
+    def __init__(self, line: list[str], stdout: IO[bytes], **_: object) -> None:
+        self.process = start(logged, line, stdout.name)
+
+    def wait(self) -> int | None:
+        self.process.join()
+        return self.process.exitcode
+
+
+def logged(line: list[str], log: str) -> None:
+    with open(log, "a", encoding="utf-8") as sys.stdout:
+        sys.stderr = sys.stdout
+        run_script(line)
+
+
 @pytest.mark.usefixtures("_own_names")
 def test_systems_are_trained_scored_and_tabulated_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The commands run in processes of their own, which know nothing of the test's folder: tell them.
@@ -38,6 +61,7 @@ def test_systems_are_trained_scored_and_tabulated_once(folder: Path, monkeypatch
         "comparison.schedule.train_command",
         lambda run, root: [*train(run, root), "--out", str(run.folder), "--no-share"],
     )
+    monkeypatch.setattr("comparison.schedule.subprocess", SimpleNamespace(Popen=Forked))
     arguments = ("raw-kmeans", "--data", "digits", "--seeds", "1", *GRID, "--out", str(folder / "out"))
     first = call(compare.app, *arguments)
     assert first.exit_code == 0, first.stderr

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
+import resource
 import subprocess
 import sys
 from types import ModuleType
@@ -14,26 +14,13 @@ from typer.testing import CliRunner
 
 import eval as eval_script
 import train
-from engine.memory import peak_memory
+from engine.memory import keep_freed_memory, peak_memory
+from tests.forked import answer
 from tests.runs import ROOT
 
-ASK = "import torch; from engine.memory import peak_memory; print(peak_memory(torch.device('cpu')))"
+pytestmark = pytest.mark.forks
 
-STEPS = """
-import resource, torch
-from engine.memory import keep_freed_memory
-{first}
-torch.set_num_threads(1)
-network = torch.nn.Sequential(
-    torch.nn.Conv2d(1, 16, 4, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(16, 16, 3, 1, 1), torch.nn.ReLU()
-)
-images = torch.zeros(256, 1, 28, 28)
-faults = []
-for _ in range(20):
-    network(images).square().mean().backward()
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-print(faults[-1] - faults[4])
-"""
+ASK = "import torch; from engine.memory import peak_memory; print(peak_memory(torch.device('cpu')))"
 
 
 def test_what_was_held_once_counts() -> None:
@@ -55,14 +42,22 @@ def test_the_process_that_started_it_does_not_count() -> None:
 
 @pytest.mark.skipif("glibc" not in platform.libc_ver(), reason="only glibc's allocator is told")
 def test_freed_memory_is_used_again() -> None:
-    def page_faults(first: str) -> int:
-        command = [sys.executable, "-c", STEPS.format(first=first)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-        return int(
-            subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env=environment).stdout
-        )
+    assert answer(page_faults, True) < answer(page_faults, False) / 5
 
-    assert page_faults("keep_freed_memory()") < page_faults("") / 5
+
+def page_faults(keep: bool) -> int:
+    """Of 15 steps of a small network, after five of which all its memory was had once."""
+    if keep:
+        keep_freed_memory()
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 16, 4, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(16, 16, 3, 1, 1), torch.nn.ReLU()
+    )
+    images = torch.zeros(256, 1, 28, 28)
+    faults = []
+    for _ in range(20):
+        network(images).square().mean().backward()
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return faults[-1] - faults[4]
 
 
 @pytest.mark.parametrize(

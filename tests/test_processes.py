@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import inspect
-import io
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
 
 import train
 from configs.schema import RuntimeSettings
-from engine.checkpoint import read_checkpoint
+from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.environment import arithmetic
 from engine.errors import UsageError
 from engine.processes import Processes, launch, pick_device
 from methods.base import Compute
+from tests.forked import run_script
 from tests.runs import EVERY_STEP, ROOT, call, environment, run, small_train
-from tests.test_resume import LastWords
 from tests.two_processes import Ended, in_two
+
+pytestmark = pytest.mark.forks
 
 
 def train_two(folder: Path, out: Path, *arguments: str, settings: tuple[str, ...] = ()) -> Ended:
     """A small run by two processes, as torchrun would start them."""
     folder.mkdir()
-    return in_two(folder, train.app, small_train(out, "--devices", "2", *arguments, settings=settings)[2:])
+    return in_two(folder, run_script, small_train(out, "--devices", "2", *arguments, settings=settings))
 
 
 def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
     # Noise and augmentation on, so that random numbers too must not depend on the number of processes.
-    settings = ("pretrain.noise=0.2", "pretrain.augmentation.rotation=10", "cluster.reconstruction=true")
+    settings = (
+        "pretrain.noise=0.2",
+        "pretrain.augmentation.rotation=10",
+        "cluster.reconstruction=true",
+        "data.subset=400",
+    )
     one = call(train.app, *small_train(tmp_path / "one", settings=settings)[2:])
     two = run(small_train(tmp_path / "two", "--devices", "2", settings=settings))
     assert one.exit_code == 0, one.stderr
@@ -59,38 +64,39 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
     assert (first.assignments == second.assignments).double().mean() > 0.995
 
 
-def killed_when(words: str, arguments: list[str]) -> None:
-    """Train until the first process says the words, and die."""
-    sys.stderr = LastWords(cast(io.TextIOWrapper, sys.stderr).buffer, encoding="utf-8")
-    sys.stderr.words = words
-    train.app(arguments)
+def dropping_out(out: Path) -> list[str]:
+    """The command line of a run with batch-norm, noise and dropout: what a resume must find again besides weights."""
+    network = "model={name: dense, hidden: [16], dropout: 0.2, batch_norm: true}"
+    line = small_train(out, "--devices", "2", settings=(network, "pretrain.noise=0.2", "data.subset=400", *EVERY_STEP))
+    for layers in ("model.layers=", "model.hidden="):  # of another kind of network
+        at = next(i for i, part in enumerate(line) if part.startswith(layers))
+        del line[at - 1 : at + 1]
+    return line
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A run of two processes that was never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = in_two(folder, run_script, dropping_out(folder / "run"))
+    assert done.codes == (0, 0), done.stderr
+    return read_checkpoint(folder / "run" / "checkpoint.pt")
 
 
 @pytest.mark.parametrize("words", ["pretrain epoch 2/3", "cluster epoch 1/3"])
-def test_two_processes_resume_in_the_middle_of_a_phase(tmp_path: Path, words: str) -> None:
-    # Batch-norm, noise and dropout: what a resume must find again besides the weights.
-    settings = ("model={name: dense, hidden: [16], dropout: 0.2, batch_norm: true}", "pretrain.noise=0.2", *EVERY_STEP)
-    command = small_train(tmp_path / "killed", "--devices", "2", settings=settings)[2:]
-    for layers in ("model.layers=", "model.hidden="):  # of another kind of network
-        at = next(i for i, part in enumerate(command) if part.startswith(layers))
-        del command[at - 1 : at + 1]
-    whole = [*command, "--out", str(tmp_path / "whole")]
-    (tmp_path / "a").mkdir()
-    done = in_two(tmp_path / "a", train.app, whole)
-    assert done.codes == (0, 0), done.stderr
-    (tmp_path / "b").mkdir()
-    killed = in_two(tmp_path / "b", killed_when, words, command)
+def test_two_processes_resume_in_the_middle_of_a_phase(whole: Checkpoint, tmp_path: Path, words: str) -> None:
+    line = dropping_out(tmp_path / "run")
+    killed = in_two(tmp_path, run_script, line, words)
     assert killed.codes[0] == -signal.SIGKILL, killed.stderr
-    state = read_checkpoint(tmp_path / "killed" / "checkpoint.pt").loop
+    state = read_checkpoint(tmp_path / "run" / "checkpoint.pt").loop
     assert state.batch > 0 or state.epoch > 0
-    (tmp_path / "c").mkdir()
-    done = in_two(tmp_path / "c", train.app, [*command, "--resume"])
+    done = in_two(tmp_path, run_script, [*line, "--resume"])
     assert done.codes == (0, 0), done.stderr
-    first, second = (read_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "killed"))
-    for name, value in first.method.items():
+    resumed = read_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    for name, value in whole.method.items():
         if isinstance(value, torch.Tensor):
-            assert torch.equal(value, second.method[name]), name
-    losses = [[row["loss"] for row in checkpoint.loop.history if "loss" in row] for checkpoint in (first, second)]
+            assert torch.equal(value, resumed.method[name]), name
+    losses = [[row["loss"] for row in checkpoint.loop.history if "loss" in row] for checkpoint in (whole, resumed)]
     assert losses[0] == losses[1]
 
 
@@ -192,6 +198,7 @@ else:
 
 # Batch-norm and dropout as one process has them on the whole batch, to the rounding of sums.
 from engine.whole_batch import see_whole_batch
+
 for shape, layers in (((8, 3), torch.nn.BatchNorm1d), ((8, 3, 4, 4), torch.nn.BatchNorm2d)):
     for layout in (torch.contiguous_format, torch.channels_last)[: 1 + (len(shape) == 4)]:
         whole = torch.randn(shape, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
@@ -223,23 +230,15 @@ print("fine", flush=True)
 """
 
 
-def test_shards_sums_and_broadcasts(tmp_path: Path) -> None:
+def test_shards_sums_and_broadcasts_under_torchrun(tmp_path: Path) -> None:
     script = tmp_path / "shards.py"
     script.write_text(SHARDS)
     done = subprocess.run(
-        [sys.executable, str(script)], env={**environment(), "PYTHONPATH": str(ROOT)}, capture_output=True,
-        text=True, timeout=120,
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", str(script)],
+        env={**environment(), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fine") == done.stdout.count("left") == 2  # both have left the group at their end
-
-
-def test_torchrun_starts_it_too(tmp_path: Path) -> None:
-    command = small_train(tmp_path / "run", "--devices", "2")
-    done = run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", *command[1:]])
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path / 'run' / 'checkpoint.pt'}\n"
-    assert read_checkpoint(tmp_path / "run" / "checkpoint.pt").environment["processes"] == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what is asked for")

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import multiprocessing
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,59 +11,16 @@ import torch
 
 import train
 from engine.checkpoint import Checkpoint, read_checkpoint
-from tests.runs import EVERY_STEP, ROOT, call, environment, run, small_train
+from tests.forked import command
+from tests.runs import EVERY_STEP, call, small_train
+
+pytestmark = pytest.mark.forks
 
 
 @pytest.fixture(scope="module")
 def whole(trained: Path) -> Checkpoint:
     """A run that was never stopped."""
     return read_checkpoint(trained)
-
-
-class LastWords(io.TextIOWrapper):
-    """A stderr that kills its process as soon as it has said `words`."""
-
-    words = ""
-
-    def write(self, text: str) -> int:
-        written = super().write(text)
-        self.flush()
-        if self.words in text:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return written
-
-
-def train_until(words: str, log: Path, arguments: list[str]) -> None:
-    sys.stderr = LastWords(log.open("wb"), encoding="utf-8")
-    sys.stderr.words = words
-    train.app(arguments)
-
-
-def killed_at(words: str, log: Path, arguments: list[str]) -> int | None:
-    """Train in a process of its own up to the words, with what it says in `log`; its exit code."""
-    # A fork of a process that has imported what the command needs, which takes it seconds.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "lightning_fabric"])
-    process = context.Process(target=train_until, args=(words, log, arguments))
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def stopped_when(command: list[str], line_has: str, wish: signal.Signals) -> tuple[int, str]:
-    """Start a command, send it the signal as soon as a line of its stderr has the text; its exit code and stderr."""
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        seen = ""
-        for line in process.stderr:
-            seen += line
-            if line_has in line:
-                process.send_signal(wish)
-                break
-        seen += process.stderr.read()
-        return process.wait(timeout=120), seen
 
 
 def assert_same(one: Checkpoint, other: Checkpoint) -> None:
@@ -100,12 +52,12 @@ def test_killed_in_every_phase_and_resumed(whole: Checkpoint, tmp_path: Path) ->
         "cluster epoch 3/3",  # before the assignments are final
     )
     out = tmp_path / "run"
-    for number, point in enumerate(points):
-        log = tmp_path / f"{number}.txt"
-        code = killed_at(point, log, small_train(out, "--resume", settings=EVERY_STEP)[2:])
-        assert code == -signal.SIGKILL, log.read_text("utf-8")
-    done = run(small_train(out, "--resume", settings=EVERY_STEP))
-    assert done.returncode == 0, done.stderr
+    line = small_train(out, "--resume", settings=EVERY_STEP)
+    for point in points:
+        killed = command(tmp_path, line, words=point)
+        assert killed.exit_code == -signal.SIGKILL, killed.stderr
+    done = command(tmp_path, line)
+    assert done.exit_code == 0, done.stderr
     assert done.stdout == f"{out / 'checkpoint.pt'}\n"
     assert_same(read_checkpoint(out / "checkpoint.pt"), whole)
 
@@ -116,16 +68,17 @@ def test_interrupted_it_saves_says_how_to_go_on_and_does(
 ) -> None:
     # Checkpoints by time are off: only the interrupt can have saved the step.
     settings = ("runtime.checkpoint_seconds=3600",)
-    code, stderr = stopped_when(small_train(tmp_path, settings=settings), "pretrain epoch 1/3", wish)
+    out = tmp_path / "run"
+    code, _, stderr = command(tmp_path, small_train(out, settings=settings), words="pretrain epoch 1/3", wish=wish)
     assert code == 130, stderr
     assert "--resume goes on" in stderr
     assert "Traceback" not in stderr
-    loop = read_checkpoint(tmp_path / "checkpoint.pt").loop
+    loop = read_checkpoint(out / "checkpoint.pt").loop
     assert loop.global_step > 0
     assert not loop.done
-    done = call(train.app, *small_train(tmp_path, "--resume", settings=settings)[2:])
+    done = call(train.app, *small_train(out, "--resume", settings=settings)[2:])
     assert done.exit_code == 0, done.stderr
-    assert_same(read_checkpoint(tmp_path / "checkpoint.pt"), whole)
+    assert_same(read_checkpoint(out / "checkpoint.pt"), whole)
 
 
 def test_a_finished_run_is_left_as_it_is(trained: Path, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Two processes as torchrun starts them, forked from one that has imported what they need, which takes it seconds."""
+"""Two processes as torchrun starts them, without the seconds of their imports."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 import sys
@@ -10,6 +9,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.forked import start
 
 TIME_LIMIT = 200.0
 """Seconds. A collective that one process calls alone would wait for ever."""
@@ -38,14 +39,8 @@ def in_two(folder: Path, function: Callable[..., object], *arguments: Any, limit
         arguments: of the function.
         limit: after so many seconds both are killed. So is the second when the first was.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "lightning_fabric", "torch.distributed.nn"])
     port = free_port()
-    processes = [
-        context.Process(target=_enter, args=(rank, port, str(folder), function, arguments)) for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
+    processes = [start(_enter, rank, port, str(folder), function, arguments) for rank in range(2)]
     first, second = processes
     first.join(limit)
     first_was_killed = first.exitcode is None or first.exitcode < 0
@@ -62,11 +57,7 @@ def _enter(rank: int, port: int, folder: str, function: Callable[..., object], a
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "0",
         "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test",
-        "OMP_NUM_THREADS": "1", "COLUMNS": "200",
     }  # fmt: skip
-    import torch
-
-    torch.set_num_threads(1)
     with (
         open(Path(folder) / f"stdout-{rank}", "w", buffering=1) as sys.stdout,
         open(Path(folder) / f"stderr-{rank}", "w", buffering=1) as sys.stderr,
