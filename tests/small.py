@@ -15,7 +15,7 @@ from engine.randomness import seed_all
 from methods.base import Method
 from methods.registry import METHODS
 from methods.resolve import resolve_config
-from methods.two_stage import METHOD_NAMES, NAMES
+from methods.two_stage import METHOD_NAMES
 from models.autoencoder import ImageShape
 
 # What makes each method small enough for a test; a two-stage method takes what its parts do.
@@ -65,10 +65,12 @@ SMALL: dict[str, list[str]] = {
     "som": ["cluster.passes=5"],
 }
 
-# Every representation and every clusterer, and the joint methods. All pairs would only repeat them.
+ALONE = ("raw", "pca", "umap", "pca-umap", "hog", "ae", "vae", "simclr")
+CHAINS = ("hog-pca", "ae-umap", "simclr-pca-umap")
+# The joint methods, every representation alone and in a chain, and every clusterer. All pairs would only repeat them.
 TESTED = [
     *(name for name in METHODS if name not in METHOD_NAMES),
-    *(f"{representation}-kmeans" for representation in NAMES),
+    *(f"{representation}-kmeans" for representation in (*ALONE, *CHAINS)),
     *(f"raw-{clusterer}" for clusterer in CLUSTERERS if clusterer != "kmeans"),
     "ae-umap-gmm",
 ]

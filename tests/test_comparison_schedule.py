@@ -109,7 +109,7 @@ from comparison.plan import plan
 from engine import run_folder
 run_folder.CHECKPOINTS = Path({str(tmp_path)!r})
 def python(code, *arguments): return [sys.executable, "-c", code, *map(str, arguments)]
-slow = "import sys, time; time.sleep(5) if 'pca' in sys.argv[1] else None; " + {WRITE!r}
+slow = "import sys, time; time.sleep(2) if 'pca' in sys.argv[1] else None; " + {WRITE!r}
 scheduling.train_command = lambda run, root: python(slow, run.checkpoint, "trained")
 scheduling.score_command = lambda run, split, root: python({WRITE!r}, run.scores(split), "{{}}")
 scheduling.Schedule(plan(["raw-kmeans", "pca-kmeans"], [0], [], {{}}, "digits"), 1, 1, print).carry_out()

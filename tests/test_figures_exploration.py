@@ -71,9 +71,8 @@ def centre(picture) -> float:
 @pytest.mark.parametrize(
     ("n", "channels", "classes", "labelled", "absent"),
     [
-        (40, 1, 3, True, set()),
-        (40, 3, 30, True, set()),
-        (40, 2, 7, True, set()),
+        (40, 3, 9, True, set()),
+        (40, 2, 2, True, set()),
         (40, 4, 1, False, {"group_counts", "one"}),
         (1, 1, 3, True, {"explained_variance", "principal_components"}),
     ],

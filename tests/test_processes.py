@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import json
 import signal
 import subprocess
 import sys
@@ -18,10 +20,11 @@ from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.environment import arithmetic
 from engine.errors import UsageError
 from engine.processes import Processes, launch, pick_device
+from engine.whole_batch import see_whole_batch
 from methods.base import Compute
-from tests.forked import run_script
-from tests.runs import EVERY_STEP, ROOT, call, environment, run, small_train
-from tests.two_processes import Ended, in_two
+from tests.forked import command, run_script
+from tests.runs import EVERY_STEP, call, environment, small_train
+from tests.two_processes import Ended, as_torchrun, in_two
 
 pytestmark = pytest.mark.forks
 
@@ -41,9 +44,9 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
         "data.subset=400",
     )
     one = call(train.app, *small_train(tmp_path / "one", settings=settings)[2:])
-    two = run(small_train(tmp_path / "two", "--devices", "2", settings=settings))
+    two = command(tmp_path, small_train(tmp_path / "two", "--devices", "2", settings=settings))  # starts the other
     assert one.exit_code == 0, one.stderr
-    assert two.returncode == 0, two.stderr
+    assert two.exit_code == 0, two.stderr
     assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.pt'}\n"  # one path, from one process
     assert sorted(f.name for f in (tmp_path / "two").iterdir()) == [".lock", "checkpoint.pt", "config.yaml", "tb"]
 
@@ -163,82 +166,92 @@ def test_processes_that_nobody_asked_for_are_refused(monkeypatch: pytest.MonkeyP
         launch(RuntimeSettings(device="cpu", devices=2))
 
 
-SHARDS = """
-import atexit
-import torch
-from configs.schema import RuntimeSettings
-from engine.processes import launch
-# What is registered first is called last.
-atexit.register(lambda: print("joined" if torch.distributed.is_initialized() else "left", flush=True))
-processes = launch(RuntimeSettings(device="cpu", devices=2))
-for n in (1, 2, 5, 8):
-    rows = torch.arange(3 * n).view(n, 3)
-    assert torch.equal(processes.gather(processes.shard(rows), n), rows), n
-    images = rows.to(torch.uint8).view(n, 3, 1, 1)
-    assert torch.equal(processes.map(lambda batch: batch.flatten(1) * 2.0, images), rows * 2.0), n
-    share = processes.total(processes.shard(rows).sum())
-    assert share == rows.sum(), n
-rank = processes.fabric.global_rank
-assert processes.once(lambda: {"from": rank}) == {"from": 0}
+def shares() -> None:
+    """What every process of two asserts of the collectives."""
+    processes = launch(RuntimeSettings(device="cpu", devices=2))
+    for n in (1, 2, 5, 8):
+        rows = torch.arange(3 * n).view(n, 3)
+        assert torch.equal(processes.gather(processes.shard(rows), n), rows), n
+        images = rows.to(torch.uint8).view(n, 3, 1, 1)
+        assert torch.equal(processes.map(lambda batch: batch.flatten(1) * 2.0, images), rows * 2.0), n
+        share = processes.total(processes.shard(rows).sum())
+        assert share == rows.sum(), n
+    rank = processes.fabric.global_rank
+    assert processes.once(lambda: {"from": rank}) == {"from": 0}
 
-# A mean over all rows, and its gradient: d/dx of (mean of x^2)^2 is 2 · mean · 2x / n.
-x = torch.arange(1.0, 9.0)
-own = x[processes.rows(8)].requires_grad_()
-pooled = processes.pooled(own.square().mean())
-assert pooled.item() == x.square().mean(), pooled
-pooled.square().backward()
-# Each process's share of the gradient is divided by the number of processes when all are averaged.
-assert torch.allclose(own.grad / 2, (2 * x.square().mean() * 2 * x / 8)[processes.rows(8)])
-try:
-    processes.once(lambda: processes.total(torch.ones(1)))
-except RuntimeError as error:
-    assert "total() within once()" in str(error)
-else:
-    raise AssertionError("a collective within once() must raise")
-
-# Batch-norm and dropout as one process has them on the whole batch, to the rounding of sums.
-from engine.whole_batch import see_whole_batch
-
-for shape, layers in (((8, 3), torch.nn.BatchNorm1d), ((8, 3, 4, 4), torch.nn.BatchNorm2d)):
-    for layout in (torch.contiguous_format, torch.channels_last)[: 1 + (len(shape) == 4)]:
-        whole = torch.randn(shape, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
-        one = torch.nn.Sequential(layers(3), torch.nn.Dropout(0.4))
-        two = torch.nn.Sequential(layers(3), torch.nn.Dropout(0.4))
-        torch.manual_seed(1)  # processes begin at places of their own
-        torch.nn.init.uniform_(one[0].weight, 0.5, 2)
-        two.load_state_dict(one.state_dict())
-        see_whole_batch(two, processes)
-        rows = processes.rows(8)
-        for step in range(2):
-            all_of_it, mine = whole.clone().requires_grad_(), whole[rows].clone().requires_grad_()
-            torch.manual_seed(step)
-            expected = one(all_of_it)
-            torch.manual_seed(step)
-            found = two(mine)
-            assert torch.allclose(found, expected[rows], atol=1e-5), (shape, layout, step)
-            (expected.square() * torch.arange(8.0).view(-1, *[1] * (len(shape) - 1))).mean().backward()
-            weights = torch.arange(8.0)[rows].view(-1, *[1] * (len(shape) - 1))
-            (found.square() * weights).mean().backward()
-            assert torch.allclose(mine.grad / 2, all_of_it.grad[rows], atol=1e-5), (shape, layout, step)
-        for name, value in one.state_dict().items():
-            assert torch.allclose(value.double(), two.state_dict()[name].double(), atol=1e-5), name
-        with torch.no_grad():
-            two(whole[:4] if rank else whole[:3])  # no step: processes may look at other numbers of images
-        torch.manual_seed(0)
-        assert torch.equal(two.eval()(mine), two[0](mine))
-print("fine", flush=True)
-"""
+    # A mean over all rows, and its gradient: d/dx of (mean of x^2)^2 is 2 · mean · 2x / n.
+    x = torch.arange(1.0, 9.0)
+    own = x[processes.rows(8)].requires_grad_()
+    pooled = processes.pooled(own.square().mean())
+    assert pooled.item() == x.square().mean(), pooled
+    pooled.square().backward()
+    # Each process's share of the gradient is divided by the number of processes when all are averaged.
+    assert torch.allclose(own.grad / 2, (2 * x.square().mean() * 2 * x / 8)[processes.rows(8)])
+    with pytest.raises(RuntimeError, match=r"total\(\) within once\(\)"):
+        processes.once(lambda: processes.total(torch.ones(1)))
 
 
-def test_shards_sums_and_broadcasts_under_torchrun(tmp_path: Path) -> None:
-    script = tmp_path / "shards.py"
-    script.write_text(SHARDS)
+def layers_see_the_whole_batch() -> None:
+    """Batch-norm and dropout as one process has them on the whole batch, to the rounding of sums."""
+    processes = launch(RuntimeSettings(device="cpu", devices=2))
+    rank = processes.fabric.global_rank
+    for shape, layers in (((8, 3), torch.nn.BatchNorm1d), ((8, 3, 4, 4), torch.nn.BatchNorm2d)):
+        for layout in (torch.contiguous_format, torch.channels_last)[: 1 + (len(shape) == 4)]:
+            whole = torch.randn(shape, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+            one = torch.nn.Sequential(layers(3), torch.nn.Dropout(0.4))
+            two = torch.nn.Sequential(layers(3), torch.nn.Dropout(0.4))
+            torch.manual_seed(1)  # processes begin at places of their own
+            torch.nn.init.uniform_(one[0].weight, 0.5, 2)
+            two.load_state_dict(one.state_dict())
+            see_whole_batch(two, processes)
+            rows = processes.rows(8)
+            for step in range(2):
+                all_of_it, mine = whole.clone().requires_grad_(), whole[rows].clone().requires_grad_()
+                torch.manual_seed(step)
+                expected = one(all_of_it)
+                torch.manual_seed(step)
+                found = two(mine)
+                assert torch.allclose(found, expected[rows], atol=1e-5), (shape, layout, step)
+                (expected.square() * torch.arange(8.0).view(-1, *[1] * (len(shape) - 1))).mean().backward()
+                weights = torch.arange(8.0)[rows].view(-1, *[1] * (len(shape) - 1))
+                (found.square() * weights).mean().backward()
+                assert torch.allclose(mine.grad / 2, all_of_it.grad[rows], atol=1e-5), (shape, layout, step)
+            for name, value in one.state_dict().items():
+                assert torch.allclose(value.double(), two.state_dict()[name].double(), atol=1e-5), name
+            with torch.no_grad():
+                two(whole[:4] if rank else whole[:3])  # no step: processes may look at other numbers of images
+            torch.manual_seed(0)
+            assert torch.equal(two.eval()(mine), two[0](mine))
+
+
+def in_turn() -> None:
+    # What is registered first is called last.
+    atexit.register(lambda: print("joined" if torch.distributed.is_initialized() else "left", flush=True))
+    shares()
+    layers_see_the_whole_batch()
+    print("fine", flush=True)
+    atexit._run_exitfuncs()  # which processes of multiprocessing leave out
+
+
+def test_shards_sums_broadcasts_and_layers(tmp_path: Path) -> None:
+    done = in_two(tmp_path, in_turn)
+    assert done.codes == (0, 0), done.stderr
+    assert done.stdout == ("fine\nleft\n",) * 2  # both have left the group at their end
+
+
+def test_torchrun_tells_processes_what_these_tests_tell_them(tmp_path: Path) -> None:
+    script = tmp_path / "told.py"
+    script.write_text("import json, os; print(json.dumps(dict(os.environ)), flush=True)")
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", str(script)],
-        env={**environment(), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+        env=environment(), capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("fine") == done.stdout.count("left") == 2  # both have left the group at their end
+    told = sorted((json.loads(line) for line in done.stdout.splitlines()), key=lambda names: str(names["RANK"]))
+    for rank, names in enumerate(told):
+        here = as_torchrun(rank, port=0)
+        assert here.keys() <= names.keys()
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK"):
+            assert names[name] == here[name], name
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what is asked for")

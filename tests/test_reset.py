@@ -240,20 +240,24 @@ def settings_with_resets() -> Any:
     return made.model_copy(update={"runtime": runtime})
 
 
+def fresh() -> DEC:
+    seed_all(0)
+    return DEC(settings_with_resets(), SHAPE)
+
+
+@pytest.fixture(scope="module")
+def whole() -> DEC:
+    """Trained without a stop: epochs of 8 steps after 80 of pretraining, and a reset before each but the first."""
+    images, method = bars().images, fresh()
+    reset_loop(method, images).run(method.phases(images, launch(method.config.runtime)))
+    return method
+
+
 @pytest.mark.parametrize("stop_at", [80 + 8, 80 + 9, 80 + 16, 80 + 23])
-def test_stopped_around_a_reset_and_resumed_it_ends_with_the_same_bits(stop_at: int) -> None:
-    """Epochs of 8 steps after 80 of pretraining; a reset before each but the first."""
+def test_stopped_around_a_reset_and_resumed_it_ends_with_the_same_bits(whole: DEC, stop_at: int) -> None:
     images = bars().images
-
-    def method() -> DEC:
-        seed_all(0)
-        return DEC(settings_with_resets(), SHAPE)
-
-    whole = method()
-    reset_loop(whole, images).run(whole.phases(images, launch(whole.config.runtime)))
-
     saved: list[Any] = []
-    first = method()
+    first = fresh()
 
     def save(state: LoopState, optimiser: Any) -> None:
         if state.global_step == stop_at and state.batch:
@@ -267,7 +271,7 @@ def test_stopped_around_a_reset_and_resumed_it_ends_with_the_same_bits(stop_at: 
     with pytest.raises(Interrupted):
         reset_loop(first, images, save=save).run(first.phases(images, launch(first.config.runtime)))
     state, weights, optimiser, generators = saved[0]
-    second = method()
+    second = fresh()
     phases = second.phases(images, launch(second.config.runtime))
     second.load_state_dict(weights)
     restore_generators(generators)

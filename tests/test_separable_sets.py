@@ -14,18 +14,20 @@ from models.autoencoder import ImageShape
 from tests.joint_runs import run
 from tests.test_dec import bars
 
-IMAGES = bars(200)
+pytestmark = pytest.mark.unchecked
+
+IMAGES = bars(120)
 NETWORK = (
     "model={name: conv, latent: 4, layers: [{channels: 8, kernel: 4}, {channels: 16, kernel: 3}], hidden: [32]}",
     *("clusters=4", "runtime.device=cpu", "cluster.tol=0", "cluster.update_interval=8"),
 )
 SHORT = (
-    *("pretrain.epochs=10", "pretrain.min_steps=0", "pretrain.batch_size=25", "pretrain.optimiser.learning_rate=2e-3"),
-    *("cluster.max_epochs=5", "cluster.min_steps=0", "cluster.batch_size=25", "cluster.optimiser.learning_rate=1e-3"),
+    *("pretrain.epochs=10", "pretrain.min_steps=0", "pretrain.batch_size=15", "pretrain.optimiser.learning_rate=2e-3"),
+    *("cluster.max_epochs=5", "cluster.min_steps=0", "cluster.batch_size=15", "cluster.optimiser.learning_rate=1e-3"),
 )
 LONGER = ("pretrain.epochs=40",)
 """The lower bound keeps a latent once its reconstruction is good enough to pay for it."""
-RESETS = ("cluster.reset={interval: 2, subsample: 100}",)
+RESETS = ("cluster.reset={interval: 2, subsample: 60}",)
 
 
 def accuracy(name: str, *settings: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,12 +29,18 @@ History = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, History]:
+    """By two processes, in which numba compiles nothing: it would take longer than all runs."""
     folder = tmp_path_factory.mktemp("two")
     out = folder / "histories.json"
-    done = in_two(folder, write_histories, str(out), 2, NAMES)
+    done = in_two(folder, uncompiled, str(out))
     assert done.codes == (0, 0), done.stderr
     found: dict[str, History] = json.loads(out.read_text())
     return found
+
+
+def uncompiled(out: str) -> None:
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
+    write_histories(out, 2, NAMES)
 
 
 @pytest.mark.umap

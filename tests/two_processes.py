@@ -53,11 +53,16 @@ def in_two(folder: Path, function: Callable[..., object], *arguments: Any, limit
     return Ended(codes, (texts[0][0], texts[0][1]), (texts[1][0], texts[1][1]))
 
 
-def _enter(rank: int, port: int, folder: str, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "0",
-        "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test",
+def as_torchrun(rank: int, port: int) -> dict[str, str]:
+    """What torchrun tells one of two processes, in its environment."""
+    return {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test",
     }  # fmt: skip
+
+
+def _enter(rank: int, port: int, folder: str, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    os.environ |= as_torchrun(rank, port)
     with (
         open(Path(folder) / f"stdout-{rank}", "w", buffering=1) as sys.stdout,
         open(Path(folder) / f"stderr-{rank}", "w", buffering=1) as sys.stderr,
