@@ -8,7 +8,6 @@ import signal
 from importlib import import_module
 from pathlib import Path
 
-import jaxtyping
 import pytest
 
 # Before any library reads it. Small tensors gain nothing from more, and threads that wait for busy cores cost much.
@@ -29,7 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "umap: has UMAP lay points out")
     config.addinivalue_line("markers", "forks: starts processes by tests.forked")
-    config.addinivalue_line("markers", "unchecked: shapes are not checked, for what it calls is checked by others")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -40,13 +38,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for library in LARGE.split():
         import_module(library)
     from hypothesis import settings
+    from jaxtyping import install_import_hook
 
     import tests.shapes  # noqa: F401, which the hook asks for by its name
 
     # A busy machine is no bug, and no test is timed.
     settings.register_profile("untimed", deadline=None, max_examples=50)
     settings.load_profile("untimed")
-    jaxtyping.install_import_hook(with_shapes(), "tests.shapes.checked")
+    install_import_hook(with_shapes(), "tests.shapes.checked")
 
 
 def with_shapes() -> list[str]:
@@ -77,12 +76,6 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def shapes(request: pytest.FixtureRequest) -> None:
-    """Checked, but where a test trains so many whole runs that it would take long."""
-    jaxtyping.config.update("jaxtyping_disable", request.node.get_closest_marker("unchecked") is not None)
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,6 @@ from tests.forked import answer
 from tests.runs import ROOT
 from tests.settings_changed import changed, fields_of
 
-pytestmark = pytest.mark.unchecked
-
 COMPUTE = launch(RuntimeSettings(device="cpu"))
 IMAGES = load("digits").images[:24].clone()
 

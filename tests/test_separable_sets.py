@@ -14,8 +14,6 @@ from models.autoencoder import ImageShape
 from tests.joint_runs import run
 from tests.test_dec import bars
 
-pytestmark = pytest.mark.unchecked
-
 IMAGES = bars(120)
 NETWORK = (
     "model={name: conv, latent: 4, layers: [{channels: 8, kernel: 4}, {channels: 16, kernel: 3}], hidden: [32]}",
