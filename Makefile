@@ -28,6 +28,9 @@ UNAVAILABLE := No matching distribution|ResolutionImpossible|requires a differen
 	  || { grep -Eq '$(UNAVAILABLE)' .venv/pip.log || { cat .venv/pip.log >&2; exit 1; }; \
 	       echo "Not all versions of constraints.txt are to be had here; taking the ranges of pyproject.toml." >&2; \
 	       $(PIP) -e '.[dev]'; }
+# UMAP compiles half a minute when it is first imported, and keeps most of it.
+	@echo "Compiling UMAP (half a minute) …" >&2
+	@$(BIN)/python -c 'from storage.libraries import umap_library; umap_library()' || true
 	@touch $@
 
 train: setup ## the main job: DEC on Fashion-MNIST, then its evaluation

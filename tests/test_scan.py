@@ -214,8 +214,8 @@ def test_a_head_is_trained_as_it_would_be_alone() -> None:
 
 
 def test_resumed_it_ends_with_the_same_bits() -> None:
-    """48 steps of pretraining, 40 of the heads, 16 of self-labelling."""
-    whole_and_resumed(built, bars().images, (48 + 3, 48 + 37, 48 + 40 + 5))
+    """24 steps of pretraining, 20 of the heads, 8 of self-labelling."""
+    whole_and_resumed(built, bars(200).images, (24 + 3, 24 + 17, 24 + 20 + 5))
 
 
 def test_a_prior_that_is_none_is_refused() -> None:
