@@ -10,40 +10,28 @@ from terminal.start import quiet_imports
 if __name__ == "__main__":
     quiet_imports()
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-from torch.optim import Optimizer
 
 from clusterers.base import ClusteringError
-from configs.load import ConfigError, differences, to_yaml
+from configs.load import ConfigError, to_yaml
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
-from data.prepare import prepare, protocol_notes
-from data.subsets import count_different
-from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint, write_text
-from engine.environment import arithmetic, describe_environment, describe_machine
+from data.prepare import prepare
 from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
-from engine.loop import Loop
+from engine.fit import fit
 from engine.memory import keep_freed_memory
-from engine.phase_keys import phase_keys
 from engine.phase_store import PhaseStore
-from engine.processes import Processes, launch, process_number
+from engine.processes import launch, process_number
 from engine.progress import Display
-from engine.randomness import generator_states, restore_generators, seed_all
-from engine.run_folder import CHECKPOINTS, deciding, default_folder, lock_file
-from methods.registry import METHODS, method_names
+from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, saver
+from methods.registry import method_names
 from methods.resolve import resolve_config
-from models.autoencoder import ImageShape, ModelError
-from monitoring.observer import Observer
+from models.autoencoder import ModelError
 from monitoring.tensorboard import TensorBoardObserver
 from representations.base import RepresentationError
-from storage.atomic import remove_torn
-from storage.lock import locked
 from terminal.command import App
 from terminal.streams import print_path
 
@@ -94,8 +82,23 @@ def main(
         path = folder / "checkpoint.pt"
         with alone(folder, processes):
             earlier = processes.once(lambda: earlier_run(path, run_config, images, resume, overwrite))
-            store = PhaseStore(CHECKPOINTS / "phases") if share else None
-            train(run_config, images, validation, folder, processes, display, earlier, store)
+            if earlier is not None and earlier.loop.done:
+                display.notice(f"{path} is finished; nothing to do.")
+            else:
+                step = 0 if earlier is None else earlier.loop.global_step
+                fit(
+                    run_config,
+                    images,
+                    validation=validation,
+                    processes=processes,
+                    save=saver(folder, run_config),
+                    earlier=earlier,
+                    store=PhaseStore(CHECKPOINTS / "phases") if share else None,
+                    display=display,
+                    watch=lambda: [
+                        TensorBoardObserver(folder / "tb", images, run_config.clusters, step, to_yaml(run_config))
+                    ],
+                )
     except (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError) as error:
         raise leave(display, str(error), 2) from error
     except (TrainingError, CheckpointError) as error:
@@ -116,164 +119,6 @@ def load_images(config: RunConfig, data_root: Path | None) -> tuple[ImageSet, Im
     if not config.data.validation:
         return images, None
     return images, prepare(config.data, "validation", config.seed, data_root)
-
-
-@contextmanager
-def alone(folder: Path, processes: Processes) -> Iterator[None]:
-    """Within the block no other command trains into `folder`.
-
-    Raises:
-        UsageError: when another one does, or the folder cannot be written.
-    """
-    with ExitStack() as stack:
-
-        def lock() -> bool:
-            return stack.enter_context(locked(lock_file(folder), lambda: False))
-
-        try:
-            held = processes.once(lock)
-        except OSError as error:
-            raise UsageError(f"cannot write into {folder}: {error.strerror}. --out names another folder.") from error
-        if not held:
-            raise UsageError(f"another command trains into {folder} right now. --out names another folder.")
-        yield
-
-
-def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, overwrite: bool) -> Checkpoint | None:
-    """The checkpoint to go on from, or None to begin.
-
-    Raises:
-        UsageError: when a run is there and neither --resume nor --overwrite was given, or it is another run,
-            or its checkpoint is damaged.
-    """
-    try:
-        if overwrite or not path.exists():
-            return None
-    except OSError as error:
-        raise UsageError(f"cannot look into {path.parent}: {error.strerror}. --out names another folder.") from error
-    if not resume:
-        raise UsageError(
-            f"{path} holds an earlier run. --resume goes on with it, --overwrite starts anew over it, "
-            "--out DIR leaves it alone."
-        )
-    try:
-        checkpoint = read_checkpoint(path)
-    except CheckpointError as error:
-        raise UsageError(f"--resume: {error} --overwrite starts anew.") from error
-    changed = differences(deciding(checkpoint.config), deciding(config.model_dump(mode="json")))
-    if checkpoint.data["fingerprint"] != images.fingerprint:
-        changed.append(
-            f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
-            f"{len(images)} of fingerprint {images.fingerprint[:12]}"
-        )
-    if changed:
-        raise UsageError(
-            f"--resume: {path} is another run. What differs (there → here):\n  "
-            + "\n  ".join(changed)
-            + "\n--overwrite starts anew over it, --out DIR leaves it alone."
-        )
-    return checkpoint
-
-
-def train(
-    config: RunConfig,
-    images: ImageSet,
-    validation: ImageSet | None,
-    folder: Path,
-    processes: Processes,
-    display: Display,
-    earlier: Checkpoint | None,
-    store: PhaseStore | None,
-) -> None:
-    """Run the method's phases on the images, labels left behind, and write the checkpoint into `folder`."""
-    different = count_different(images.images, config.different_images_needed)
-    if different < config.different_images_needed:
-        raise UsageError(
-            f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the "
-            "number of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."
-        )
-    if earlier is not None and earlier.loop.done:
-        display.notice(f"{folder / 'checkpoint.pt'} is finished; nothing to do.")
-        return
-
-    seed_all(config.seed)
-    shape = ImageShape(*images.images.shape[1:])
-    try:
-        method = METHODS[config.method].build(config, shape)
-    except (MemoryError, RuntimeError) as error:  # torch's word for memory that it does not get
-        reason = str(error).partition("\n")[0][:200]
-        raise UsageError(f"a network of these settings cannot be built here: {reason}. Make it smaller.") from error
-    phases = method.phases(images.images, processes)
-    device, count = processes.device, processes.count
-    common = {
-        "images": [images.fingerprint, None if validation is None else validation.fingerprint],
-        "seed": config.seed,
-        "machine": describe_machine(device, count, config.runtime),
-    }
-    keys = phase_keys(phases, images.images, processes, common)
-    environment = describe_environment(device, count, config.runtime)
-    state = LoopState()
-    if earlier is not None:
-        method.load_state_dict(earlier.method)
-        restore_generators(earlier.generators)
-        state = earlier.loop
-        changed = differences(earlier.environment, environment)
-        if changed:
-            notice = "not the same bits as without the stop, since these differ: " + "; ".join(changed)
-            state.history.append({"phase": "resume", "step": state.global_step, "notice": notice})
-            display.notice(notice)
-        display.notice(f"going on in phase {state.phase + 1} of {len(phases)}, epoch {state.epoch + 1}")
-
-    checkpoint = Checkpoint(
-        config=config.model_dump(mode="json"),
-        data={
-            "name": images.name,
-            "split": images.split,
-            "fingerprint": images.fingerprint,
-            "n": len(images),
-            "shape": list(shape),
-            "notes": [*protocol_notes(config.data), *arithmetic_notes(device, config)],
-        },
-        environment=environment,
-    )
-
-    def save(state: LoopState, optimiser: Optimizer | None) -> None:
-        checkpoint.loop = state
-        checkpoint.method = method.state_dict()
-        checkpoint.optimiser = None if optimiser is None else optimiser.state_dict()
-        checkpoint.generators = generator_states()
-        write_checkpoint(folder / "checkpoint.pt", checkpoint)
-
-    if processes.is_first:
-        remove_torn(folder / "checkpoint.pt")
-    # A folder that cannot be written is found out now, not after the training.
-    processes.once(lambda: write_text(folder / "config.yaml", to_yaml(config)))
-    if earlier is None:
-        processes.once(lambda: save(state, None))
-    observers: list[Observer] = []
-    if processes.is_first:
-        observers.append(
-            TensorBoardObserver(folder / "tb", images, config.clusters, state.global_step, to_yaml(config))
-        )
-    held_out = None if validation is None else validation.images
-    loop = Loop(method, images.images, keys, config, processes, save, display, observers, store, held_out, state)
-    try:
-        loop.run(phases, earlier.optimiser if earlier is not None else None)
-        checkpoint.assignments = method.assign(images.images).labels
-        for note in method.notes:
-            display.notice(f"{config.title}: {note}")
-        state.done = True
-        processes.once(lambda: save(state, None))
-    finally:
-        display.stop()
-        for observer in observers:
-            observer.close()
-
-
-def arithmetic_notes(device: torch.device, config: RunConfig) -> tuple[str, ...]:
-    """What a table must say of the networks' arithmetic; nothing of plain float32 on a CPU."""
-    found = arithmetic(device, config.runtime)
-    return () if found == "float32" else (found,)
 
 
 def leave(display: Display, message: str, code: int) -> typer.Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -12,7 +13,10 @@ from terminal.interrupts import heard
 
 
 class StopWish:
-    """While entered, the first SIGINT or SIGTERM sets `wished`; a second SIGINT stops at once."""
+    """While entered, the first SIGINT or SIGTERM sets `wished`; a second SIGINT stops at once.
+
+    Signals reach a program's main thread alone: elsewhere nobody's wish is heard.
+    """
 
     def __init__(self) -> None:
         self.wished = False
@@ -20,7 +24,8 @@ class StopWish:
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> StopWish:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        heard_here = threading.current_thread() is threading.main_thread()
+        for number in (signal.SIGINT, signal.SIGTERM) if heard_here else ():
             self._before[number] = signal.signal(number, self._handle)
         return self
 

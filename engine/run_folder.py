@@ -1,14 +1,22 @@
-"""Where a run's files stand, and whether two runs are the same."""
+"""Where a run's files stand, who may write there, and whether it is the run that stands there already."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from configs.load import differences, to_yaml
 from configs.schema import RunConfig
+from data.image_set import ImageSet
+from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
+from engine.errors import CheckpointError, UsageError
+from engine.processes import Processes
+from storage.atomic import remove_torn
+from storage.lock import locked
 
 LONGEST_NAME = 200
 """Bytes: most file systems end at 255, and temporary files have longer names than what they stand for."""
@@ -45,3 +53,78 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         **{key: value for key, value in config.items() if key not in ("data", "name", "report")},
         "runtime": runtime,
     }
+
+
+@contextmanager
+def alone(folder: Path, processes: Processes) -> Iterator[None]:
+    """Within the block no other command trains into `folder`.
+
+    Raises:
+        UsageError: when another one does, or the folder cannot be written.
+    """
+    with ExitStack() as stack:
+
+        def lock() -> bool:
+            return stack.enter_context(locked(lock_file(folder), lambda: False))
+
+        try:
+            held = processes.once(lock)
+        except OSError as error:
+            raise UsageError(f"cannot write into {folder}: {error.strerror}. --out names another folder.") from error
+        if not held:
+            raise UsageError(f"another command trains into {folder} right now. --out names another folder.")
+        yield
+
+
+def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, overwrite: bool) -> Checkpoint | None:
+    """The checkpoint to go on from, or None to begin.
+
+    Raises:
+        UsageError: when a run is there and neither --resume nor --overwrite was given, or it is another run,
+            or its checkpoint is damaged.
+    """
+    try:
+        if overwrite or not path.exists():
+            return None
+    except OSError as error:
+        raise UsageError(f"cannot look into {path.parent}: {error.strerror}. --out names another folder.") from error
+    if not resume:
+        raise UsageError(
+            f"{path} holds an earlier run. --resume goes on with it, --overwrite starts anew over it, "
+            "--out DIR leaves it alone."
+        )
+    try:
+        checkpoint = read_checkpoint(path)
+    except CheckpointError as error:
+        raise UsageError(f"--resume: {error} --overwrite starts anew.") from error
+    changed = differences(deciding(checkpoint.config), deciding(config.model_dump(mode="json")))
+    if checkpoint.data["fingerprint"] != images.fingerprint:
+        changed.append(
+            f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
+            f"{len(images)} of fingerprint {images.fingerprint[:12]}"
+        )
+    if changed:
+        raise UsageError(
+            f"--resume: {path} is another run. What differs (there → here):\n  "
+            + "\n  ".join(changed)
+            + "\n--overwrite starts anew over it, --out DIR leaves it alone."
+        )
+    return checkpoint
+
+
+def saver(folder: Path, config: RunConfig) -> Callable[[Checkpoint], None]:
+    """What writes a run's checkpoints into its folder, at the first of them its config beside it.
+
+    Raises:
+        CheckpointError: when called, where the folder cannot be written.
+    """
+    path, fresh = folder / "checkpoint.pt", [True]
+
+    def save(checkpoint: Checkpoint) -> None:
+        if fresh:
+            remove_torn(path)
+            write_text(folder / "config.yaml", to_yaml(config))
+            fresh.clear()
+        write_checkpoint(path, checkpoint)
+
+    return save

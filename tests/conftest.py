@@ -57,8 +57,8 @@ def with_shapes() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """UMAP first, which compiles itself, and what forks: both take a process many seconds, once. One worker has all."""
-    marks = ("umap", "forks")
+    """First what forks, and UMAP, which compiles itself: both take a process many seconds, once. One worker has all."""
+    marks = ("forks", "umap")
     items.sort(key=lambda item: [item.get_closest_marker(mark) is None for mark in marks])
 
 

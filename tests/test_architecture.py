@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "comparison": {"engine", "monitoring", "evaluation", "methods", "data", "configs", "storage", "terminal"},
     "monitoring": {"evaluation", "methods", "data", "configs", "terminal"},
-    "engine": {"monitoring", "methods", "models", "configs", "storage", "terminal"},
+    "engine": {"monitoring", "methods", "models", "data", "configs", "storage", "terminal"},
     "evaluation": {"methods", "data", "configs", "storage", "terminal"},
     "methods": {"models", "losses", "clusterers", "representations", "data", "configs", "storage"},
     "representations": {"clusterers", "configs", "storage"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ from comparison.plan import Run, plan
 from comparison.schedule import Schedule
 from engine import run_folder
 from storage.lock import locked
-from tests.runs import ROOT
+from tests.forked import start
 
 WRITE = "import sys; from pathlib import Path; Path(sys.argv[1]).write_text(sys.argv[2])"
 
@@ -97,30 +96,26 @@ def test_a_stop_reaches_the_runs_under_way_and_begins_no_other(monkeypatch: pyte
     assert not second.folder.exists()
 
 
+def until_it_is_killed(folder: Path) -> None:
+    """Two runs, of which the second takes longer than the process lives."""
+    run_folder.CHECKPOINTS = folder
+    slow = "import sys, time; time.sleep(2) if 'pca' in sys.argv[1] else None; " + WRITE
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, slow)
+        Schedule(runs("raw-kmeans", "pca-kmeans"), 1, 1, print).carry_out()
+
+
+@pytest.mark.forks
 def test_a_comparison_that_was_killed_goes_on_with_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The second run never ends in the process that is killed.
-    killed = f"""
-import sys
-from pathlib import Path
-from comparison import schedule as scheduling
-from comparison.plan import plan
-from engine import run_folder
-run_folder.CHECKPOINTS = Path({str(tmp_path)!r})
-def python(code, *arguments): return [sys.executable, "-c", code, *map(str, arguments)]
-slow = "import sys, time; time.sleep(2) if 'pca' in sys.argv[1] else None; " + {WRITE!r}
-scheduling.train_command = lambda run, root: python(slow, run.checkpoint, "trained")
-scheduling.score_command = lambda run, split, root: python({WRITE!r}, run.scores(split), "{{}}")
-scheduling.Schedule(plan(["raw-kmeans", "pca-kmeans"], [0], [], {{}}, "digits"), 1, 1, print).carry_out()
-"""
     first, second = made = runs("raw-kmeans", "pca-kmeans")
-    process = subprocess.Popen([sys.executable, "-c", killed], cwd=ROOT)
+    process = start(until_it_is_killed, tmp_path)
     while not (first.is_scored("train") and second.folder.exists()):
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.05)
     process.kill()
-    process.wait()
+    process.join()
     assert not second.is_scored("train")
     use(monkeypatch, WRITE)
     said: list[str] = []

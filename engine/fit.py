@@ -1,0 +1,174 @@
+"""`fit`: a config and images in, a fitted method out. The one way to run a method, for commands and from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch.optim import Optimizer
+
+from configs.load import differences
+from configs.schema import RunConfig
+from data.image_set import ImageSet
+from data.prepare import protocol_notes
+from data.subsets import count_different
+from engine.checkpoint import Checkpoint, LoopState
+from engine.environment import arithmetic, describe_environment, describe_machine
+from engine.errors import UsageError
+from engine.loop import Loop
+from engine.phase_keys import phase_keys
+from engine.phase_store import PhaseStore
+from engine.processes import Processes, launch
+from engine.progress import Display
+from engine.randomness import generator_states, restore_generators, seed_all
+from methods.base import Method
+from methods.registry import METHODS
+from models.autoencoder import ImageShape
+from monitoring.observer import Observer
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A method at the end of its last phase.
+
+    Attributes:
+        method: answers for any images.
+        checkpoint: all about the run, with the assignments of the training images.
+    """
+
+    method: Method
+    checkpoint: Checkpoint
+
+
+def fit(
+    config: RunConfig,
+    images: ImageSet,
+    *,
+    validation: ImageSet | None = None,
+    processes: Processes | None = None,
+    save: Callable[[Checkpoint], None] | None = None,
+    earlier: Checkpoint | None = None,
+    store: PhaseStore | None = None,
+    display: Display | None = None,
+    watch: Callable[[], Sequence[Observer]] = tuple,
+) -> Fitted:
+    """Run the phases of the method that `config` names. Labels of `images` are not looked at.
+
+    Args:
+        config: of the run, see `methods.resolve.resolve_config`.
+        images: the training images.
+        validation: held out of them: losses on these are reported after every epoch, and decide nothing.
+        processes: device and processes; by default what `config.runtime` says.
+        save: called with the run as it stands at the start, now and then, and at the end; on the first process alone.
+        earlier: a run of the same config and images, as `save` was given it, to go on with.
+        store: where finished phases are taken from and kept for other runs.
+        display: what a person sees; by default nothing.
+        watch: makes those who are told of every step, once the training begins; on the first process alone.
+
+    Raises:
+        UsageError: too few different images, or a network too large for the memory.
+        ModelError: the network does not fit the images.
+        TrainingError: a loss became NaN or infinite.
+        Interrupted: by Ctrl-C or SIGTERM, once the state is saved.
+    """
+    processes = processes or launch(config.runtime)
+    display = display or Display(quiet=True)
+    _check_enough(config, images)
+    seed_all(config.seed)
+    method = _build(config, images)
+    pixels = images.images
+    phases = method.phases(pixels, processes)
+    # Keys name phases for other runs, and for this one when it goes on.
+    keys = [phase.name for phase in phases]
+    if save is not None or store is not None:
+        keys = phase_keys(phases, pixels, processes, _common(config, images, validation, processes))
+    checkpoint = _begin(config, images, processes)
+    optimiser = None
+    if earlier is not None:
+        _go_on(method, earlier, checkpoint, len(phases), display)
+        optimiser = earlier.optimiser
+
+    def write(state: LoopState, optimiser: Optimizer | None) -> None:
+        checkpoint.loop, checkpoint.method, checkpoint.generators = state, method.state_dict(), generator_states()
+        checkpoint.optimiser = None if optimiser is None else optimiser.state_dict()
+        if save is not None:
+            save(checkpoint)
+
+    state = checkpoint.loop
+    if earlier is None:
+        processes.once(lambda: write(state, None))
+    observers = watch() if processes.is_first else ()
+    held_out = None if validation is None else validation.images
+    loop = Loop(method, pixels, keys, config, processes, write, display, observers, store, held_out, state)
+    try:
+        loop.run(phases, optimiser)
+        checkpoint.assignments = method.assign(pixels).labels
+        for note in method.notes:
+            display.notice(f"{config.title}: {note}")
+        state.done = True
+        processes.once(lambda: write(state, None))
+    finally:
+        display.stop()
+        for observer in observers:
+            observer.close()
+    return Fitted(method, checkpoint)
+
+
+def _check_enough(config: RunConfig, images: ImageSet) -> None:
+    needed = config.different_images_needed
+    different = count_different(images.images, needed)
+    if different < needed:
+        raise UsageError(
+            f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the "
+            "number of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."
+        )
+
+
+def _build(config: RunConfig, images: ImageSet) -> Method:
+    try:
+        return METHODS[config.method].build(config, ImageShape(*images.images.shape[1:]))
+    except (MemoryError, RuntimeError) as error:  # torch's word for memory that it does not get
+        reason = str(error).partition("\n")[0][:200]
+        raise UsageError(f"a network of these settings cannot be built here: {reason}. Make it smaller.") from error
+
+
+def _common(
+    config: RunConfig, images: ImageSet, validation: ImageSet | None, processes: Processes
+) -> dict[str, object]:
+    """What the outcome of every phase depends on, and no phase holds."""
+    return {
+        "images": [images.fingerprint, None if validation is None else validation.fingerprint],
+        "seed": config.seed,
+        "machine": describe_machine(processes.device, processes.count, config.runtime),
+    }
+
+
+def _begin(config: RunConfig, images: ImageSet, processes: Processes) -> Checkpoint:
+    """The run before its first step."""
+    computed = arithmetic(processes.device, config.runtime)
+    return Checkpoint(
+        config=config.model_dump(mode="json"),
+        data={
+            "name": images.name,
+            "split": images.split,
+            "fingerprint": images.fingerprint,
+            "n": len(images),
+            "shape": list(images.images.shape[1:]),
+            # Plain float32 on a CPU is nothing that a table must say.
+            "notes": [*protocol_notes(config.data), *([] if computed == "float32" else [computed])],
+        },
+        environment=describe_environment(processes.device, processes.count, config.runtime),
+    )
+
+
+def _go_on(method: Method, earlier: Checkpoint, checkpoint: Checkpoint, phases: int, display: Display) -> None:
+    """Take the state of an earlier run, and say what differs on this machine."""
+    method.load_state_dict(earlier.method)
+    restore_generators(earlier.generators)
+    checkpoint.loop = state = earlier.loop
+    changed = differences(earlier.environment, checkpoint.environment)
+    if changed:
+        notice = "not the same bits as without the stop, since these differ: " + "; ".join(changed)
+        state.history.append({"phase": "resume", "step": state.global_step, "notice": notice})
+        display.notice(notice)
+    display.notice(f"going on in phase {state.phase + 1} of {phases}, epoch {state.epoch + 1}")
