@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = tuple(sorted(file.parent.name for file in HERE.glob("*/__init__.py") if file.parent.name != "tests"))
+PACKAGES = tuple(sorted(file.parent.name for file in HERE.glob("*/__init__.py") if file.parent.name != "benchmarks"))
 
 
 def _import_packages() -> None:
@@ -39,7 +39,6 @@ def _import_packages() -> None:
     try:
         for name in PACKAGES:
             import_module(name)
-        import_module("engine.fit")
     finally:
         sys.path.remove(str(HERE))
 
@@ -52,33 +51,27 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Cluster
 from sklearn.utils.metaestimators import available_if  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
-from clusterers.base import ClusteringError  # noqa: E402
-from configs.load import ConfigError, validate  # noqa: E402
+from configs.load import ConfigError  # noqa: E402
 from configs.schema import RunConfig  # noqa: E402
 from data.arrays import LAYOUTS, as_classes, as_images  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
-from engine.errors import CheckpointError, Interrupted, UsageError  # noqa: E402
-from engine.fit import fit  # noqa: E402
+from engine.errors import CheckpointError, Interrupted  # noqa: E402
+from engine.fit import REFUSED, fit  # noqa: E402
 from engine.progress import Display  # noqa: E402
 from engine.randomness import generator_states, restore_generators  # noqa: E402
 from engine.restore import restore  # noqa: E402
 from evaluation.evaluate import evaluate  # noqa: E402
 from evaluation.predict import predict  # noqa: E402
-from methods.base import Method  # noqa: E402
-from methods.registry import METHODS  # noqa: E402
+from methods.base import Assignments, Method  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
-from models.autoencoder import ModelError  # noqa: E402
-from representations.base import RepresentationError  # noqa: E402
 
-USER_ERRORS = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError)
 FORM = f"Images are {LAYOUTS}, or a table with image_shape."
 
 
 def _has_probabilities(model: Any) -> bool:
-    one = torch.zeros(1, *model.shape_, dtype=torch.uint8) if hasattr(model, "method_") else None
-    return one is None or model.method_.assign(one).probabilities is not None
+    return not hasattr(model, "method_") or model.method_.assign(model._blank).probabilities is not None
 
 
 class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -143,30 +136,30 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             fitted = fit(config, images, display=Display(quiet=not self.verbose))
         except Interrupted as error:
             raise KeyboardInterrupt from error
-        except USER_ERRORS as error:
+        except REFUSED as error:
             raise ValueError(str(error)) from error
         finally:
             restore_generators(before)
-        self._take(fitted.method, fitted.checkpoint)
-        self.n_features_in_ = images.images[0].numel()
-        self.probabilities_ = _numpy(fitted.method.assign(images.images).probabilities)
+        self._take(config, fitted.method, fitted.checkpoint)
+        self.probabilities_ = _numpy(fitted.assignments.probabilities)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """The cluster of every image, (n,), int64, 0 to k - 1."""
-        labels: np.ndarray = self._fitted.assign(self._new(X).images).labels.numpy()
+        labels: np.ndarray = self._assign(X).labels.numpy()
         return labels
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:
         """How much every image belongs to every cluster, (n, k), rows sum to 1. Methods without it lack this call."""
-        found = _numpy(self._fitted.assign(self._new(X).images).probabilities)
+        found = _numpy(self._assign(X).probabilities)
         assert found is not None
         return found
 
     def transform(self, X: Any) -> np.ndarray:
         """The space in which the method clusters, (n, d), float32."""
-        z: np.ndarray = self._fitted.embed(self._new(X).images).numpy()
+        images = self._new(X).images
+        z: np.ndarray = self.method_.embed(images).numpy()
         return z
 
     def score_table(self, X: Any, labels: Any = None) -> dict[str, float | int | str | None]:
@@ -182,7 +175,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             if len(indices) != len(images):
                 raise ValueError(f"{len(images)} images and {len(indices)} labels: there must be one for each image.")
             images = replace(images, labels=torch.from_numpy(indices), class_names=names)
-        return evaluate(predict(self._fitted, images))
+        return evaluate(predict(self.method_, images))
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, which `load` and `eval.py` read."""
@@ -192,12 +185,16 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
     @property
     def _n_features_out(self) -> int:
         """d, for the names of what `transform` gives."""
-        return int(self._fitted.embed(torch.zeros(1, *self.shape_, dtype=torch.uint8)).shape[1])
+        return int(self.method_.embed(self._blank).shape[1])
 
     @property
-    def _fitted(self) -> Method:
-        check_is_fitted(self)
-        return self.method_
+    def _blank(self) -> torch.Tensor:
+        """One image, to see what the method answers."""
+        return torch.zeros(1, *self.shape_, dtype=torch.uint8)
+
+    def _assign(self, X: Any) -> Assignments:
+        images = self._new(X).images
+        return self.method_.assign(images)
 
     def _config(self, X: Any) -> RunConfig:
         """The run's config, from the method's defaults, the settings, and what has a parameter of its own."""
@@ -251,7 +248,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         check_is_fitted(self)
         try:
             images = self._image_set(X, self.config_, reset=False)
-        except USER_ERRORS as error:
+        except REFUSED as error:
             raise ValueError(str(error)) from error
         if tuple(images.images.shape[1:]) != self.shape_:
             raise ValueError(
@@ -260,12 +257,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             )
         return images
 
-    def _take(self, method: Method, checkpoint: Checkpoint) -> None:
+    def _take(self, config: RunConfig, method: Method, checkpoint: Checkpoint) -> None:
         method.to(torch.device("cpu"))
         method.eval()
-        self.method_, self.checkpoint_ = method, checkpoint
-        self.config_ = validate(METHODS[checkpoint.config["method"]].config, checkpoint.config, "the checkpoint")
+        self.config_, self.method_, self.checkpoint_ = config, method, checkpoint
         self.shape_ = tuple(checkpoint.data["shape"])
+        self.n_features_in_ = math.prod(self.shape_)
         self.history_ = checkpoint.loop.history
         if checkpoint.assignments is not None:
             self.labels_: np.ndarray = checkpoint.assignments.numpy()
@@ -283,8 +280,7 @@ def load(path: str | Path) -> DeepClustering:
     config, method = restore(checkpoint, str(path))
     shape = tuple(checkpoint.data["shape"])
     model = DeepClustering(config.method, config.clusters, seed=config.seed, image_shape=shape)
-    model._take(method, checkpoint)
-    model.n_features_in_ = math.prod(shape)
+    model._take(config, method, checkpoint)
     model.probabilities_ = None
     return model
 

@@ -15,13 +15,12 @@ from typing import Annotated
 
 import typer
 
-from clusterers.base import ClusteringError
-from configs.load import ConfigError, to_yaml
+from configs.load import to_yaml
 from configs.schema import RunConfig
-from data.image_set import DataError, ImageSet
+from data.image_set import ImageSet
 from data.prepare import prepare
-from engine.errors import CheckpointError, Interrupted, TrainingError, UsageError
-from engine.fit import fit
+from engine.errors import CheckpointError, Interrupted, TrainingError
+from engine.fit import REFUSED, fit
 from engine.memory import keep_freed_memory
 from engine.phase_store import PhaseStore
 from engine.processes import launch, process_number
@@ -29,9 +28,7 @@ from engine.progress import Display
 from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, saver
 from methods.registry import method_names
 from methods.resolve import resolve_config
-from models.autoencoder import ModelError
 from monitoring.tensorboard import TensorBoardObserver
-from representations.base import RepresentationError
 from terminal.command import App
 from terminal.streams import print_path
 
@@ -99,7 +96,7 @@ def main(
                         TensorBoardObserver(folder / "tb", images, run_config.clusters, step, to_yaml(run_config))
                     ],
                 )
-    except (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError) as error:
+    except REFUSED as error:
         raise leave(display, str(error), 2) from error
     except (TrainingError, CheckpointError) as error:
         raise leave(display, str(error), 1) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch.optim import Optimizer
 
@@ -21,10 +22,13 @@ from engine.phase_store import PhaseStore
 from engine.processes import Processes, launch
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
-from methods.base import Method
-from methods.registry import METHODS
+from methods.base import Assignments, Method
+from methods.registry import METHODS, REFUSALS
 from models.autoencoder import ImageShape
 from monitoring.observer import Observer
+
+REFUSED = (*REFUSALS, UsageError)
+"""What is raised before the training for a config or images that cannot be. The message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,12 @@ class Fitted:
 
     Attributes:
         method: answers for any images.
-        checkpoint: all about the run, with the assignments of the training images.
+        assignments: of the training images.
+        checkpoint: all about the run.
     """
 
     method: Method
+    assignments: Assignments
     checkpoint: Checkpoint
 
 
@@ -83,35 +89,37 @@ def fit(
     if save is not None or store is not None:
         keys = phase_keys(phases, pixels, processes, _common(config, images, validation, processes))
     checkpoint = _begin(config, images, processes)
-    optimiser = None
     if earlier is not None:
         _go_on(method, earlier, checkpoint, len(phases), display)
-        optimiser = earlier.optimiser
 
-    def write(state: LoopState, optimiser: Optimizer | None) -> None:
-        checkpoint.loop, checkpoint.method, checkpoint.generators = state, method.state_dict(), generator_states()
-        checkpoint.optimiser = None if optimiser is None else optimiser.state_dict()
+    def keep(optimiser: dict[str, Any] | None) -> None:
+        checkpoint.method, checkpoint.generators = method.state_dict(), generator_states()
+        checkpoint.optimiser = optimiser
         if save is not None:
             save(checkpoint)
 
-    state = checkpoint.loop
-    if earlier is None:
-        processes.once(lambda: write(state, None))
+    def write(state: LoopState, optimiser: Optimizer | None) -> None:
+        keep(None if optimiser is None else optimiser.state_dict())
+
+    begun = None if earlier is None else earlier.optimiser
+    # That nothing can be written is found out now, and not after the training.
+    processes.once(lambda: keep(begun))
     observers = watch() if processes.is_first else ()
-    held_out = None if validation is None else validation.images
+    held_out, state = None if validation is None else validation.images, checkpoint.loop
     loop = Loop(method, pixels, keys, config, processes, write, display, observers, store, held_out, state)
     try:
-        loop.run(phases, optimiser)
-        checkpoint.assignments = method.assign(pixels).labels
+        loop.run(phases, begun)
+        assignments = method.assign(pixels)
+        checkpoint.assignments = assignments.labels
         for note in method.notes:
             display.notice(f"{config.title}: {note}")
         state.done = True
-        processes.once(lambda: write(state, None))
+        processes.once(lambda: keep(None))
     finally:
         display.stop()
         for observer in observers:
             observer.close()
-    return Fitted(method, checkpoint)
+    return Fitted(method, assignments, checkpoint)
 
 
 def _check_enough(config: RunConfig, images: ImageSet) -> None:

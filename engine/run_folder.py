@@ -118,13 +118,14 @@ def saver(folder: Path, config: RunConfig) -> Callable[[Checkpoint], None]:
     Raises:
         CheckpointError: when called, where the folder cannot be written.
     """
-    path, fresh = folder / "checkpoint.pt", [True]
+    path, begun = folder / "checkpoint.pt", False
 
     def save(checkpoint: Checkpoint) -> None:
-        if fresh:
+        nonlocal begun
+        if not begun:
             remove_torn(path)
             write_text(folder / "config.yaml", to_yaml(config))
-            fresh.clear()
+            begun = True
         write_checkpoint(path, checkpoint)
 
     return save

@@ -10,7 +10,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,11 +74,18 @@ def command(folder: Path, line: list[str], words: str = "", wish: int = signal.S
 
 
 def _command(folder: str, line: list[str], words: str, wish: int) -> None:
-    with (
-        open(Path(folder) / "stdout", "w", encoding="utf-8") as sys.stdout,
-        open(Path(folder) / "stderr", "w", encoding="utf-8") as sys.stderr,
-    ):
+    with saying_into(folder):
         run_script(line, words, wish)
+
+
+@contextlib.contextmanager
+def saying_into(folder: str, ending: str = "") -> Iterator[None]:
+    """Within the block what this process says goes into the files stdout and stderr of the folder."""
+    with (
+        open(Path(folder) / f"stdout{ending}", "w", buffering=1, encoding="utf-8") as sys.stdout,
+        open(Path(folder) / f"stderr{ending}", "w", buffering=1, encoding="utf-8") as sys.stderr,
+    ):
+        yield
 
 
 def run_script(line: list[str], words: str = "", wish: int = signal.SIGKILL) -> None:

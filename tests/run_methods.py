@@ -35,9 +35,9 @@ def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str
     found = {}
     for name in names:
         config = small_config(name.partition(",")[0], settings=MORE.get(name, []))
-        method, loop = run_config(config, images, processes)
-        used = method.assign(images).labels.bincount(minlength=method.clusters)
-        found[name] = [*loop.state.history, {"phase": "assign", "sizes": used.tolist()}]
+        fitted = run_config(config, images, processes)
+        used = fitted.assignments.labels.bincount(minlength=fitted.method.clusters)
+        found[name] = [*fitted.checkpoint.loop.history, {"phase": "assign", "sizes": used.tolist()}]
     return found
 
 

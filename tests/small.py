@@ -8,15 +8,12 @@ from torch import Tensor
 
 from clusterers.build import CLUSTERERS
 from configs.schema import RunConfig
-from engine.loop import Loop
+from data.image_set import ImageSet
+from engine.fit import Fitted, fit
 from engine.processes import Processes
-from engine.progress import Display
-from engine.randomness import seed_all
-from methods.base import Method
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from methods.two_stage import METHOD_NAMES
-from models.autoencoder import ImageShape
 
 # What makes each method small enough for a test; a two-stage method takes what its parts do.
 DEC_SMALL = [
@@ -82,12 +79,6 @@ def small_config(name: str, seed: int = 0, settings: Sequence[str] = ()) -> RunC
     return resolve_config(name, None, [*small, "data.name=digits", f"seed={seed}", "runtime.device=cpu", *settings], {})
 
 
-def run_config(config: RunConfig, images: Tensor, processes: Processes) -> tuple[Method, Loop]:
-    """A run in memory, from the first phase to the last: the fitted method, and its loop."""
-    seed_all(config.seed)
-    method = METHODS[config.method].build(config, ImageShape(*images.shape[1:]))
-    phases = method.phases(images, processes)
-    keys = [phase.name for phase in phases]
-    loop = Loop(method, images, keys, config, processes, lambda *_: None, Display(quiet=True))
-    loop.run(phases)
-    return method, loop
+def run_config(config: RunConfig, images: Tensor, processes: Processes) -> Fitted:
+    """A run in memory, from the first phase to the last."""
+    return fit(config, ImageSet("small", "train", images), processes=processes)

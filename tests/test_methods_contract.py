@@ -39,7 +39,7 @@ def digits() -> ImageSet:
 
 def fitted(name: str, images: ImageSet, seed: int = 0) -> Method:
     config = small_config(name, seed)
-    return run_config(config, images.images, launch(config.runtime))[0]
+    return run_config(config, images.images, launch(config.runtime)).method
 
 
 @pytest.fixture(scope="module")

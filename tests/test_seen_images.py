@@ -48,7 +48,7 @@ def test_what_was_seen_is_recalled_and_nothing_else() -> None:
 @pytest.mark.parametrize("name", ["n2d", "hog-umap-kmeans"])
 def test_images_of_the_fit_keep_their_places_one_by_one(name: str, tmp_path: Path) -> None:
     images = load("digits").images[:300]
-    method, _ = run_config(small_config(name), images[:200], COMPUTE)
+    method = run_config(small_config(name), images[:200], COMPUTE).method
     torch.save(method.state_dict(), tmp_path / "state.pt")
     fresh = METHODS[name].build(small_config(name), ImageShape(1, 8, 8))
     fresh.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))

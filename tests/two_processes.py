@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.forked import start
+from tests.forked import saying_into, start
 
 TIME_LIMIT = 200.0
 """Seconds. A collective that one process calls alone would wait for ever."""
@@ -63,10 +62,7 @@ def as_torchrun(rank: int, port: int) -> dict[str, str]:
 
 def _enter(rank: int, port: int, folder: str, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     os.environ |= as_torchrun(rank, port)
-    with (
-        open(Path(folder) / f"stdout-{rank}", "w", buffering=1) as sys.stdout,
-        open(Path(folder) / f"stderr-{rank}", "w", buffering=1) as sys.stderr,
-    ):
+    with saying_into(folder, f"-{rank}"):
         try:
             function(*arguments)
         except SystemExit:
