@@ -43,7 +43,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     import tests.shapes  # noqa: F401, which the hook asks for by its name
 
     # A busy machine is no bug, and no test is timed.
-    settings.register_profile("untimed", deadline=None, max_examples=30)
+    settings.register_profile("untimed", deadline=None, max_examples=20)
     settings.load_profile("untimed")
     install_import_hook(with_shapes(), "tests.shapes.checked")
 

@@ -11,7 +11,7 @@ from typing import Any
 from beartype import beartype
 from jaxtyping import AbstractArray
 
-CHECKED = 200
+CHECKED = 50
 """Calls of a function that are checked."""
 
 
