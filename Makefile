@@ -30,7 +30,7 @@ UNAVAILABLE := No matching distribution|ResolutionImpossible|requires a differen
 	       $(PIP) -e '.[dev]'; }
 # UMAP compiles half a minute when it is first imported, and keeps most of it.
 	@echo "Compiling UMAP (half a minute) …" >&2
-	@$(BIN)/python -c 'from storage.libraries import umap_library; umap_library()' || true
+	@$(BIN)/python -c 'from system.cache import umap_library; umap_library()' || true
 	@touch $@
 
 train: setup ## the main job: DEC on Fashion-MNIST, then its evaluation

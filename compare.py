@@ -6,7 +6,7 @@ a figure of quality against time, into the folder --out; progress goes to stderr
 
 from __future__ import annotations
 
-from terminal.start import quiet_imports
+from system.start import quiet_imports
 
 if __name__ == "__main__":
     quiet_imports()
@@ -20,25 +20,24 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from comparison.hyperparameters import log_hyperparameters
-from comparison.plan import Run, parse_grid, parse_seeds, plan
-from comparison.recorded import RecordError, joined, read_rows, without_place
-from comparison.schedule import Schedule
 from configs.load import ConfigError
 from engine.checkpoint import read_checkpoint
 from engine.errors import CheckpointError
 from engine.run_folder import CHECKPOINTS
-from evaluation.figures.compared_curves import History, compared_curves
-from evaluation.figures.files import draw_files
-from evaluation.figures.quality_time import quality_time
-from evaluation.formats import for_stdout
-from evaluation.reported import FORMATS, render_reported
-from evaluation.rows import Row, Value, value
-from evaluation.seeds import over_seeds
-from evaluation.table_text import render_json
-from storage.atomic import write_atomically
-from terminal.command import App
-from terminal.messages import say
+from report.aggregate import over_seeds
+from report.comparison.hyperparameters import log_hyperparameters
+from report.comparison.plan import Run, parse_grid, parse_seeds, plan
+from report.comparison.recorded import RecordError, joined, read_rows, without_place
+from report.comparison.schedule import Schedule
+from report.figures.compared_curves import History, compared_curves
+from report.figures.files import draw_files
+from report.figures.quality_time import quality_time
+from report.formats import for_stdout, render_json
+from report.reported import FORMATS, render_reported
+from report.rows import Row, Value, value
+from system.atomic import write_atomically
+from system.command import App
+from system.streams import say
 
 ENDINGS = {"table": ".txt", "markdown": ".md", "csv": ".csv", "json": ".jsonl", "latex": ".tex"}
 METRICS = ("ari", "nmi")

@@ -63,7 +63,7 @@ from engine.progress import Display  # noqa: E402
 from engine.randomness import generator_states, restore_generators  # noqa: E402
 from engine.restore import restore  # noqa: E402
 from evaluation.evaluate import evaluate  # noqa: E402
-from evaluation.predict import predict  # noqa: E402
+from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
 

@@ -5,7 +5,7 @@ The table goes to stdout, or to --output; everything else goes to stderr.
 
 from __future__ import annotations
 
-from terminal.start import quiet_imports
+from system.start import quiet_imports
 
 if __name__ == "__main__":
     quiet_imports()
@@ -29,26 +29,22 @@ from engine.memory import keep_freed_memory
 from engine.processes import pick_device
 from engine.restore import restore
 from engine.run_folder import CHECKPOINTS
-from evaluation.apart import told_apart
 from evaluation.classify import check_features, clusters_as_features, labels_of
-from evaluation.classify_table import render_classifiers
-from evaluation.errors import EvaluationError
 from evaluation.evaluate import evaluate
-from evaluation.figures import draw, draw_classifiers
-from evaluation.figures.files import Drawn
-from evaluation.figures.places import figure_folder
-from evaluation.formats import for_stdout
 from evaluation.merge_tree import merged
-from evaluation.predict import predict
-from evaluation.predictions import Predictions
-from evaluation.rows import Row, value
-from evaluation.seeds import over_seeds
-from evaluation.table import FORMATS, RunFacts, make_row, render, write
+from evaluation.predictions import EvaluationError, Predictions, predict
 from methods.base import Method
 from models.autoencoder import ModelError
-from terminal.command import App
-from terminal.messages import say
-from terminal.streams import as_printed
+from report.aggregate import over_seeds, told_apart
+from report.classifiers import render_classifiers
+from report.figures import draw, draw_classifiers
+from report.figures.files import Drawn
+from report.figures.places import figure_folder
+from report.formats import for_stdout
+from report.rows import Row, value
+from report.table import FORMATS, RunFacts, make_row, render, write
+from system.command import App
+from system.streams import as_printed, say
 
 PROBLEMS = (CheckpointError, ConfigError, DataError, EvaluationError, ModelError, UsageError)
 

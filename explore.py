@@ -5,7 +5,7 @@ The tables go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
-from terminal.start import quiet_imports
+from system.start import quiet_imports
 
 if __name__ == "__main__":
     quiet_imports()
@@ -26,26 +26,24 @@ from data.subsets import drop_duplicates
 from engine.checkpoint import read_checkpoint
 from engine.processes import pick_device
 from engine.restore import restore
+from estimators.pca import PCA
+from estimators.settings import PCASettings
 from eval import PROBLEMS, Fitted, leave, say_drawn
-from evaluation.errors import EvaluationError
-from evaluation.exploration import Groups, by_class, by_cluster, pixel_counts
-from evaluation.exploration_table import group_table, layer_table, set_table
-from evaluation.figures.brightness import brightness
-from evaluation.figures.files import draw_files
-from evaluation.figures.group_counts import group_counts
-from evaluation.figures.group_samples import group_samples, one_per_group
-from evaluation.figures.mean_images import mean_images
-from evaluation.figures.network import network
-from evaluation.figures.pixel_histogram import pixel_histogram
-from evaluation.figures.principal_components import explained_variance, principal_components
-from evaluation.network_layers import Layer, layers_of
-from evaluation.principal_components import Spectrum
-from evaluation.selection import seeded_draw
+from evaluation.predictions import EvaluationError
 from methods.base import NetworkMethod
-from representations.pca import PCA
-from representations.settings import PCASettings
-from terminal.command import App
-from terminal.streams import as_printed
+from report.exploration import Groups, by_class, by_cluster, group_table, layer_table, pixel_counts, set_table
+from report.figures.brightness import brightness
+from report.figures.files import draw_files
+from report.figures.group_counts import group_counts
+from report.figures.group_samples import group_samples, one_per_group
+from report.figures.mean_images import mean_images
+from report.figures.network import network
+from report.figures.pixel_histogram import pixel_histogram
+from report.figures.principal_components import Spectrum, explained_variance, principal_components
+from report.network_layers import Layer, layers_of
+from report.selection import seeded_draw
+from system.command import App
+from system.streams import as_printed
 
 COMPONENTS = 40
 """Principal components that are drawn."""

@@ -5,7 +5,7 @@ The checkpoint's path is the last line on stdout; everything else goes to stderr
 
 from __future__ import annotations
 
-from terminal.start import quiet_imports
+from system.start import quiet_imports
 
 if __name__ == "__main__":
     quiet_imports()
@@ -28,9 +28,9 @@ from engine.progress import Display
 from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, saver
 from methods.registry import method_names
 from methods.resolve import resolve_config
-from monitoring.tensorboard import TensorBoardObserver
-from terminal.command import App
-from terminal.streams import print_path
+from report.tensorboard.page import TensorBoardObserver
+from system.command import App
+from system.streams import print_path
 
 app = App()
 

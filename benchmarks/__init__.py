@@ -1,5 +1,5 @@
 """Measurements that are not tests: each a script of its own, whose figures docs/benchmarks.md has."""
 
-from terminal.streams import take_any_text
+from system.streams import take_any_text
 
 take_any_text()  # of every script here: their tables have ± and ×

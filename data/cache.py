@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.places import Unavailable
-from storage.cache import CACHE_VARIABLE, root
+from system.cache import CACHE_VARIABLE, root
 
 
 def folder(name: str) -> Path:

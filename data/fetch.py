@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terminal.start import quiet_imports
+from system.start import quiet_imports
 
 if __name__ == "__main__":
     quiet_imports()
@@ -14,8 +14,8 @@ import typer
 
 from data.image_set import DataError
 from data.sources import load, names
-from terminal.command import App
-from terminal.messages import say
+from system.command import App
+from system.streams import say
 
 app = App()
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import CheckpointError
-from storage.atomic import write_atomically
+from system.atomic import write_atomically
 
 FORMAT = "deep-clustering/1"
 

@@ -17,6 +17,7 @@ from engine.checkpoint import Checkpoint, LoopState
 from engine.environment import arithmetic, describe_environment, describe_machine
 from engine.errors import UsageError
 from engine.loop import Loop
+from engine.observer import Observer
 from engine.phase_keys import phase_keys
 from engine.phase_store import PhaseStore
 from engine.processes import Processes, launch
@@ -25,7 +26,6 @@ from engine.randomness import generator_states, restore_generators, seed_all
 from methods.base import Assignments, Method
 from methods.registry import METHODS, REFUSALS
 from models.autoencoder import ImageShape
-from monitoring.observer import Observer
 
 REFUSED = (*REFUSALS, UsageError)
 """What is raised before the training for a config or images that cannot be. The message is for the user."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jaxtyping import Int64
 from torch import Tensor
 
-from methods.base import GradientPhase
+from parts.phases import GradientPhase
 
 
 class ClusterWarning(NamedTuple):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from engine.errors import Interrupted
-from terminal.interrupts import heard
+from system.interrupts import heard
 
 
 class StopWish:

@@ -24,6 +24,7 @@ from engine.errors import Interrupted, TrainingError, UsageError
 from engine.health import ClusterWarning, cluster_warning, stability_advice
 from engine.interrupt import StopWish
 from engine.memory import peak_memory
+from engine.observer import Observer
 from engine.optimisers import build_optimiser, forget, learning_rate, set_learning_rate
 from engine.phase_store import PhaseStore
 from engine.processes import Processes
@@ -32,8 +33,8 @@ from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
 from engine.sharing import Sharing
 from engine.validation import validation_loss
 from engine.whole_batch import see_whole_batch
-from methods.base import Batch, FitPhase, GradientPhase, Method, Phase
-from monitoring.observer import Observer
+from methods.base import Method
+from parts.phases import Batch, FitPhase, GradientPhase, Phase
 
 SCALARS_EVERY = 10
 """Steps between two points of a loss curve."""

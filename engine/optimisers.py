@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from configs.schema import OptimiserSettings
-from methods.base import Objective
+from parts.phases import Objective
 
 Groups = list[dict[str, Any]]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.contents import Contents
 from engine.sources import source_hashes, versions
-from methods.base import Compute, Phase
+from parts.phases import Compute, Phase
 
 ALWAYS = "engine.loop"
 """The module that runs every phase."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from engine.checkpoint import read_tensors, write_tensors
 from engine.errors import CheckpointError
-from storage.atomic import remove_torn
-from storage.lock import locked
+from system.atomic import remove_torn
+from system.lock import locked
 
 
 class PhaseStore:

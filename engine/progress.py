@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from terminal.messages import say, stderr_console
+from system.streams import say, stderr_console
 
 LINES = 20
 """Epochs of a phase that a log tells of, at most."""

@@ -15,8 +15,8 @@ from data.image_set import ImageSet
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
 from engine.errors import CheckpointError, UsageError
 from engine.processes import Processes
-from storage.atomic import remove_torn
-from storage.lock import locked
+from system.atomic import remove_torn
+from system.lock import locked
 
 LONGEST_NAME = 200
 """Bytes: most file systems end at 255, and temporary files have longer names than what they stand for."""

@@ -14,7 +14,7 @@ from engine.interrupt import StopWish
 from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from engine.progress import Display
-from methods.base import Phase
+from parts.phases import Phase
 
 
 @dataclass(frozen=True)

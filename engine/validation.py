@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from engine.randomness import BatchNoise, derive_seed
-from methods.base import Batch, GradientPhase
+from parts.phases import Batch, GradientPhase
 
 
 def validation_loss(

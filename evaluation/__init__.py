@@ -1,8 +1,0 @@
-"""Scores, tables and figures, from predictions alone."""
-
-from contextlib import suppress
-
-from storage.libraries import prepare_matplotlib
-
-with suppress(OSError):  # then matplotlib says what it lacks
-    prepare_matplotlib()

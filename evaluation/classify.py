@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
-from evaluation.errors import EvaluationError
-from evaluation.predictions import Predictions
+from evaluation.predictions import EvaluationError, Predictions
 
 FEATURES = ("pixels", "add", "replace")
 """What a classifier sees: the pixels alone (the baseline), pixels and cluster, or the cluster alone."""

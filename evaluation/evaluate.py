@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from evaluation.errors import EvaluationError
 from evaluation.internal import calinski_harabasz, davies_bouldin, silhouette
-from evaluation.neighbours import neighbour_purity
-from evaluation.predictions import Predictions
+from evaluation.neighbour_purity import neighbour_purity
+from evaluation.predictions import EvaluationError, Predictions
 
 AGREEMENT = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness")
 

@@ -9,9 +9,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from evaluation.errors import EvaluationError
-from evaluation.predictions import Predictions
-from evaluation.selection import members, sizes
+from evaluation.predictions import EvaluationError, Predictions, members, sizes
 from methods.base import Assignments
 
 

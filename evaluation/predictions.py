@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from data.image_set import ImageSet
-from methods.base import Assignments
+from methods.base import Assignments, CentroidMethod, EmbeddingMethod, Generative, Method
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,39 @@ class Predictions:
     reconstructions: UInt8[Tensor, "n c h w"] | None = None
     decoded_centroids: UInt8[Tensor, "k c h w"] | None = None
     criteria: Mapping[str, float] = field(default_factory=dict)
+
+
+def predict(method: Method, images: ImageSet) -> Predictions:
+    """What `method` says about `images`.
+
+    Args:
+        method: fitted.
+        images: of the shape that it was fitted to.
+    """
+    pixels = images.images
+    z = method.embed(pixels)
+    return Predictions(
+        images=images,
+        embedding=z,
+        assignments=method.assign_embedded(z) if isinstance(method, EmbeddingMethod) else method.assign(pixels),
+        clusters=method.clusters,
+        space=method.space,
+        centroids=method.centroid_positions() if isinstance(method, CentroidMethod) else None,
+        reconstructions=method.reconstruct(pixels) if isinstance(method, Generative) else None,
+        decoded_centroids=method.decoded_centroids() if isinstance(method, Generative) else None,
+        criteria=method.criteria(z) if isinstance(method, EmbeddingMethod) else {},
+    )
+
+
+class EvaluationError(Exception):
+    """Predictions that cannot be scored, or a table that cannot be written. The message is for a person."""
+
+
+def members(labels: Int64[Tensor, " n"], cluster: int) -> Int64[Tensor, " m"]:
+    """The positions of a cluster's images, ascending."""
+    return (labels == cluster).nonzero().flatten()
+
+
+def sizes(labels: Int64[Tensor, " n"], clusters: int) -> Int64[Tensor, " k"]:
+    """The number of images of every cluster; 0 for an empty one."""
+    return torch.bincount(labels, minlength=clusters)

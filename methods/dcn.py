@@ -14,20 +14,21 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clusterers.base import Clusterer
-from clusterers.kmeans import inertia, nearest_centroid
-from clusterers.settings import KMeansClustererSettings
 from configs.schema import PositiveFloat, PositiveInt, Share
-from losses.assigned_distance import assigned_distance
+from estimators.base import Clusterer
+from estimators.kmeans import inertia, nearest_centroid
+from estimators.settings import KMeansClustererSettings
+from losses.dcn import assigned_distance
 from losses.squared_distances import squared_distances
-from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, Objective, Phase
-from methods.clustering_phase import clustering_phase
-from methods.initialisation import initialisation
+from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
-from methods.reset import ResetSettings, resets
-from methods.training_views import AugmentedPhaseSettings, TrainingViews
 from models.autoencoder import ImageShape
+from parts.backbones import Branch
+from parts.clustering_phase import clustering_phase
+from parts.initialisation import initialisation
+from parts.phases import Batch, Compute, Objective, Phase
+from parts.reset import ResetSettings, resets
+from parts.training_views import AugmentedPhaseSettings, TrainingViews
 
 
 class DCNSettings(AugmentedPhaseSettings):

@@ -15,22 +15,23 @@ from jaxtyping import Float, Int64, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from clusterers.base import Clusterer
-from clusterers.settings import KMeansClustererSettings
 from configs.schema import PositiveFloat, PositiveInt, Share
-from losses.clustering import clustering_kl
-from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, Objective, Phase
-from methods.clustering_phase import clustering_phase
-from methods.initialisation import initialisation
+from estimators.base import Clusterer
+from estimators.settings import KMeansClustererSettings
+from losses.dec import clustering_kl
+from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
-from methods.reset import ResetSettings, resets
-from methods.training_target import TrainingTarget
-from methods.training_views import AugmentedPhaseSettings, TrainingViews
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.clustering_head import ClusteringHead
 from models.normalise import Normalise
+from parts.backbones import Branch
+from parts.clustering_phase import clustering_phase
+from parts.initialisation import initialisation
+from parts.phases import Batch, Compute, Objective, Phase
+from parts.reset import ResetSettings, resets
+from parts.training_target import TrainingTarget
+from parts.training_views import AugmentedPhaseSettings, TrainingViews
 
 
 class DECSettings(AugmentedPhaseSettings):

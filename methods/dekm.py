@@ -12,19 +12,20 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from clusterers.base import Clusterer
-from clusterers.kmeans import inertia, kmeans, nearest_centroid
-from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PositiveInt, Share
-from losses.within_scatter import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
-from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, FitPhase, Objective, Phase
-from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
-from methods.initialisation import initialisation
+from estimators.base import Clusterer
+from estimators.kmeans import inertia, kmeans, nearest_centroid
+from estimators.settings import KMeansClustererSettings
+from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
+from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
-from methods.reset import ResetSettings, resets
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
+from parts.backbones import Branch
+from parts.clustering_phase import ClusteringPhaseSettings, clustering_phase
+from parts.initialisation import initialisation
+from parts.phases import Batch, Compute, FitPhase, Objective, Phase
+from parts.reset import ResetSettings, resets
 
 
 class DEKMSettings(ClusteringPhaseSettings):

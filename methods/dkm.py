@@ -15,21 +15,22 @@ from jaxtyping import Float, Int64, UInt8
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from clusterers.base import Clusterer
-from clusterers.kmeans import inertia
-from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
-from losses.soft_kmeans import soft_kmeans, softmin
+from estimators.base import Clusterer
+from estimators.kmeans import inertia
+from estimators.settings import KMeansClustererSettings
+from losses.dkm import soft_kmeans, softmin
 from losses.squared_distances import squared_distances
-from methods.backbones import Branch
-from methods.base import Assignments, Batch, Compute, Objective, Phase
-from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
-from methods.initialisation import initialisation
+from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
-from methods.reset import ResetSettings, resets
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.normalise import Normalise
+from parts.backbones import Branch
+from parts.clustering_phase import ClusteringPhaseSettings, clustering_phase
+from parts.initialisation import initialisation
+from parts.phases import Batch, Compute, Objective, Phase
+from parts.reset import ResetSettings, resets
 
 LARGEST_ALPHA = 1e9
 """Beyond it α·|z - r|² comes near the end of float32's range, and nothing is softened any more long before."""

@@ -11,7 +11,11 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from configs.schema import PretrainSettings, RunConfig
-from methods.backbones import (
+from methods.base import Assignments
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.settings import AutoencoderSettings, ConvSettings
+from parts.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
     Backbone,
@@ -22,10 +26,7 @@ from methods.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
-from methods.base import Assignments, Compute, Phase
-from models.autoencoder import ImageShape
-from models.batched import map_batches
-from models.settings import AutoencoderSettings, ConvSettings
+from parts.phases import Compute, Phase
 
 
 class JointConfig(RunConfig):

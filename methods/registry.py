@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from clusterers.base import ClusteringError
-from clusterers.build import CLUSTERERS
 from configs.load import ConfigError
 from configs.schema import RunConfig
 from data.image_set import DataError
+from estimators.base import ClusteringError, RepresentationError
+from estimators.build import CLUSTERERS
 from methods.base import Method
 from methods.dcn import DCN, DCNConfig
 from methods.dec import DEC, DECConfig
@@ -21,7 +21,6 @@ from methods.scan import SCAN, SCANConfig
 from methods.two_stage import METHOD_NAMES, NAMES, PUBLISHED, TwoStage, TwoStageConfig
 from methods.vade import VaDE, VaDEConfig
 from models.autoencoder import ImageShape, ModelError
-from representations.base import RepresentationError
 
 REFUSALS = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError)
 """What a method raises for a config or for images that it cannot take."""

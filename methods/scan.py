@@ -1,6 +1,6 @@
 """Semantic clustering by adopting nearest neighbours: a classifier that gives an image and its neighbours one cluster.
 
-Here many classifiers are trained, and selected and recombined on the way (`methods.head_search`).
+Here many classifiers are trained, and selected and recombined on the way (`parts.head_search`).
 
 Source: Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool, "SCAN: Learning to Classify Images without Labels",
 ECCV 2020.
@@ -19,22 +19,23 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
-from losses.agreement import disagreement, marginal_divergence
-from methods.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
-from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from methods.contrastive_pretraining import ContrastivePretrainSettings
-from methods.free_sizes import FreeSizes
-from methods.head_search import evolve
-from methods.hog_axes import HOGAxes, HOGAxesSettings
+from estimators.neighbours import neighbour_graph
+from losses.scan import disagreement, marginal_divergence
+from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
-from methods.neighbourhood import Neighbourhood
-from methods.self_labelling import SelfLabelObjective, SelfLabelSettings
-from methods.training_target import TrainingTarget
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
-from representations.neighbours import neighbour_graph
+from parts.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
+from parts.contrastive_pretraining import ContrastivePretrainSettings
+from parts.free_sizes import FreeSizes
+from parts.head_search import evolve
+from parts.hog_axes import HOGAxes, HOGAxesSettings
+from parts.neighbourhood import Neighbourhood
+from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
+from parts.training_target import TrainingTarget
 
 WALKS_BETWEEN, WALKS_AT_LAST = 3, 10
 """From every image, for the comparison of heads within their training and at its end."""

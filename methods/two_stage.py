@@ -17,11 +17,24 @@ from jaxtyping import Float, UInt8
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from clusterers.base import Clusterer
-from clusterers.build import CLUSTERERS, build_clusterer
-from clusterers.settings import ClustererSettings, DensitySettings, KMeansClustererSettings
 from configs.schema import RunConfig, Settings
-from methods.backbones import (
+from estimators.base import Clusterer, FittedArrays, Reducer
+from estimators.build import CLUSTERERS, build_clusterer
+from estimators.pca import PCA
+from estimators.settings import (
+    ClustererSettings,
+    DensitySettings,
+    KMeansClustererSettings,
+    PCASettings,
+    UMAPSettings,
+    UMAPStageSettings,
+)
+from estimators.umap import UMAP
+from methods.base import Assignments
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.oriented_gradients import HOGSettings
+from parts.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
     ContrastiveBackbone,
@@ -29,17 +42,9 @@ from methods.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
-from methods.base import Assignments, Compute, FitPhase, Phase
-from methods.image_encoders import Gradients, ImageEncoder, RawPixels
-from methods.seen_images import SeenImages
-from models.autoencoder import ImageShape
-from models.batched import map_batches
-from models.oriented_gradients import HOGSettings
-from representations.base import Reducer
-from representations.pca import PCA
-from representations.settings import PCASettings, UMAPSettings, UMAPStageSettings
-from representations.umap import UMAP
-from storage.arrays import FittedArrays
+from parts.image_encoders import Gradients, ImageEncoder, RawPixels
+from parts.phases import Compute, FitPhase, Phase
+from parts.seen_images import SeenImages
 
 
 class RepresentationSettings(Settings):

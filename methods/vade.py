@@ -14,21 +14,22 @@ from jaxtyping import Float, Float64, Int64, UInt8
 from pydantic import model_validator
 from torch import Tensor
 
-from clusterers.base import Clusterer
-from clusterers.settings import GMMSettings
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Share
-from losses.gaussian_mixture import cluster_divergence, latent_divergence, log_responsibilities
-from methods.backbones import Pixels, PretrainingSettings, VAEBackbone
-from methods.base import Assignments, Batch, Compute, Objective, Phase
-from methods.clustering_phase import ClusteringPhaseSettings, clustering_phase
-from methods.initialisation import initialisation
+from estimators.base import Clusterer
+from estimators.settings import GMMSettings
+from losses.vade import cluster_divergence, latent_divergence, log_responsibilities
+from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
-from methods.vae_pretraining import NLL, VAEPretrainSettings
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.mixture_prior import MixturePrior
 from models.normalise import Normalise
 from models.vae import VAE, reparameterise
+from parts.backbones import Pixels, PretrainingSettings, VAEBackbone
+from parts.clustering_phase import ClusteringPhaseSettings, clustering_phase
+from parts.initialisation import initialisation
+from parts.phases import Batch, Compute, Objective, Phase
+from parts.vae_pretraining import NLL, VAEPretrainSettings
 
 
 class VaDESettings(ClusteringPhaseSettings):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from losses.soft_assignment import log_soft_assignment, soft_assignment
+from losses.dec import log_soft_assignment, soft_assignment
 
 
 class ClusteringHead(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from losses.gaussian_mixture import Mixture, log_likelihoods, log_responsibilities
+from losses.vade import Mixture, log_likelihoods, log_responsibilities
 
 SMALLEST_WEIGHT = 1e-8
 """Of a component when it is placed: an empty one has weight 0, whose logarithm is no number to train."""

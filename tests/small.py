@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from clusterers.build import CLUSTERERS
 from configs.schema import RunConfig
 from data.image_set import ImageSet
 from engine.fit import Fitted, fit
 from engine.processes import Processes
+from estimators.build import CLUSTERERS
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from methods.two_stage import METHOD_NAMES

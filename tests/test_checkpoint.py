@@ -15,7 +15,7 @@ import torch
 from engine.checkpoint import Checkpoint, LoopState, read_checkpoint, write_checkpoint
 from engine.errors import CheckpointError
 from engine.randomness import generator_states, restore_generators, seed_all
-from storage.atomic import remove_torn
+from system.atomic import remove_torn
 from tests.forked import answer, start
 
 pytestmark = pytest.mark.forks

@@ -11,11 +11,10 @@ import torch
 from data.image_set import ImageSet
 from data.sources import load
 from evaluation.classify import ClassifierScore, clusters_as_features, score
-from evaluation.classify_table import render_classifiers
-from evaluation.errors import EvaluationError
-from evaluation.figures.confusion_classifiers import confusion_classifiers
-from evaluation.predictions import Predictions
+from evaluation.predictions import EvaluationError, Predictions
 from methods.base import Assignments
+from report.classifiers import render_classifiers
+from report.figures.confusion_classifiers import confusion_classifiers
 
 NAMES = ("a", "b", "c")
 

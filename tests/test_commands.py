@@ -69,9 +69,7 @@ def test_images_without_labels_get_internal_metrics_and_figures(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # UMAP would compile itself for many seconds; that it draws images without labels is seen in the figures' own tests.
-    monkeypatch.setattr(
-        import_module("evaluation.figures.latent_map"), "umap", lambda embedding: embedding[:, :2].numpy()
-    )
+    monkeypatch.setattr(import_module("report.figures.latent_map"), "umap", lambda embedding: embedding[:, :2].numpy())
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", images=images)
     arguments = ["--data", str(tmp_path / "mine.npz"), "--format", "json", "--figures", str(tmp_path / "figures")]

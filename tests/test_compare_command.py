@@ -54,14 +54,14 @@ def logged(line: list[str], log: str) -> None:
 @pytest.mark.usefixtures("_own_names")
 def test_systems_are_trained_scored_and_tabulated_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The commands run in processes of their own, which know nothing of the test's folder: tell them.
-    from comparison import commands
+    from report.comparison import schedule as commands
 
     train = commands.train_command
     monkeypatch.setattr(
-        "comparison.schedule.train_command",
+        "report.comparison.schedule.train_command",
         lambda run, root: [*train(run, root), "--out", str(run.folder), "--no-share"],
     )
-    monkeypatch.setattr("comparison.schedule.subprocess", SimpleNamespace(Popen=Forked))
+    monkeypatch.setattr("report.comparison.schedule.subprocess", SimpleNamespace(Popen=Forked))
     arguments = ("raw-kmeans", "--data", "digits", "--seeds", "1", *GRID, "--out", str(folder / "out"))
     first = call(compare.app, *arguments)
     assert first.exit_code == 0, first.stderr

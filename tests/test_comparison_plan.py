@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from comparison.commands import score_command, train_command
-from comparison.plan import Run, parse_grid, parse_seeds, plan
 from configs.load import ConfigError, to_yaml
 from engine import run_folder
+from report.comparison.plan import Run, parse_grid, parse_seeds, plan
+from report.comparison.schedule import score_command, train_command
 
 ROOT = Path(__file__).resolve().parent.parent
 

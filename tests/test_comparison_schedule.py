@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from comparison import schedule as scheduling
-from comparison.plan import Run, plan
-from comparison.schedule import Schedule
 from engine import run_folder
-from storage.lock import locked
+from report.comparison import schedule as scheduling
+from report.comparison.plan import Run, plan
+from report.comparison.schedule import Schedule
+from system.lock import locked
 from tests.forked import start
 
 WRITE = "import sys; from pathlib import Path; Path(sys.argv[1]).write_text(sys.argv[2])"

@@ -20,8 +20,8 @@ from configs.load import (
 from methods.dec import DECConfig
 from methods.registry import METHODS
 from methods.resolve import resolve_config
-from methods.vae_pretraining import VAEPretrainSettings
 from models.settings import DenseSettings
+from parts.vae_pretraining import VAEPretrainSettings
 
 FILES = sorted(FOLDER.rglob("*.yaml"))
 PARTS = sorted((FOLDER / "two-stage").glob("*.yaml"))

@@ -14,13 +14,13 @@ from configs.schema import AugmentationSettings
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
 from losses.contrastive import nt_xent
-from methods.backbones import ContrastiveBackbone, ContrastiveStageSettings
-from methods.base import Batch, GradientPhase
-from methods.contrastive_pretraining import ContrastiveObjective, ContrastivePretrainSettings
 from methods.dec import DEC, DECConfig
 from models.autoencoder import ImageShape, ModelError
 from models.projection import ProjectionHead
 from models.settings import ConvLayer, ConvSettings
+from parts.backbones import ContrastiveBackbone, ContrastiveStageSettings
+from parts.contrastive_pretraining import ContrastiveObjective, ContrastivePretrainSettings
+from parts.phases import Batch, GradientPhase
 from tests.test_dec import bars, config
 
 SHAPE = ImageShape(1, 8, 8)

@@ -15,15 +15,15 @@ from engine.processes import Processes, launch
 from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.assigned_distance import assigned_distance
+from losses.dcn import assigned_distance
 from losses.squared_distances import squared_distances
-from methods.base import Batch, GradientPhase
 from methods.dcn import DCN, DCNConfig, DCNObjective, DCNSettings, RunningMeans
 from methods.dkm import DKMObjective
 from methods.registry import METHODS
 from methods.resolve import resolve_config
-from methods.training_views import TrainingViews
 from models.autoencoder import ImageShape, ModelError
+from parts.phases import Batch, GradientPhase
+from parts.training_views import TrainingViews
 from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars, config
 

@@ -9,20 +9,20 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from clusterers.settings import KMeansClustererSettings
 from configs.schema import OptimiserSettings, PretrainSettings
 from data.image_set import ImageSet
 from engine.loop import Loop
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import BatchNoise, seed_all
+from estimators.settings import KMeansClustererSettings
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.soft_assignment import target_distribution
-from methods.base import Batch, GradientPhase, epochs_needed
+from losses.dec import target_distribution
 from methods.dec import DEC, DECConfig, DECObjective, DECSettings
 from models.autoencoder import ImageShape
 from models.settings import DenseSettings
+from parts.phases import Batch, GradientPhase, epochs_needed
 
 ADAM = OptimiserSettings(learning_rate=1e-3)
 CLUSTER = {"max_epochs": 5, "min_steps": 0, "batch_size": 50, "update_interval": 8, "optimiser": ADAM}

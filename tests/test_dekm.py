@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from clusterers.kmeans import kmeans
 from configs.schema import KMeansSettings, OptimiserSettings
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
+from estimators.kmeans import kmeans
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.within_scatter import drawn_to_centroids, scatter_basis, within_scatter
-from methods.base import Batch, GradientPhase
+from losses.dekm import drawn_to_centroids, scatter_basis, within_scatter
 from methods.dekm import DEKM, DEKMConfig, DEKMSettings
 from models.autoencoder import ImageShape
+from parts.phases import Batch, GradientPhase
 from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars, config
 

@@ -14,11 +14,11 @@ from configs.schema import OptimiserSettings
 from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.soft_kmeans import soft_kmeans, softmin
+from losses.dkm import soft_kmeans, softmin
 from losses.squared_distances import squared_distances
-from methods.base import Batch
 from methods.dkm import DKM, AlphaSettings, AnnealedCentroids, DKMConfig, DKMObjective, DKMSettings
 from models.autoencoder import ImageShape
+from parts.phases import Batch
 from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars, config
 

@@ -15,10 +15,10 @@ import typer
 
 import compare
 import train
-from comparison.plan import parse_grid, parse_seeds, plan
-from comparison.recorded import read_rows
 from configs.text_yaml import parse_text
 from methods.resolve import resolve_config
+from report.comparison.plan import parse_grid, parse_seeds, plan
+from report.comparison.recorded import read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = re.compile(r"python ((?:train|compare)\.py(?:\\\n#? *|[^`#\n→])*)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.joint_table import SCORES, only, table
-from comparison.recorded import read_rows
-from evaluation.rows import Row, value
+from benchmarks.studies.joint_table import SCORES, only, table
+from report.comparison.recorded import read_rows
+from report.rows import Row, value
 from tests.runs import ROOT
 
 RESULTS = ROOT / "docs" / "results"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import eval
-import evaluation.figures
+import report.figures
 import train
-from evaluation.figures.cluster_sizes import cluster_sizes
-from evaluation.figures.confusion import confusion
-from evaluation.figures.places import figure_folder
+from report.figures.cluster_sizes import cluster_sizes
+from report.figures.confusion import confusion
+from report.figures.places import figure_folder
 from tests.runs import Called, call
 
 
@@ -43,7 +43,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _two_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that needs labels and one that does not, since maps take seconds."""
-    monkeypatch.setattr(evaluation.figures, "FIGURES", {"confusion": confusion, "cluster_sizes": cluster_sizes})
+    monkeypatch.setattr(report.figures, "FIGURES", {"confusion": confusion, "cluster_sizes": cluster_sizes})
 
 
 def score(*arguments: object) -> Called:
@@ -113,7 +113,7 @@ def test_figures_that_fail_end_with_1_and_keep_the_table(
     def fails(given: object) -> None:
         raise ValueError("no ink")
 
-    monkeypatch.setattr(evaluation.figures, "FIGURES", {"confusion": fails})
+    monkeypatch.setattr(report.figures, "FIGURES", {"confusion": fails})
     done = score(checkpoint, "--figures", tmp_path)
     assert done.exit_code == 1
     assert json.loads(done.stdout)["method"] == "raw-kmeans"

@@ -9,8 +9,8 @@ from typing import Any
 
 import eval
 from engine.checkpoint import read_checkpoint, write_checkpoint
-from evaluation.apart import told_apart
-from evaluation.rows import Row
+from report.aggregate import told_apart
+from report.rows import Row
 from tests.runs import call
 
 

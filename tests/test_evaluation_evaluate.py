@@ -7,10 +7,9 @@ import torch
 from sklearn import metrics
 
 from data.image_set import ImageSet
-from evaluation.errors import EvaluationError
 from evaluation.evaluate import evaluate
-from evaluation.neighbours import neighbour_purity
-from evaluation.predictions import Predictions
+from evaluation.neighbour_purity import neighbour_purity
+from evaluation.predictions import EvaluationError, Predictions
 from methods.base import Assignments
 
 KEYS = [

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from evaluation.neighbours import neighbour_purity
+from evaluation.neighbour_purity import neighbour_purity
 
 
 def data(n: int = 300, d: int = 10, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

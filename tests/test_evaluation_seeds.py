@@ -8,9 +8,9 @@ import json
 
 import pytest
 
-from evaluation.rows import Row
-from evaluation.seeds import over_seeds
-from evaluation.table import FORMATS, RunFacts, make_row, render
+from report.aggregate import over_seeds
+from report.rows import Row
+from report.table import FORMATS, RunFacts, make_row, render
 
 
 def row(seed: int, acc: float | None, split: str = "train", threads: int = 2) -> Row:

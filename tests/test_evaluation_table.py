@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from evaluation.errors import EvaluationError
-from evaluation.rows import Row, Value
-from evaluation.table import FORMATS, RunFacts, make_row, render, write
+from evaluation.predictions import EvaluationError
+from report.rows import Row, Value
+from report.table import FORMATS, RunFacts, make_row, render, write
 
 LABEL_BASED = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "neighbour_purity")
 

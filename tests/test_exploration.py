@@ -10,22 +10,24 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from data.image_set import ImageSet
-from evaluation import exploration
-from evaluation.exploration import (
+from methods.base import Assignments
+from report import exploration
+from report.exploration import (
     Groups,
     brightness,
     by_class,
     by_cluster,
     channel_names,
     draws,
+    group_table,
+    layer_table,
     mean_and_sd,
     mean_images,
     pixel_counts,
+    set_table,
 )
-from evaluation.exploration_table import group_table, layer_table, set_table
-from evaluation.network_layers import Layer, layers_of
-from evaluation.principal_components import Spectrum
-from methods.base import Assignments
+from report.figures.principal_components import Spectrum
+from report.network_layers import Layer, layers_of
 
 NAMES = ("shoe", "$bag$ [red]", "a name that is longer than any terminal is wide, and then some more of it, to be sure")
 

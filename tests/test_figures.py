@@ -12,20 +12,19 @@ import pytest
 import torch
 from PIL import Image
 
-import evaluation.figures
+import report.figures
 from data.image_set import ImageSet
-from evaluation.errors import EvaluationError
-from evaluation.figures import FIGURES, draw
-from evaluation.figures.cluster_sizes import cluster_sizes
-from evaluation.figures.confusion import column_order, confusion
-from evaluation.figures.generated import decoded_centroids, mean_squared_error, reconstructions
-from evaluation.figures.latent_map import latent_map
-from evaluation.figures.maps import cluster_colours
-from evaluation.figures.samples import TYPICAL, describe, samples
-from evaluation.figures.style import PALETTE, plain
-from evaluation.predictions import Predictions
-from evaluation.tiles import grid, padded, to_rgb
+from evaluation.predictions import EvaluationError, Predictions
 from methods.base import Assignments
+from report.figures import FIGURES, draw
+from report.figures.cluster_sizes import cluster_sizes
+from report.figures.confusion import column_order, confusion
+from report.figures.generated import decoded_centroids, mean_squared_error, reconstructions
+from report.figures.latent_map import latent_map
+from report.figures.maps import cluster_colours
+from report.figures.samples import TYPICAL, describe, samples
+from report.figures.style import PALETTE, plain
+from report.tiles import grid, padded, to_rgb
 
 N, K = 40, 4
 NAMES = ("sandal", "cost $5 & $6_x", "日本語 \t with a long explanation behind it")
@@ -93,7 +92,7 @@ def test_a_figure_that_fails_is_named_and_costs_no_other(tmp_path, monkeypatch):
     def fails(given):
         raise ValueError("no ink")
 
-    monkeypatch.setattr(evaluation.figures, "FIGURES", {"first": fails, "second": cluster_sizes, "third": fails})
+    monkeypatch.setattr(report.figures, "FIGURES", {"first": fails, "second": cluster_sizes, "third": fails})
     drawn = draw(predictions(), tmp_path)
     assert [path.name for path in drawn.paths] == ["second.png"]
     assert drawn.problem is not None

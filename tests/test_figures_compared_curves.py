@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.figures.compared_curves import compared_curves
+from report.figures.compared_curves import compared_curves
 
 
 def history(*losses: float, phase: str = "cluster") -> list[dict[str, object]]:

@@ -11,19 +11,18 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from data.image_set import ImageSet
-from evaluation.exploration import Groups, by_class, pixel_counts
-from evaluation.figures import panels
-from evaluation.figures.brightness import brightness
-from evaluation.figures.files import draw_files
-from evaluation.figures.group_counts import group_counts
-from evaluation.figures.group_samples import COLUMNS, group_samples, one_per_group
-from evaluation.figures.mean_images import mean_images
-from evaluation.figures.network import network
-from evaluation.figures.panels import grid_shape
-from evaluation.figures.pixel_histogram import pixel_histogram
-from evaluation.figures.principal_components import explained_variance, principal_components, signed_picture
-from evaluation.network_layers import Layer
-from evaluation.principal_components import Spectrum
+from report.exploration import Groups, by_class, pixel_counts
+from report.figures import panels
+from report.figures.brightness import brightness
+from report.figures.files import draw_files
+from report.figures.group_counts import group_counts
+from report.figures.group_samples import COLUMNS, group_samples, one_per_group
+from report.figures.mean_images import mean_images
+from report.figures.network import network
+from report.figures.panels import grid_shape
+from report.figures.pixel_histogram import pixel_histogram
+from report.figures.principal_components import Spectrum, explained_variance, principal_components, signed_picture
+from report.network_layers import Layer
 
 NAMES = ("sandal", "cost $5 & $6_x", "日本語 \t with a long explanation behind it")
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from PIL import Image
 
-from evaluation.figures import fonts
-from evaluation.figures.files import draw_files
-from evaluation.figures.fonts import drawable, families
-from evaluation.figures.panels import named_pictures
-from evaluation.figures.style import plain
+from report.figures import fonts
+from report.figures.files import draw_files
+from report.figures.fonts import drawable, families
+from report.figures.panels import named_pictures
+from report.figures.style import plain
 
 
 @pytest.fixture(autouse=True)

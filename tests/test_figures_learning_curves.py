@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.figures.learning_curves import learning_curves
+from report.figures.learning_curves import learning_curves
 
 
 def epochs(phase: str, losses: list[float], **validation: list[float]) -> list[dict]:

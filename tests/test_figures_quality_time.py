@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from evaluation.figures.quality_time import Point, _format_time, pareto_front, quality_time
-from evaluation.figures.style import new_figure
-from evaluation.rows import Row
+from report.figures.quality_time import Point, _format_time, pareto_front, quality_time
+from report.figures.style import new_figure
+from report.rows import Row
 
 SMALL = st.integers(1, 6).map(float)
 

@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.image_set import ImageSet
-from evaluation.predictions import Predictions
-from evaluation.selection import (
-    centroid_distances,
-    centroids,
-    lowest,
-    margins,
-    members,
-    seeded_draw,
-    sizes,
-    spread,
-)
+from evaluation.predictions import Predictions, members, sizes
 from methods.base import Assignments
+from report.selection import centroid_distances, centroids, lowest, margins, seeded_draw, spread
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(torch.tensor)
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from data.image_set import ImageSet
-from evaluation.figures.dendrogram import dendrogram
-from evaluation.figures.tsne_map import tsne, tsne_map
 from evaluation.predictions import Predictions
 from methods.base import Assignments
+from report.figures.dendrogram import dendrogram
+from report.figures.tsne_map import tsne, tsne_map
 
 
 def predictions(n: int = 30, d: int = 3, clusters: int = 4) -> Predictions:

@@ -6,7 +6,7 @@ import torch
 
 from configs.schema import RuntimeSettings
 from engine.processes import launch
-from methods.free_sizes import FreeSizes
+from parts.free_sizes import FreeSizes
 from tests.small import run_config, small_config
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
-from losses.gaussian_mixture import (
+from losses.vade import (
     Mixture,
     cluster_divergence,
     component_divergences,

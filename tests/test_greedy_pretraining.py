@@ -12,13 +12,13 @@ from engine.phase_keys import phase_keys
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import BatchNoise, seed_all
-from methods.base import Batch
 from methods.dec import DEC
-from methods.greedy_pretraining import LayerObjective, greedy_pretraining
 from models.autoencoder import ImageShape, ModelError
 from models.build import build_autoencoder
 from models.normalise import Normalise
 from models.settings import ConvSettings, DenseSettings
+from parts.greedy_pretraining import LayerObjective, greedy_pretraining
+from parts.phases import Batch
 from tests.test_dec import ADAM, bars, config
 
 SHAPE = ImageShape(1, 8, 8)

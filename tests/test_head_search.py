@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from engine.randomness import seed_all
-from methods.head_search import LEAP, different, evolve, recombined, split_and_drop
 from models.cluster_heads import ClusterHeads
+from parts.head_search import LEAP, different, evolve, recombined, split_and_drop
 
 
 def one_hot(labels: list[int], k: int) -> Tensor:

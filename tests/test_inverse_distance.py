@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from representations.base import RepresentationError
-from representations.inverse_distance import InverseDistance, distinct_rows
+from estimators.base import RepresentationError
+from estimators.inverse_distance import InverseDistance, distinct_rows
 
 
 def draw(n: int, d: int, seed: int = 0) -> torch.Tensor:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from clusterers.base import ClusteringError
-from clusterers.kmeans import COARSE, kmeans, nearest_centroid
 from configs.schema import KMeansSettings
+from estimators.base import ClusteringError
+from estimators.kmeans import COARSE, kmeans, nearest_centroid
 
 SETTINGS = KMeansSettings(redos=5, iterations=100)
 

@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from storage.lock import locked
+from system.lock import locked
 from tests.runs import ROOT
 
-HOLD = "import sys, time; from pathlib import Path; from storage.lock import locked\n" + (
+HOLD = "import sys, time; from pathlib import Path; from system.lock import locked\n" + (
     "with locked(Path(sys.argv[1]), lambda: False): print('held', flush=True); time.sleep(60)"
 )
 

@@ -19,7 +19,7 @@ from engine.errors import Interrupted, TrainingError, UsageError
 from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
 from engine.progress import Display
 from engine.randomness import epoch_order
-from methods.base import GradientPhase
+from parts.phases import GradientPhase
 from tests.toy import CONFIG, IMAGES, Recorder, Toy, ToyObjective, loop, run
 
 

@@ -11,14 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losses.clustering import clustering_kl
+from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
 from losses.reconstruction import reconstruction_mse
-from losses.soft_assignment import (
-    cluster_frequencies,
-    log_soft_assignment,
-    soft_assignment,
-    target_distribution,
-)
 
 
 def test_soft_assignment_by_hand() -> None:
@@ -126,8 +120,8 @@ def test_descent_reaches_a_cluster_that_began_out_of_sight() -> None:
 
 
 HELD_BY_HAND = {
-    "losses/agreement.py": 1,  # in x log x, whose gradient by logits ends at 0 with x
-    "losses/soft_assignment.py": 1,  # in the target, which is held fixed
+    "losses/scan.py": 1,  # in x log x, whose gradient by logits ends at 0 with x
+    "losses/dec.py": 1,  # in the target, which is held fixed
     "models/held_within.py": 1,  # with a gradient of its own
     "models/mixture_prior.py": 2,  # after a step, without gradients
     "models/normalise.py": 1,  # to bytes

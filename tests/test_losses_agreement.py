@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from losses.agreement import disagreement, marginal_divergence
+from losses.scan import disagreement, marginal_divergence
 from models.cluster_heads import ClusterHeads
 
 

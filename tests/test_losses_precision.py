@@ -17,12 +17,16 @@ from torch.nn import functional
 from torch.nn.functional import normalize
 
 import losses
-from losses.agreement import disagreement, marginal_divergence
-from losses.assigned_distance import assigned_distance
-from losses.clustering import clustering_kl
 from losses.contrastive import nt_xent
+from losses.dcn import assigned_distance
+from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
+from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
+from losses.dkm import soft_kmeans, softmin
 from losses.gaussian_kl import gaussian_kl
-from losses.gaussian_mixture import (
+from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_mse
+from losses.scan import disagreement, marginal_divergence
+from losses.squared_distances import squared_distances
+from losses.vade import (
     Mixture,
     cluster_divergence,
     component_divergences,
@@ -31,18 +35,8 @@ from losses.gaussian_mixture import (
     log_likelihoods,
     log_responsibilities,
 )
-from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_mse
-from losses.soft_assignment import (
-    cluster_frequencies,
-    log_soft_assignment,
-    soft_assignment,
-    target_distribution,
-)
-from losses.soft_kmeans import soft_kmeans, softmin
-from losses.squared_distances import squared_distances
-from losses.within_scatter import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
-from methods.hog_axes import HOGAxes, HOGAxesSettings
 from models.autoencoder import ImageShape
+from parts.hog_axes import HOGAxes, HOGAxesSettings
 
 N, D, K = 12, 5, 3
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, is_monotonic, is_valid_linkage, linkage
 
 from data.image_set import ImageSet
-from evaluation.errors import EvaluationError
 from evaluation.merge_tree import cut, merge_tree, merged
-from evaluation.predictions import Predictions
+from evaluation.predictions import EvaluationError, Predictions
 from methods.base import Assignments
 
 

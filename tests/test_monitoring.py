@@ -18,7 +18,7 @@ from torch import nn
 
 from data.image_set import ImageSet
 from methods.base import Assignments
-from monitoring.tensorboard import TensorBoardObserver, is_pictured
+from report.tensorboard.page import TensorBoardObserver, is_pictured
 
 N, K = 30, 3
 WATCHED = [f"watch only, uses labels/{name}" for name in ("acc", "nmi", "ari")]

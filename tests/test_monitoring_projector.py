@@ -12,8 +12,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-from monitoring.events import EventFile
-from monitoring.projector import Projector, metadata_table, thumbnails
+from report.tensorboard.events import EventFile
+from report.tensorboard.projector import Projector, metadata_table, thumbnails
 
 
 def images(n: int, c: int = 1, h: int = 8, w: int = 6) -> torch.Tensor:

@@ -12,13 +12,13 @@ from engine.phase_keys import phase_keys
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import seed_all
+from estimators.settings import PCASettings, UMAPSettings, UMAPStageSettings
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from methods.two_stage import RepresentationSettings, TwoStage, TwoStageConfig
 from models.autoencoder import ImageShape
-from representations.settings import PCASettings, UMAPSettings, UMAPStageSettings
 from tests.test_dec import bars
 
 SHAPE = ImageShape(1, 8, 8)

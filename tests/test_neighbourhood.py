@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from methods.neighbourhood import BUDGET, Neighbourhood, images_together, jaccard_similarity
+from parts.neighbourhood import BUDGET, Neighbourhood, images_together, jaccard_similarity
 
 # 0, 1, 2 and 3 are close to one another; 4 and 5 are a pair beside them, whose next images are 3 and 2.
 GRAPH = torch.tensor([[1, 2], [0, 2], [0, 1], [2, 1], [5, 3], [4, 2]])
@@ -57,7 +57,7 @@ def test_similarity_does_not_depend_on_how_many_images_are_looked_at_together(
     together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = ring(100, 4)
-    monkeypatch.setattr("methods.neighbourhood.BUDGET", together * (100 + 9 * 4 * 5))
+    monkeypatch.setattr("parts.neighbourhood.BUDGET", together * (100 + 9 * 4 * 5))
     assert images_together(100, 4) == together
     sets = [{image, *row} for image, row in enumerate(graph.tolist())]
     shared = [[len(sets[image] & sets[other]) for other in row] for image, row in enumerate(graph.tolist())]

@@ -6,9 +6,9 @@ import faiss
 import pytest
 import torch
 
-from representations import neighbours
-from representations.base import RepresentationError
-from representations.neighbours import neighbour_graph
+from estimators import neighbours
+from estimators.base import RepresentationError
+from estimators.neighbours import neighbour_graph
 
 
 def draw(n: int, d: int, seed: int = 0) -> torch.Tensor:

@@ -16,11 +16,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import eval
-import evaluation.figures
 import explore
+import report.figures
 import train
-from evaluation.figures.cluster_sizes import cluster_sizes
-from evaluation.figures.confusion import confusion
+from report.figures.cluster_sizes import cluster_sizes
+from report.figures.confusion import confusion
 
 LATIN = os.fsdecode(b"latin\xe9")
 CLASSES = {
@@ -116,12 +116,12 @@ def test_figures_show_all_names_and_warn_of_none(
     """A warning of a glyph that no font has would be an error here, and the figure would be missing."""
     drawn: dict[str, Figure] = {}
 
-    def kept(predictions: evaluation.figures.Predictions) -> Figure | None:
+    def kept(predictions: report.figures.Predictions) -> Figure | None:
         drawn["confusion"] = confusion(predictions)  # type: ignore[assignment]
         return drawn["confusion"]
 
     only: Mapping[str, object] = {"confusion": kept, "cluster_sizes": cluster_sizes}
-    monkeypatch.setattr(evaluation.figures, "FIGURES", only)
+    monkeypatch.setattr(report.figures, "FIGURES", only)
     done = invoke(eval.app, checkpoint, "--figures", tmp_path, encoding="ascii")
     assert "(2 files)" in done.stderr
     names = [label.get_text().rsplit("  ", 1)[0] for label in drawn["confusion"].axes[0].get_yticklabels()]

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA as Reference
 
-from representations.base import RepresentationError
-from representations.pca import PCA, ROWS
-from representations.settings import PCASettings
+from estimators.base import RepresentationError
+from estimators.pca import PCA, ROWS
+from estimators.settings import PCASettings
 
 
 def cloud(n: int, d: int, seed: int = 0) -> torch.Tensor:

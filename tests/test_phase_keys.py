@@ -23,12 +23,13 @@ from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import seed_all
 from engine.sources import source_hashes, versions
-from methods.base import Method, Phase
+from methods.base import Method
 from methods.dec import DECConfig
 from methods.joint import JointConfig
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from models.autoencoder import ImageShape, ModelError
+from parts.phases import Phase
 from tests.forked import answer
 from tests.runs import ROOT
 from tests.settings_changed import changed, fields_of
@@ -216,8 +217,7 @@ def test_the_machine_is_told_from_others(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A copy of the sources, which keys are computed from."""
-    for folder in ("clusterers", "configs", "data", "engine", "losses", "methods", "models", "monitoring",
-                   "representations", "storage"):  # fmt: skip
+    for folder in ("configs", "data", "engine", "estimators", "losses", "methods", "models", "parts", "system"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     forget_sources()
@@ -249,8 +249,8 @@ def test_code_is_in_the_key_where_a_phase_imports_it(copied: Path) -> None:
         "losses/reconstruction.py": [True, True, True],
         "engine/processes.py": [True, True, True],
         "configs/schema.py": [True, True, True],
-        "methods/initialisation.py": [False, True, True],
-        "methods/training_target.py": [False, True, True],  # DEC's own file imports it, and holds the initialisation
+        "parts/initialisation.py": [False, True, True],
+        "parts/training_target.py": [False, True, True],  # DEC's own file imports it, and holds the initialisation
     }.items():
         text = (copied / file).read_text()
         (copied / file).write_text(text + "# changed\n")
@@ -260,7 +260,7 @@ def test_code_is_in_the_key_where_a_phase_imports_it(copied: Path) -> None:
 
 
 def test_versions_of_all_that_computes_are_found() -> None:
-    found = versions(source_hashes("representations.umap", "clusterers.kmeans"))
+    found = versions(source_hashes("estimators.umap", "estimators.kmeans"))
     assert {"python", "torch", "numpy", "scipy", "faiss-cpu", "scikit-learn", "umap-learn", "numba"} <= found.keys()
     assert found["torch"] == torch.__version__.partition("+")[0] or found["torch"] == torch.__version__
 
@@ -300,7 +300,7 @@ def test_methods_read_nothing_that_keys_hold_in_another_form() -> None:
     """What `Contents` leaves out of a run's config: its name, its report, the images' place, the machine."""
     read = [
         f"{file.name}:{node.lineno}: {ast.unparse(node)}"
-        for folder in ("methods", "models", "losses", "clusterers", "representations")
+        for folder in ("methods", "parts", "models", "losses", "estimators")
         for file in sorted((ROOT / folder).rglob("*.py"))
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in ELSEWHERE

@@ -21,7 +21,7 @@ from engine.environment import arithmetic
 from engine.errors import UsageError
 from engine.processes import Processes, launch, pick_device
 from engine.whole_batch import see_whole_batch
-from methods.base import Compute
+from parts.phases import Compute
 from tests.forked import command, run_script
 from tests.runs import EVERY_STEP, call, environment, small_train
 from tests.two_processes import Ended, as_torchrun, in_two

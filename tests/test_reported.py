@@ -9,10 +9,9 @@ import math
 
 import pytest
 
-from evaluation.beside import beside, parts
-from evaluation.errors import EvaluationError
-from evaluation.reported import FORMATS, render_reported
-from evaluation.rows import Row, Value
+from evaluation.predictions import EvaluationError
+from report.reported import FORMATS, beside, parts, render_reported
+from report.rows import Row, Value
 
 SUBSET, NEIGHBOURS = "fitted to 20,000 images", "others by 5 nearest neighbours"
 

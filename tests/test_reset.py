@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clusterers.base import Clusterer
 from configs.schema import PretrainSettings
 from engine.checkpoint import LoopState
 from engine.errors import Interrupted
@@ -20,16 +19,17 @@ from engine.optimisers import build_optimiser, forget
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
+from estimators.base import Clusterer
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.soft_assignment import target_distribution
-from methods.backbones import AutoencoderBackbone, AutoencoderStageSettings
-from methods.base import GradientPhase
+from losses.dec import target_distribution
 from methods.dec import DEC
-from methods.reset import ResetSettings, resets, shrink_and_perturb
 from models.autoencoder import ImageShape, ModelError
 from models.batch_statistics import estimate_statistics
 from models.settings import DenseSettings, Init
+from parts.backbones import AutoencoderBackbone, AutoencoderStageSettings
+from parts.phases import GradientPhase
+from parts.reset import ResetSettings, resets, shrink_and_perturb
 from tests.test_dec import ADAM, bars, config
 from tests.toy import ToyObjective
 

@@ -15,14 +15,14 @@ from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.soft_assignment import target_distribution
-from methods.base import Batch, GradientPhase
-from methods.contrastive_pretraining import ContrastivePretrainSettings
+from losses.dec import target_distribution
 from methods.scan import SCAN, WALKS_AT_LAST, SCANConfig
-from methods.self_labelling import SelfLabelObjective, SelfLabelSettings
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
 from models.settings import ConvLayer, ConvSettings
+from parts.contrastive_pretraining import ContrastivePretrainSettings
+from parts.phases import Batch, GradientPhase
+from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
 from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars
 

@@ -13,8 +13,8 @@ from data.fingerprints import fingerprints
 from data.sources import load
 from engine.processes import launch
 from methods.registry import METHODS
-from methods.seen_images import SeenImages
 from models.autoencoder import ImageShape
+from parts.seen_images import SeenImages
 from tests.small import run_config, small_config
 
 COMPUTE = launch(RuntimeSettings(device="cpu"))

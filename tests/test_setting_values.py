@@ -12,15 +12,15 @@ import yaml
 from pydantic import BaseModel
 
 import train
-from clusterers.kmeans import COARSE_STARTS
-from comparison.hyperparameters import setting_shown
-from comparison.plan import parse_grid, plan
 from configs.load import ConfigError, read_yaml, validate
 from configs.schema import RunConfig
 from configs.values import LARGEST, alternatives, read
+from estimators.kmeans import COARSE_STARTS
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from models.settings import DenseSettings
+from report.comparison.hyperparameters import setting_shown
+from report.comparison.plan import parse_grid, plan
 from tests.runs import Called, call
 
 REFUSED = "refused"

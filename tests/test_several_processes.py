@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from clusterers.build import CLUSTERERS
 from engine.processes import launch
+from estimators.build import CLUSTERERS
 from methods.registry import METHODS
 from methods.two_stage import METHOD_NAMES
 from tests.run_methods import MORE, RUNTIME, histories, write_histories

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from data.augmentation import Augmentation
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
-from losses.soft_assignment import target_distribution
-from methods.base import Batch, Objective
+from losses.dec import target_distribution
 from methods.dcn import DCN, DCNSettings
 from methods.dec import DEC, DECSettings
 from models.autoencoder import ImageShape
+from parts.phases import Batch, Objective
 from tests.joint_runs import run
 from tests.test_dcn import small
 from tests.test_dec import bars, config

@@ -13,7 +13,7 @@ import eval
 import train
 from data.sources import load
 from engine.checkpoint import read_checkpoint
-from storage.lock import locked
+from system.lock import locked
 from tests.runs import Called, call
 
 AE = (
@@ -108,7 +108,7 @@ def test_a_report_stands_beside_ours_with_what_must_be_said(of_a_report: Path) -
 def test_forests_are_trained_on_what_was_fitted_and_scored_on_the_test_split(
     of_a_report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluation.figures.FIGURES", {})  # all but the forests' own
+    monkeypatch.setattr("report.figures.FIGURES", {})  # all but the forests' own
     arguments = (
         "--figures",
         str(tmp_path),

@@ -7,10 +7,10 @@ import pytest
 import scipy.sparse
 import torch
 
-from representations.base import RepresentationError
-from representations.settings import UMAPSettings
-from representations.umap import UMAP
-from representations.umap_layout import initial_places
+from estimators.base import RepresentationError
+from estimators.settings import UMAPSettings
+from estimators.umap import UMAP
+from estimators.umap_layout import initial_places
 
 pytestmark = pytest.mark.umap
 

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Independent, Normal
 
-from clusterers.base import ClusteringError
 from configs.load import FOLDER, read_yaml, validate
 from configs.schema import OptimiserSettings
 from data.image_set import ImageSet
@@ -20,13 +19,14 @@ from engine.optimisers import build_optimiser
 from engine.phase_keys import phase_keys
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
+from estimators.base import ClusteringError
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from methods.base import Batch, GradientPhase
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from methods.vade import VaDE, VaDEConfig, VaDEObjective
 from models.autoencoder import ImageShape
+from parts.phases import Batch, GradientPhase
 from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars
 

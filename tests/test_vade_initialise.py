@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from clusterers.base import Clusterer
-from clusterers.build import build_clusterer
 from engine.processes import launch
 from engine.randomness import seed_all
-from losses.gaussian_mixture import latent_divergence
-from methods.base import FitPhase
+from estimators.base import Clusterer
+from estimators.build import build_clusterer
+from losses.vade import latent_divergence
 from methods.vade import VaDE, VaDEConfig, posterior_variances, variances_within
+from parts.phases import FitPhase
 from tests.test_vade import IMAGES, SHAPE, config
 
 

@@ -17,15 +17,16 @@ from engine.loop import Loop
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import BatchNoise, seed_all
-from methods.base import Assignments, Batch, Compute, Phase
-from methods.pretraining import pretraining
-from methods.vae_pretraining import ELBOObjective, VAEPretrainSettings, vae_pretraining
+from methods.base import Assignments
 from models.autoencoder import ImageShape, ModelError
 from models.build import build_autoencoder, build_vae
 from models.held_within import held_within
 from models.normalise import Normalise
 from models.settings import AutoencoderSettings, ConvSettings, DenseSettings
 from models.vae import LOG_VARIANCE_BOUND, reparameterise
+from parts.phases import Batch, Compute, Phase
+from parts.pretraining import pretraining
+from parts.vae_pretraining import ELBOObjective, VAEPretrainSettings, vae_pretraining
 
 CPU = torch.device("cpu")
 SHAPE = ImageShape(1, 4, 4)

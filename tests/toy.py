@@ -12,7 +12,8 @@ from configs.schema import OptimiserSettings, RunConfig, RuntimeSettings
 from engine.loop import Loop
 from engine.processes import launch
 from engine.progress import Display
-from methods.base import Assignments, Batch, Compute, FitPhase, GradientPhase, Method, Objective, Phase
+from methods.base import Assignments, Method
+from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase
 
 IMAGES = torch.randint(0, 256, (50, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CONFIG = RunConfig(method="toy", clusters=3, runtime=RuntimeSettings(device="cpu", checkpoint_seconds=0))

@@ -1,0 +1,54 @@
+"""How large clusters would be if nothing held their sizes: what a method says that holds them to a prior."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from estimators.base import ClusteringError, LaterArrays
+from estimators.settings import SpectralSettings
+from estimators.spectral import SpectralClusterer
+
+SAMPLE = 5000
+"""Images, drawn at random, whose graph is cut: seconds of work, and shares that are right to a few thousandths."""
+SHOWN = 12
+"""Clusters up to which every share is named."""
+
+
+class FreeSizes(LaterArrays):
+    """Sizes of the clusters that the features alone give, by normalised cuts of their neighbour graph.
+
+    A head that agrees with an image's neighbours cuts the same graph where it is thin, and the prior says how large the
+    parts must be. Normalised cuts (`estimators.spectral`) have no prior.
+
+    Attributes:
+        arrays: shares: (at most k,), float64, descending, of the images. Empty where the graph could not be cut.
+    """
+
+    def find(self, z: Float[Tensor, "n d"], k: int, neighbours: int, seed: int) -> dict[str, Tensor]:
+        """The shares, for `arrays`."""
+        clusterer = SpectralClusterer(SpectralSettings(subset=SAMPLE, neighbours=max(neighbours, 2), redos=5))
+        try:
+            clusterer.fit(z, k, seed)
+        except ClusteringError:  # a graph in more parts than k has no such cut
+            return {}
+        sizes = clusterer.arrays["labels"].bincount().double()
+        return {"shares": (sizes / sizes.sum()).sort(descending=True).values}
+
+    def note(self, prior: Float[Tensor, " k"]) -> str | None:
+        """What a table must say of clusters that are held to the shares `prior`; None where nothing is known."""
+        if not self.is_fitted:
+            return None
+        held = prior.double().sort(descending=True).values
+        free = torch.zeros_like(held)
+        free[: len(self.arrays["shares"])] = self.arrays["shares"]
+        # Half of the differences: the share of the images that would have to change their cluster.
+        apart = float((held - free).abs().sum() / 2)
+        kind = "equal shares" if bool((held - held[0]).abs().max() < 1e-6) else "a given prior"
+        shown = ", ".join(f"{100 * share:.0f}" for share in free.tolist()[:SHOWN])
+        more = ", …" if len(free) > SHOWN else ""
+        return (
+            f"sizes held to {kind}; the features alone would give {shown}{more} "
+            f"% of the images, {100 * apart:.0f} % in other clusters"
+        )

@@ -1,0 +1,87 @@
+"""From uint8 images to points and, where it can, back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from models.autoencoder import ImageShape
+from models.normalise import Normalise
+from models.oriented_gradients import HOGSettings, OrientedGradients
+from parts.phases import Compute, Phase
+
+
+class ImageEncoder(nn.Module, ABC):
+    """Images to points and, where it can, back."""
+
+    normalise: Normalise
+    name: str
+    """In the names of methods and spaces: "raw", "hog", "ae", "vae", "simclr"."""
+    has_decoder = True
+    """Whether there is a way back from the points to images."""
+
+    @abstractmethod
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """What must be trained first."""
+
+    @abstractmethod
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The points, on the images' device."""
+
+    def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
+        """The images that the points stand for, where there is a decoder."""
+        raise NotImplementedError(f"there is no way back from {self.name} to images: look at has_decoder first")
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What can be drawn layer by layer."""
+        return {}
+
+    @property
+    def device(self) -> torch.device:
+        return self.normalise.mean.device
+
+
+class RawPixels(ImageEncoder):
+    """Pixels from 0 to 1, flattened."""
+
+    name = "raw"
+
+    def __init__(self, shape: ImageShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.normalise = Normalise(shape.channels)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        return ()
+
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        pixels: Tensor = self.normalise(images)
+        return rearrange(pixels, "n c h w -> n (c h w)")
+
+    def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
+        c, h, w = self.shape
+        return self.normalise.invert(rearrange(points, "n (c h w) -> n c h w", c=c, h=h, w=w))
+
+
+class Gradients(ImageEncoder):
+    """Histograms of oriented gradients, which nothing trains."""
+
+    name = "hog"
+    has_decoder = False
+
+    def __init__(self, settings: HOGSettings, shape: ImageShape) -> None:
+        super().__init__()
+        self.normalise = Normalise(shape.channels)
+        self.describe = OrientedGradients(shape, settings)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        return ()
+
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        descriptors: Tensor = self.describe(self.normalise.unit(images))
+        return descriptors

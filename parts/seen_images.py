@@ -1,0 +1,52 @@
+"""The places of the images of a fit, found again by the images' bytes.
+
+A layout such as UMAP's gives places to the points that it was fitted to and to no others. An image's point depends in
+its last bits on the images that are encoded with it, so that a point alone does not say whether the fit saw its image.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from data.fingerprints import fingerprints
+from estimators.base import LaterArrays
+
+
+class SeenImages(LaterArrays):
+    """Images by their fingerprints, each with its place.
+
+    Attributes:
+        arrays: fingerprints: (n, size), uint8; and places: (n, e), float32. Empty before `remember`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: dict[bytes, int] = {}
+
+    def remember(self, images: UInt8[Tensor, "n c h w"], places: Float[Tensor, "n e"]) -> None:
+        """Keep the places of these images."""
+        self.arrays = {"fingerprints": fingerprints(images), "places": places.float()}
+        self._rows = {}
+
+    def recall(self, images: UInt8[Tensor, "m c h w"], places: Float[Tensor, "m e"]) -> Float[Tensor, "m e"]:
+        """The remembered place of every image that was seen, and for the others those in `places`."""
+        if not self.is_fitted:
+            return places
+        if not self._rows:
+            self._rows = {key.numpy().tobytes(): row for row, key in enumerate(self.arrays["fingerprints"])}
+        known = [
+            (position, self._rows[key])
+            for position, key in enumerate(row.numpy().tobytes() for row in fingerprints(images))
+            if key in self._rows
+        ]
+        if not known:
+            return places
+        positions, rows = (list(numbers) for numbers in zip(*known, strict=True))
+        recalled = places.clone()
+        recalled[positions] = self.arrays["places"][rows]
+        return recalled
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        super().set_extra_state(state)
+        self._rows = {}

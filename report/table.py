@@ -1,0 +1,138 @@
+"""Rows of results, and the formats in which they are printed and written.
+
+A row belongs to one checkpoint and one split. A format is a function from rows to text in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.predictions import EvaluationError
+from report.aggregate import REPORTED
+from report.formats import render_as, render_csv, render_json, render_latex, render_markdown
+from report.reported import render_reported
+from report.rows import BETWEEN_NOTES, Row, Value, value
+from report.terminal import render_terminal
+from system.atomic import write_atomically
+
+FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "table": render_terminal,
+    "markdown": render_markdown,
+    "csv": render_csv,
+    "json": render_json,
+    "latex": render_latex,
+}
+
+BESIDE = {
+    "table": "\nBeside the reports",
+    "markdown": "## Beside the reports",
+    "latex": r"\section*{Beside the reports}",
+}
+"""What stands above the reported figures, in the formats that show them apart."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known of a run without looking at an image.
+
+    Attributes:
+        title: what the run is called: its own name, or the method's.
+        method: the method's name.
+        k_asked: the number of clusters in the config; a method may find another.
+        seed: the run's seed.
+        seconds: by phase, in the order in which they ran.
+        images_per_second: in the last phase that was trained, or None where none was.
+        threads: of the processor, during the fit.
+        device: on which it was fitted.
+        peak_memory: of the fit, in MiB.
+        checkpoint: the file's path.
+        notes: what must be said of it: subsets, extensions to new images.
+        report: the published report and its system that the run reproduces, "A: KMeans, PCA 90 %"; None for none.
+    """
+
+    title: str
+    method: str
+    k_asked: int
+    seed: int
+    seconds: Mapping[str, float]
+    images_per_second: float | None
+    threads: int
+    device: str
+    peak_memory: float
+    checkpoint: str
+    notes: Sequence[str] = ()
+    report: str | None = None
+
+
+def make_row(
+    run: RunFacts, metrics: Mapping[str, Value], data: str, split: str, fitted: bool, reported: Mapping[str, float]
+) -> Row:
+    """The row of one checkpoint and split.
+
+    Args:
+        run: what was fitted, and what it took.
+        metrics: what `evaluation.evaluate.evaluate` returned.
+        data: the data set's name or path.
+        split: "train", "test" or "all".
+        fitted: whether the method was fitted to these very images (transductive) or not (held out).
+        reported: figures that a published report gives for the split, by the metrics' names.
+    """
+    return {
+        "title": run.title,
+        "method": run.method,
+        "data": data,
+        "split": split,
+        "protocol": "transductive" if fitted else "held out",
+        "seed": run.seed,
+        "k_asked": run.k_asked,
+        **metrics,
+        "seconds": float(sum(run.seconds.values())),
+        **{f"seconds_{phase}": duration for phase, duration in run.seconds.items()},
+        "images_per_second": run.images_per_second,
+        "threads": run.threads,
+        "device": run.device,
+        "peak_memory_mb": run.peak_memory or None,
+        "notes": BETWEEN_NOTES.join(run.notes) or None,
+        "report": run.report,
+        **{REPORTED + key: figure for key, figure in reported.items()},
+        "checkpoint": run.checkpoint,
+    }
+
+
+def render(rows: Sequence[Row], format: str) -> str:
+    """`rows` as text, without a newline at the end. Not-a-number and infinity are shown as missing.
+
+    Rows that reproduce a published report stand beside its figures once more, where the format is for people: the
+    others hold them as values.
+
+    Raises:
+        EvaluationError: a format that is none of `FORMATS`, or no rows.
+    """
+    text = render_as(format, FORMATS, rows, "checkpoint")
+    reports = [row for row in rows if value(row, "report") is not None]
+    if not reports or format not in BESIDE:
+        return text
+    return f"{text}\n\n{BESIDE[format]}\n\n{render_reported(reports, format)}"
+
+
+def write(rows: Sequence[Row], format: str, path: str | Path) -> None:
+    """Write `rows` to the file `path`, and its folder where there is none yet.
+
+    The file is complete or as it was before: the text goes to a file beside it, which then takes its name.
+
+    Raises:
+        EvaluationError: as `render`, or a place that cannot be written.
+    """
+    text = render(rows, format) + "\n"
+    target = Path(path).expanduser().resolve()  # a link stays, what it points to is replaced
+    if target.exists() and not target.is_file():
+        raise EvaluationError(f"cannot write the results to {path}: it is not a file. Name a file.")
+    try:
+        write_atomically(target, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise EvaluationError(
+            f"cannot write the results to {path}: {error.strerror or error}. "
+            "Name a file in a folder that you may write to, on a disk with room."
+        ) from error
