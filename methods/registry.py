@@ -17,8 +17,9 @@ from methods.dcn import DCN, DCNConfig
 from methods.dec import DEC, DECConfig
 from methods.dekm import DEKM, DEKMConfig
 from methods.dkm import DKM, DKMConfig
+from methods.n2d import N2D, N2DConfig
 from methods.scan import SCAN, SCANConfig
-from methods.two_stage import METHOD_NAMES, NAMES, PUBLISHED, TwoStage, TwoStageConfig
+from methods.two_stage import METHOD_NAMES, NAMES, TwoStage, TwoStageConfig
 from methods.vade import VaDE, VaDEConfig
 from models.autoencoder import ImageShape, ModelError
 
@@ -46,7 +47,8 @@ METHODS: dict[str, MethodEntry] = {
     "dcn": MethodEntry(DCNConfig, DCN),
     "dkm": MethodEntry(DKMConfig, DKM),
     "dekm": MethodEntry(DEKMConfig, DEKM),
-    **dict.fromkeys((*PUBLISHED, *METHOD_NAMES), MethodEntry(TwoStageConfig, TwoStage)),
+    "n2d": MethodEntry(N2DConfig, N2D),
+    **dict.fromkeys(METHOD_NAMES, MethodEntry(TwoStageConfig, TwoStage)),
 }
 
 

@@ -15,7 +15,7 @@ from engine.randomness import seed_all
 from estimators.settings import PCASettings, UMAPSettings, UMAPStageSettings
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from methods.registry import METHODS
+from methods.n2d import N2D
 from methods.resolve import resolve_config
 from methods.two_stage import RepresentationSettings, TwoStage, TwoStageConfig
 from models.autoencoder import ImageShape
@@ -34,7 +34,7 @@ def test_it_is_ae_umap_gmm_on_the_autoencoder_of_dec() -> None:
     made = config()
     assert made.representation.name == "ae-umap"
     assert made.cluster.name == "gmm"
-    assert METHODS["n2d"].build is TwoStage
+    assert issubclass(N2D, TwoStage)
     dec = resolve_config("dec", None, [], {}).model_dump()
     assert made.representation.autoencoder is not None
     assert made.representation.autoencoder.model_dump() == {key: dec[key] for key in ("pixels", "model", "pretrain")}
