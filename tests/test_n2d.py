@@ -15,7 +15,7 @@ from engine.randomness import seed_all
 from estimators.settings import PCASettings, UMAPSettings, UMAPStageSettings
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from methods.n2d import N2D
+from methods.n2d import N2D, N2DConfig
 from methods.resolve import resolve_config
 from methods.two_stage import RepresentationSettings, TwoStage, TwoStageConfig
 from models.autoencoder import ImageShape
@@ -88,7 +88,7 @@ def test_other_words_and_numbers_are_refused(wrong: object) -> None:
 
 def test_the_published_recipe_is_valid() -> None:
     file = FOLDER / "paper" / "n2d.yaml"
-    made = validate(TwoStageConfig, read_yaml(file), str(file))
+    made = validate(N2DConfig, read_yaml(file), str(file))
     assert made.representation.umap == UMAPStageSettings(components="clusters", neighbours=20, min_dist=0.0)
     assert made.clusters == 10
     assert made.representation.autoencoder is not None
