@@ -64,6 +64,9 @@ class RuntimeSettings(Settings):
     tf32: bool = False
     """On an NVIDIA GPU, multiply float32 numbers with 10 bits of their mantissa in place of 23, which is faster. torch
     does so in convolutions unless it is told not to; here 32-true means what it says."""
+    capture: bool = True
+    """On an NVIDIA GPU, capture a training step once and replay it, where the method allows: the same step, with one
+    launch in place of hundreds."""
     devices: Processes = 1
     nodes: Processes = 1
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0

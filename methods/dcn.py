@@ -29,6 +29,7 @@ from methods.base import Assignments
 from methods.joint import CentroidJointMethod, JointConfig
 from models.autoencoder import ImageShape
 from parts.backbones import Branch
+from parts.in_place import renewed
 from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, Objective, Phase
 from parts.reset import resets
@@ -60,7 +61,7 @@ class RunningMeans(Centroids):
 
     def count(self, labels: Int64[Tensor, " n"], first: int | None = None) -> None:
         """Take these clusters of all training images, and their sizes as the counts, or `first` for every one."""
-        self.labels = labels.clone()
+        self.labels = renewed(self.labels, labels)
         sizes = torch.bincount(labels, minlength=len(self.counts))
         self.counts.copy_(sizes if first is None else torch.full_like(sizes, first))
 
@@ -142,9 +143,7 @@ class DCNObjective(Objective):
         z = self.encode(batch.images)
         self.train()
         # Every process sees the latents of the whole batch, and moves its centroids as the others do theirs.
-        rows = int(self.compute.total(torch.tensor(len(z))))
-        indices = self.compute.gather(batch.indices, rows)
-        self.means.update(self.compute.gather(z, rows).to(z.device), indices.to(z.device))
+        self.means.update(self.compute.together(z), self.compute.together(batch.indices))
 
 
 class DCN(CentroidJointMethod):

@@ -29,6 +29,7 @@ from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.normalise import Normalise
 from parts.backbones import Branch
+from parts.in_place import renewed
 from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, Objective, Phase
 from parts.reset import resets
@@ -79,7 +80,7 @@ class TrainingTarget(nn.Module):
         """
         q = compute.shard(compute.map(soft_assign, images))
         f = compute.total(cluster_frequencies(q))
-        self.p = compute.gather(target_distribution(q, f), len(images))
+        self.p = renewed(self.p, compute.gather(target_distribution(q, f), len(images)))
         return compute.gather(q.argmax(dim=1), len(images))
 
     def rows(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b k"]:

@@ -27,6 +27,7 @@ from methods.joint import CentroidJointMethod, JointConfig
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
 from parts.backbones import Branch
+from parts.in_place import renewed
 from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, FitPhase, Objective, Phase
 from parts.reset import CentroidPhaseSettings, resets
@@ -50,7 +51,7 @@ class Partition(Centroids):
     def aim(self, z: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], basis: Float[Tensor, "d d"]) -> None:
         """Fix the basis, and the targets of all training images at their latents z."""
         self.basis.copy_(basis)
-        self.target = drawn_to_centroids(z, self.centroids.to(z), labels, basis)
+        self.target = renewed(self.target, drawn_to_centroids(z, self.centroids.to(z), labels, basis))
 
     def rows(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """The targets of the images at `indices`, on their device."""

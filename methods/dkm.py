@@ -58,7 +58,8 @@ class AnnealedCentroids(Centroids):
     def alpha(self, total: int) -> Float[Tensor, ""]:
         """α of the step to come, out of so many in `total`."""
         term = self.steps * len(self.alphas) // total
-        return self.alphas[term.clamp(max=len(self.alphas) - 1)]
+        # By a row of one position: a number as the index would have to come from the device first.
+        return self.alphas[term.clamp(max=len(self.alphas) - 1).view(1)].squeeze(0)
 
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Soft assignment at the last α, rows sum to 1."""
