@@ -27,7 +27,7 @@ DEC_SMALL = [
 SMALL: dict[str, list[str]] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), DEC_SMALL),
     **dict.fromkeys(("dcn", "dkm", "dekm"), DEC_SMALL),
-    "scan": [
+    "pace": [
         "pretrain.epochs=2",
         "pretrain.min_steps=0",
         "cluster.heads=3",

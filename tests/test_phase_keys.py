@@ -67,7 +67,7 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("dcn", (*AUTOENCODER, AUGMENTED), AS_IN_DEC),
     ("dkm", AUTOENCODER, AS_IN_DEC),
     ("dekm", AUTOENCODER, AS_IN_DEC),
-    ("scan", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}", *HEADS, "self_label={max_epochs: 1, min_steps: 0}"),
+    ("pace", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}", *HEADS, "self_label={max_epochs: 1, min_steps: 0}"),
      AS_IN_DEC),
     ("hog-pca-kmeans", ("representation.pca={components: 4}", "representation.hog.cells=4"), set()),
     ("ae-pca-gmm", (f"representation.autoencoder.model={NETWORK}", f"representation.autoencoder.pretrain={PRETRAIN}",

@@ -73,10 +73,10 @@ class ClusterSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, schedule="cosine")
 
 
-class SCANConfig(JointConfig):
+class PACEConfig(JointConfig):
     """Config of SCAN."""
 
-    method: Literal["scan"] = "scan"
+    method: Literal["pace"] = "pace"
     model: AutoencoderSettings = ContrastiveStageSettings().model
     pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
@@ -84,7 +84,7 @@ class SCANConfig(JointConfig):
     """Without it the chosen head on the frozen feature is the answer."""
 
     @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> SCANConfig:
+    def _the_prior_has_k_shares(self) -> PACEConfig:
         prior = self.cluster.prior
         if prior is not None and (len(prior) != self.clusters or abs(sum(prior) - 1) > 1e-3):
             raise ValueError(
@@ -196,7 +196,7 @@ class JoinedFeature:
         return z
 
 
-class SCAN(JointMethod):
+class PACE(JointMethod):
     """A contrastive encoder, then heads that agree between neighbours, then encoder and the best head together.
 
     Args:
@@ -207,7 +207,7 @@ class SCAN(JointMethod):
         ModelError: when the network does not fit the images.
     """
 
-    def __init__(self, config: SCANConfig, shape: ImageShape) -> None:
+    def __init__(self, config: PACEConfig, shape: ImageShape) -> None:
         super().__init__(config, shape)
         self.config = config
         cluster = config.cluster

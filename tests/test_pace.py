@@ -16,7 +16,7 @@ from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.dec import target_distribution
-from methods.scan import SCAN, WALKS_AT_LAST, SCANConfig
+from methods.pace import PACE, WALKS_AT_LAST, PACEConfig
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
 from models.settings import ConvLayer, ConvSettings
@@ -32,8 +32,8 @@ SHIFTS = AugmentationSettings(shift=0.05, brightness=0.3)
 NETWORK = ConvSettings(latent=8, layers=(ConvLayer(channels=8, kernel=3),), hidden=(), batch_norm=True)
 
 
-def config(**cluster: Any) -> SCANConfig:
-    return SCANConfig.model_validate(
+def config(**cluster: Any) -> PACEConfig:
+    return PACEConfig.model_validate(
         {
             "clusters": 4,
             "model": NETWORK,
@@ -61,9 +61,9 @@ def config(**cluster: Any) -> SCANConfig:
     )
 
 
-def built(**cluster: Any) -> SCAN:
+def built(**cluster: Any) -> PACE:
     seed_all(0)
-    return SCAN(config(**cluster), SHAPE)
+    return PACE(config(**cluster), SHAPE)
 
 
 def batch(images: Tensor, indices: Tensor, seed: int = 0) -> Batch:
@@ -78,7 +78,7 @@ def test_a_separable_set_is_found() -> None:
         # Strong enough to hide every image's own noise, and too weak to take a bar to another side.
         "pretrain": ContrastivePretrainSettings(epochs=20, min_steps=0, batch_size=100, augmentation=STRONG),
     }
-    method = SCAN(SCANConfig.model_validate(longer), SHAPE)
+    method = PACE(PACEConfig.model_validate(longer), SHAPE)
     run(method, images.images)
     assert images.labels is not None
     assert agreement(contingency(images.labels, method.assign(images.images).labels))["acc"] > 0.98
