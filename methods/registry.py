@@ -18,6 +18,7 @@ from methods.dec import DEC, DECConfig
 from methods.dekm import DEKM, DEKMConfig
 from methods.dkm import DKM, DKMConfig
 from methods.pace import PACE, PACEConfig
+from methods.scan import SCAN, SCANConfig
 from methods.two_stage import METHOD_NAMES, NAMES, PUBLISHED, TwoStage, TwoStageConfig
 from methods.vade import VaDE, VaDEConfig
 from models.autoencoder import ImageShape, ModelError
@@ -41,6 +42,7 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry(DECConfig, DEC)),
+    "scan": MethodEntry(SCANConfig, SCAN),
     "pace": MethodEntry(PACEConfig, PACE),
     "vade": MethodEntry(VaDEConfig, VaDE),
     "dcn": MethodEntry(DCNConfig, DCN),

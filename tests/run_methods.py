@@ -18,6 +18,12 @@ IMAGES = 128
 # Before batch-norm a bias has no gradient but rounding, of which Adam makes whole steps and SGD none.
 SGD = "pretrain.optimiser={name: sgd, learning_rate: 0.05}"
 MORE: dict[str, list[str]] = {
+    "scan": [
+        SGD,
+        "cluster.optimiser={name: sgd, learning_rate: 0.01}",
+        "cluster.batch_size=32",
+        "self_label={confidence: 0.3, min_steps: 0, epochs: 2, batch_size: 32, optimiser: {name: sgd}}",
+    ],
     "pace": [SGD],
     "simclr-spectral": [f"representation.simclr.{SGD}"],
     # Batch-norm, dropout and noise in one network, whose layers look at the whole batch.

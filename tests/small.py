@@ -27,6 +27,15 @@ DEC_SMALL = [
 SMALL: dict[str, list[str]] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), DEC_SMALL),
     **dict.fromkeys(("dcn", "dkm", "dekm"), DEC_SMALL),
+    "scan": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.heads=3",
+        "cluster.neighbours=5",
+        "cluster.epochs=2",
+        "cluster.min_steps=0",
+        "self_label={confidence: 0.3, min_steps: 0, epochs: 1, batch_size: 64}",
+    ],
     "pace": [
         "pretrain.epochs=2",
         "pretrain.min_steps=0",

@@ -111,7 +111,7 @@ def test_shown_images_have_the_images_shape(name: str, method: Method, digits: I
         shown, centroids = method.reconstruct(digits.images), method.decoded_centroids()
         assert shown is None or shown.shape == digits.images.shape
         assert centroids is None or centroids.shape == (k, *digits.images.shape[1:])
-        no_way_back = {"umap", "hog", "simclr", "pace"} & set(PUBLISHED.get(name, name).split("-"))
+        no_way_back = {"umap", "hog", "simclr", "scan", "pace"} & set(PUBLISHED.get(name, name).split("-"))
         assert (centroids is None) == bool(no_way_back)
     if isinstance(method, EmbeddingMethod):
         z = method.embed(digits.images)

@@ -1,0 +1,297 @@
+"""SCAN: an image and its nearest neighbours get one cluster, then a network learns from its own confident answers.
+
+Source: Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool, "SCAN: Learning to Classify Images without Labels",
+ECCV 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from data.augmentation import Augmentation
+from data.noise import Noise
+from estimators.neighbours import neighbour_graph
+from losses.scan import disagreement, marginal_divergence
+from losses.self_labelling import balanced_cross_entropy
+from methods.base import Assignments
+from methods.joint import JointConfig, JointMethod
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.cluster_heads import ClusterHeads
+from models.settings import AutoencoderSettings
+from parts.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
+from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
+from parts.neighbourhood import Neighbourhood
+from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+
+STRONG = CROP_FLIP_LIGHT.model_copy(
+    update={
+        **{"shift": 0.1, "rotation": 15.0, "shear": 6.0, "sharpness": 0.95},
+        **{"solarize": 0.25, "posterize": 0.25, "autocontrast": 0.25, "equalize": 0.25},
+        "cutout": 0.5,
+    }
+)
+"""The pretraining's views and more. Where four of fourteen operations are drawn, each comes to a quarter of the images."""
+
+
+class ClusterSettings(Settings):
+    """Encoder and linear heads together, on pairs of an image and one of its neighbours."""
+
+    heads: PositiveInt = 10
+    """Heads on one encoder, of which the one of lowest loss is taken."""
+    neighbours: PositiveInt = 20
+    """Nearest images in the pretrained feature."""
+    entropy: PositiveFloat = 5.0
+    """λ, the weight of the entropy of the cluster sizes."""
+    scale: PositiveFloat = 1.0
+    """sd of the logits at the start."""
+    augmentation: AugmentationSettings = STRONG
+    """Of the image and of its neighbour."""
+    epochs: PositiveInt = 7
+    min_steps: Annotated[int, Field(ge=0)] = 1000
+    """As many epochs more as a small data set needs to reach this number of steps."""
+    batch_size: PositiveInt = 128
+    """Images a step, each with a neighbour."""
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
+
+
+class SelfLabelSettings(Settings):
+    """Encoder and the chosen head together, on the answers that the network is sure of."""
+
+    confidence: Share = 0.99
+    """An image counts whose largest probability is above this."""
+    augmentation: AugmentationSettings = STRONG
+    """Of the images that are trained on; their labels are those of the clean ones."""
+    epochs: PositiveInt = 4
+    min_steps: Annotated[int, Field(ge=0)] = 200
+    batch_size: PositiveInt = 512
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
+
+
+class SCANConfig(JointConfig):
+    """Config of SCAN."""
+
+    method: Literal["scan"] = "scan"
+    model: AutoencoderSettings = ContrastiveStageSettings().model
+    pretrain: PretrainingSettings = ContrastivePretrainSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    self_label: SelfLabelSettings | None = SelfLabelSettings()
+    """None: the head that the clustering step ends with is the answer."""
+
+
+class Classifier(nn.Module):
+    """Pixels to log p of every cluster by every head.
+
+    Args:
+        backbone: its encoder gives the feature, and says how pixels are standardised.
+        heads: r of them.
+    """
+
+    def __init__(self, backbone: Backbone, heads: ClusterHeads) -> None:
+        super().__init__()
+        self.normalise = backbone.normalise
+        self.branch = backbone.branch(False)
+        self.heads = heads
+
+    def forward(self, pixels: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "r n k"]:
+        """log p; `pixels` run from 0 to 1."""
+        z, _ = self.branch(self.normalise.standardise(pixels), noise)
+        log_p: Tensor = self.heads(z)
+        return log_p
+
+
+class NeighbourObjective(Objective):
+    """Eq. 2: a strongly augmented image and a neighbour, drawn uniformly and augmented too, are of one cluster.
+
+    Args:
+        classifier: trained, encoder and all heads.
+        neighbourhood: of the training images.
+        images: the training images, on any device.
+        settings: of the step.
+        compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        neighbourhood: Neighbourhood,
+        images: UInt8[Tensor, "n c h w"],
+        settings: ClusterSettings,
+        compute: Compute,
+    ) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.neighbourhood = neighbourhood
+        self.images = images
+        self.augmentation = Augmentation(settings.augmentation)
+        self.entropy = settings.entropy
+        self.compute = compute
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
+        neighbours = self.images[partners.to(self.images.device)].to(batch.images.device)
+        views = [
+            self.augmentation(self.classifier.normalise.unit(images), batch.noise)
+            for images in (batch.images, neighbours)
+        ]
+        first, second = self.classifier(torch.cat(views), batch.noise).chunk(2, dim=1)  # (r, b, k) each
+        disagreements = disagreement(first, second)
+        sizes = self.compute.pooled(first.exp().mean(dim=1))  # (r, k)
+        losses = disagreements + self.entropy * marginal_divergence(sizes, uniform(sizes))
+        return {
+            "loss": losses.sum(),
+            "lowest": self.compute.pooled(losses.detach()).min(),
+            "disagreement": disagreements.mean(),
+        }
+
+
+def uniform(like: Float[Tensor, "*r k"]) -> Float[Tensor, " k"]:
+    """Clusters of equal size: the divergence from them is log k less the entropy that eq. 2 has."""
+    k = like.shape[-1]
+    return torch.full((k,), 1 / k, device=like.device)
+
+
+class SelfLabelObjective(Objective):
+    """Cross-entropy of a strongly augmented image and the answer for the clean one, over the images it is sure of.
+
+    Args:
+        classifier: trained, encoder and one head.
+        settings: of the step.
+        compute: the machine: how many images have a label is seen over the whole batch.
+    """
+
+    def __init__(self, classifier: Classifier, settings: SelfLabelSettings, compute: Compute) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.augmentation = Augmentation(settings.augmentation)
+        self.confidence = settings.confidence
+        self.compute = compute
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        pixels = self.classifier.normalise.unit(batch.images)
+        # Not under no_grad, where batch-norm would see this process's rows alone.
+        clean = self.classifier(pixels, batch.noise)[0].detach()
+        largest, label = clean.exp().max(dim=1)
+        sure = (largest > self.confidence).to(clean.dtype)
+        labels = functional.one_hot(label, clean.shape[1]) * sure.unsqueeze(1)  # (b, k)
+        shares = self.compute.pooled(labels.mean(dim=0))
+        log_q = self.classifier(self.augmentation(pixels, batch.noise), batch.noise)[0]
+        return {"loss": balanced_cross_entropy(log_q, labels, shares), "confident": shares.sum()}
+
+
+class SCAN(JointMethod):
+    """A contrastive encoder; encoder and heads that agree between neighbours; encoder and the best head on their own.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+
+    def __init__(self, config: SCANConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        cluster, latent = config.cluster, self.backbone.latent
+        self.neighbourhood = Neighbourhood(power=0.0)
+        self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
+        self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: the encoder. neighbours: by its feature. cluster: encoder and heads. select: a head. self-label."""
+        return (
+            *self.backbone.phases(images, compute),
+            self._neighbours(images, compute),
+            self._cluster(images, compute),
+            self._selection(images, compute),
+            *self._self_labelling(len(images), compute),
+        )
+
+    def _neighbours(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+        backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
+
+        def find() -> None:
+            z, count = compute.map(backbone.encode, images), min(wanted, len(images) - 1)
+            graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
+            neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
+
+        return FitPhase("neighbours", neighbourhood, find)
+
+    def _cluster(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+        cluster, classifier = self.config.cluster, Classifier(self.backbone, self.heads)
+        return GradientPhase(
+            name="cluster",
+            module=NeighbourObjective(classifier, self.neighbourhood, images, cluster, compute),
+            optimiser=cluster.optimiser,
+            epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
+            batch_size=cluster.batch_size,
+        )
+
+    def _selection(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+        backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
+        entropy = self.config.cluster.entropy
+
+        def select() -> None:
+            z = compute.map(backbone.encode, images)
+            losses = compute.once(lambda: own_losses(heads, z, neighbourhood, entropy))
+            head.take(heads, int(losses.argmin()))
+            neighbourhood.own_losses = losses
+
+        return FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select)
+
+    def _self_labelling(self, images: int, compute: Compute) -> Sequence[Phase]:
+        settings = self.config.self_label
+        if settings is None:
+            return ()
+        return (
+            GradientPhase(
+                name="self-label",
+                module=SelfLabelObjective(Classifier(self.backbone, self.head), settings, compute),
+                optimiser=settings.optimiser,
+                epochs=epochs_needed(images, settings.batch_size, settings.epochs, settings.min_steps),
+                batch_size=settings.batch_size,
+            ),
+        )
+
+    @property
+    def space(self) -> str:
+        return f"feature ({self.backbone.latent}-d)"
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The head's probabilities and their largest."""
+        p = map_batches(lambda rows: self.head(rows)[0].exp(), z, self.backbone.device)
+        return Assignments(p.argmax(dim=1), p)
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
+        return functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
+
+
+def own_losses(
+    heads: ClusterHeads, z: Float[Tensor, "n d"], neighbourhood: Neighbourhood, entropy: float
+) -> Float[Tensor, " r"]:
+    """Eq. 2 of every head over all training images, unchanged, each with all of its neighbours, on the CPU.
+
+    Args:
+        heads: r of them.
+        z: features of the training images.
+        neighbourhood: of the training images.
+        entropy: λ.
+    """
+    assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
+    losses = []
+    for head in range(len(heads.weight)):
+        log_p = map_batches(lambda rows: heads(rows, slice(head, head + 1))[0], z, heads.weight.device)  # noqa: B023
+        columns = neighbourhood.indices.to(log_p.device).unbind(dim=1)
+        apart = torch.stack([disagreement(log_p, log_p[column]) for column in columns]).mean()
+        losses.append(apart + entropy * marginal_divergence(log_p.exp().mean(dim=0), uniform(log_p)))
+    return torch.stack(losses)
