@@ -32,14 +32,12 @@ from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSe
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 
-STRONG = CROP_FLIP_LIGHT.model_copy(
-    update={
-        **{"shift": 0.1, "rotation": 15.0, "shear": 6.0, "sharpness": 0.95},
-        **{"solarize": 0.25, "posterize": 0.25, "autocontrast": 0.25, "equalize": 0.25},
-        "cutout": 0.5,
-    }
-)
-"""The pretraining's views and more. Where four of fourteen operations are drawn, each comes to a quarter of the images."""
+STRONG = AugmentationSettings(
+    **CROP_FLIP_LIGHT.model_dump(exclude_defaults=True), shift=0.1, rotation=15, shear=6, sharpness=0.95,
+    solarize=0.25, posterize=0.25, autocontrast=0.25, equalize=0.25, cutout=0.5,
+)  # fmt: skip
+"""The pretraining's views and more. Where four of fourteen operations are drawn, as in the authors' code, an image
+undergoes each with a chance of a quarter."""
 
 
 class ClusterSettings(Settings):
