@@ -1,16 +1,22 @@
-"""Semantic clustering by adopting nearest neighbours: a classifier that gives an image and its neighbours one cluster.
+"""PACE, population-agreement clustering by evolution: heads that agree between neighbours, under selection.
 
-Here many classifiers are trained, and selected and recombined on the way (`parts.head_search`).
+An encoder learns contrastively and rests. On its feature, with histograms of gradients beside it, many linear heads are
+trained at once to agree at both ends of walks on the neighbour graph; worse heads give their places to children of
+better ones, and the head of lowest own loss is the answer. It is a method of this project, made of ideas of others:
 
-Source: Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool, "SCAN: Learning to Classify Images without Labels",
-ECCV 2020.
+* agreement between neighbours: Van Gansbeke et al., "SCAN", ECCV 2020; in `parts.walked_agreement`;
+* the entropy of the cluster sizes beside it, a bound on mutual information: Hu et al., ICML 2017 (IMSAT); there too;
+* similarity by shared neighbours: Jarvis, Patrick, IEEE Transactions on Computers 1973; in `parts.neighbourhood`;
+* recombination of clusterings: Gribel, Vidal, Pattern Recognition 2019 (HG-means); in `parts.head_search`;
+* a split and a merge at once: Ueda, Nakano, Ghahramani, Hinton, Neural Computation 2000 (SMEM); there too;
+* the sharpened target of self-labelling: Xie, Girshick, Farhadi, ICML 2016 (DEC); in `parts.self_labelling`;
+* histograms of oriented gradients: Dalal, Triggs, CVPR 2005; in `parts.hog_axes`;
+* the contrastive feature: Chen, Kornblith, Norouzi, Hinton, ICML 2020 (SimCLR); in `parts.contrastive_pretraining`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -20,28 +26,28 @@ from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from estimators.neighbours import neighbour_graph
-from losses.scan import disagreement, marginal_divergence
 from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
-from parts.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
+from parts.backbones import ContrastiveStageSettings, PretrainingSettings
 from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.free_sizes import FreeSizes
 from parts.head_search import evolve
-from parts.hog_axes import HOGAxes, HOGAxesSettings
+from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
 from parts.neighbourhood import Neighbourhood
-from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
+from parts.training_features import TrainingFeatures
 from parts.training_target import TrainingTarget
+from parts.walked_agreement import HeadsObjective
 
 WALKS_BETWEEN, WALKS_AT_LAST = 3, 10
 """From every image, for the comparison of heads within their training and at its end."""
 COMPARED = 4096
 """Images on which it is seen whether two heads are alike."""
-CPU = torch.device("cpu")
 
 
 class ClusterSettings(Settings):
@@ -74,7 +80,7 @@ class ClusterSettings(Settings):
 
 
 class PACEConfig(JointConfig):
-    """Config of SCAN."""
+    """Config of PACE."""
 
     method: Literal["pace"] = "pace"
     model: AutoencoderSettings = ContrastiveStageSettings().model
@@ -92,108 +98,6 @@ class PACEConfig(JointConfig):
                 f"{sum(prior):.3g}"
             )
         return self
-
-
-class TrainingFeatures:
-    """Features of all training images, computed once: they are asked for only while the encoder rests.
-
-    Args:
-        encode: images to features, (n, d).
-        images: the training images.
-        compute: the machine.
-    """
-
-    def __init__(self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute) -> None:
-        self.encode, self.images, self.compute = encode, images, compute
-        self._held: dict[torch.device, Float[Tensor, "n d"]] = {}
-
-    def __call__(self, device: torch.device = CPU) -> Float[Tensor, "n d"]:
-        """The features, (n, d), on `device`."""
-        if CPU not in self._held:
-            self._held[CPU] = self.compute.map(self.encode, self.images)
-        if device not in self._held:
-            self._held[device] = self._held[CPU].to(device)
-        return self._held[device]
-
-
-class HeadsObjective(Objective):
-    """Disagreement of an image and its partner + λ·KL(sizes ‖ prior), each head for itself, on frozen features.
-
-    Args:
-        heads: r of them.
-        neighbourhood: of the training images.
-        features: of the training images.
-        prior: (k,).
-        settings: λ and the length of walks.
-        compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
-    """
-
-    def __init__(
-        self,
-        heads: ClusterHeads,
-        neighbourhood: Neighbourhood,
-        features: TrainingFeatures,
-        prior: Float[Tensor, " k"],
-        settings: ClusterSettings,
-        compute: Compute,
-    ) -> None:
-        super().__init__()
-        self.heads = heads
-        self.neighbourhood = neighbourhood
-        self.features = features
-        self.prior = prior
-        self.entropy, self.walk = settings.entropy, settings.walk
-        self.compute = compute
-
-    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(self.walk))
-        z = self.features(batch.indices.device)
-        first, second = self.heads(z[batch.indices]), self.heads(z[partners])
-        sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
-        disagreements = disagreement(first, second)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior.to(z.device))
-        # The sum, so that a head is trained as it would be alone.
-        return {
-            "loss": losses.sum(),
-            "lowest": self.compute.pooled(losses.detach()).min(),
-            "disagreement": disagreements.mean(),
-        }
-
-    def own_losses(self, walks: int, seed: int) -> Float[Tensor, " r"]:
-        """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
-        z = self.features()
-        return self.compute.once(lambda: self._own_losses(z, walks, seed))
-
-    def _own_losses(self, z: Float[Tensor, "n d"], walks: int, seed: int) -> Float[Tensor, " r"]:
-        generator = torch.Generator().manual_seed(seed)
-        everyone = torch.arange(len(z))
-        ends = [
-            self.neighbourhood.partners(everyone, torch.rand(len(z), self.walk, generator=generator))
-            for _ in range(walks)
-        ]
-        losses = []
-        for head in range(len(self.heads.weight)):
-            log_p = map_batches(partial(self._log_p, head), z, self.heads.weight.device)
-            away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
-            losses.append(away + self.entropy * marginal_divergence(log_p.exp().mean(dim=-2), self.prior))
-        return torch.stack(losses)
-
-    def _log_p(self, head: int, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        log_p: Tensor = self.heads(z, slice(head, head + 1))
-        return log_p[0]
-
-
-@dataclass(frozen=True)
-class JoinedFeature:
-    """What heads see of images: the encoder's feature and the gradients' coordinates, of length 1 together."""
-
-    backbone: Backbone
-    axes: HOGAxes
-
-    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """(n, d), on the device of `images`."""
-        z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
-        return z
 
 
 class PACE(JointMethod):
@@ -229,7 +133,9 @@ class PACE(JointMethod):
         """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
         cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
         features = TrainingFeatures(encode, images, compute)
-        objective = HeadsObjective(self.heads, self.neighbourhood, features, self.prior, cluster, compute)
+        objective = HeadsObjective(
+            self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute
+        )
         return (
             *self.backbone.phases(images, compute),
             self._neighbours(features),
