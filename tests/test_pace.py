@@ -1,8 +1,10 @@
-"""SCAN: its losses by hand, the choice of a head, the target it labels itself with, resume, and a toy set."""
+"""PACE: its losses by hand, the choice of a head, the target it labels itself with, resume, and a toy set."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +12,20 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from configs.schema import AugmentationSettings, OptimiserSettings
+from configs.schema import AugmentationSettings, OptimiserSettings, RuntimeSettings
+from data.sources import load
+from engine.checkpoint import read_checkpoint, write_checkpoint
+from engine.fit import fit
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
+from engine.restore import restore
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.dec import target_distribution
+from methods.former_names import OF_PACE
 from methods.pace import PACE, WALKS_AT_LAST, PACEConfig
+from methods.resolve import resolve_config
+from methods.scan import SCANConfig
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
 from models.settings import ConvLayer, ConvSettings
@@ -24,6 +33,7 @@ from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.phases import Batch, GradientPhase
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
 from tests.joint_runs import run, whole_and_resumed
+from tests.small import small_config
 from tests.test_dec import bars
 
 SHAPE = ImageShape(1, 8, 8)
@@ -257,3 +267,29 @@ def test_selection_comes_between_parts_of_equal_length_and_leaves_the_last_two_a
     assert cluster.restart is not None
     seed_all(0)
     assert [epoch for epoch in range(1, 20) if cluster.restart(epoch)] == [4, 8, 12]
+
+
+def test_a_run_of_the_time_when_it_was_called_scan_is_read_as_pace(tmp_path: Path) -> None:
+    images = load("digits").subset(torch.arange(100))
+    fitted = fit(small_config("pace"), images, processes=launch(RuntimeSettings(device="cpu")))
+    old = replace(fitted.checkpoint, config=fitted.checkpoint.config | {"method": "scan"})
+    write_checkpoint(tmp_path / "checkpoint.pt", old)
+    config, method = restore(read_checkpoint(tmp_path / "checkpoint.pt"), "old")
+    assert config.method == "pace"
+    assert torch.equal(method.assign(images.images).labels, fitted.assignments.labels)
+
+
+@pytest.mark.parametrize("settings", ["generations: 2", "walk: 1", "hog: {components: 0}", "jaccard: 0, mutation: 1"])
+def test_a_file_of_that_time_is_read_as_pace(tmp_path: Path, settings: str) -> None:
+    file = tmp_path / "old.yaml"
+    file.write_text(f"method: scan\ncluster: {{{settings}}}\n")
+    config = resolve_config(None, file, ["cluster.heads=3"], {})
+    assert isinstance(config, PACEConfig)
+    assert config.cluster.heads == 3
+
+
+def test_what_scan_has_today_stays_scan(tmp_path: Path) -> None:
+    file = tmp_path / "new.yaml"
+    file.write_text("method: scan\ncluster: {heads: 2, neighbours: 5}\n")
+    assert resolve_config(None, file, [], {}).method == "scan"
+    assert type(PACEConfig().cluster).model_fields.keys() - type(SCANConfig().cluster).model_fields.keys() >= OF_PACE
