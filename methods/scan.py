@@ -53,12 +53,12 @@ class ClusterSettings(Settings):
     """sd of the logits at the start."""
     augmentation: AugmentationSettings = STRONG
     """Of the image and of its neighbour."""
-    epochs: PositiveInt = 7
+    epochs: PositiveInt = 5
     min_steps: Annotated[int, Field(ge=0)] = 1000
     """As many epochs more as a small data set needs to reach this number of steps."""
     batch_size: PositiveInt = 128
     """Images a step, each with a neighbour."""
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3, weight_decay=1e-4)
 
 
 class SelfLabelSettings(Settings):
@@ -68,10 +68,10 @@ class SelfLabelSettings(Settings):
     """An image counts whose largest probability is above this."""
     augmentation: AugmentationSettings = STRONG
     """Of the images that are trained on; their labels are those of the clean ones."""
-    epochs: PositiveInt = 4
+    epochs: PositiveInt = 2
     min_steps: Annotated[int, Field(ge=0)] = 200
     batch_size: PositiveInt = 512
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3, weight_decay=1e-4)
 
 
 class SCANConfig(JointConfig):
