@@ -64,14 +64,14 @@ class ClusterSettings(Settings):
 class SelfLabelSettings(Settings):
     """Encoder and the chosen head together, on the answers that the network is sure of."""
 
-    confidence: Share = 0.99
+    confidence: Share = 0.9
     """An image counts whose largest probability is above this."""
     augmentation: AugmentationSettings = STRONG
     """Of the images that are trained on; their labels are those of the clean ones."""
     epochs: PositiveInt = 2
     min_steps: Annotated[int, Field(ge=0)] = 200
     batch_size: PositiveInt = 512
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3, weight_decay=1e-4)
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
 
 
 class SCANConfig(JointConfig):
