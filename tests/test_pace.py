@@ -279,10 +279,19 @@ def test_a_run_of_the_time_when_it_was_called_scan_is_read_as_pace(tmp_path: Pat
     assert torch.equal(method.assign(images.images).labels, fitted.assignments.labels)
 
 
-@pytest.mark.parametrize("settings", ["generations: 2", "walk: 1", "hog: {components: 0}", "jaccard: 0, mutation: 1"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "cluster: {generations: 2}",
+        "cluster: {walk: 1}",
+        "cluster: {hog: {components: 0}}",
+        "cluster: {jaccard: 0, mutation: 1}",
+        "self_label: {max_epochs: 3}",
+    ],
+)
 def test_a_file_of_that_time_is_read_as_pace(tmp_path: Path, settings: str) -> None:
     file = tmp_path / "old.yaml"
-    file.write_text(f"method: scan\ncluster: {{{settings}}}\n")
+    file.write_text(f"method: scan\n{settings}\n")
     config = resolve_config(None, file, ["cluster.heads=3"], {})
     assert isinstance(config, PACEConfig)
     assert config.cluster.heads == 3
@@ -290,6 +299,9 @@ def test_a_file_of_that_time_is_read_as_pace(tmp_path: Path, settings: str) -> N
 
 def test_what_scan_has_today_stays_scan(tmp_path: Path) -> None:
     file = tmp_path / "new.yaml"
-    file.write_text("method: scan\ncluster: {heads: 2, neighbours: 5}\n")
+    file.write_text("method: scan\ncluster: {heads: 2, neighbours: 5}\nself_label: {epochs: 3}\n")
     assert resolve_config(None, file, [], {}).method == "scan"
-    assert type(PACEConfig().cluster).model_fields.keys() - type(SCANConfig().cluster).model_fields.keys() >= OF_PACE
+    pace, scan = PACEConfig(), SCANConfig()
+    assert type(pace.cluster).model_fields.keys() - type(scan.cluster).model_fields.keys() == OF_PACE["cluster"]
+    assert type(scan.self_label).model_fields.keys().isdisjoint(OF_PACE["self_label"])
+    assert SelfLabelSettings.model_fields.keys() >= OF_PACE["self_label"]
