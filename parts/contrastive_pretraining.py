@@ -20,8 +20,9 @@ from models.normalise import Normalise
 from models.projection import ProjectionHead
 from parts.phases import Batch, Compute, GradientPhase, Objective, epochs_needed
 
-CLOTHES = AugmentationSettings(crop=0.5, flip=0.5, brightness=0.6, contrast=0.6)
-"""Knowledge of the domain: what a garment is survives all of these. Digits do not survive the flip."""
+CROP_FLIP_LIGHT = AugmentationSettings(crop=0.5, flip=0.5, brightness=0.6, contrast=0.6)
+"""Crops, left-right flips, changes of brightness and contrast: what a garment is survives all of these. Digits do not
+survive the flip."""
 
 
 class ContrastivePretrainSettings(Settings):
@@ -38,7 +39,7 @@ class ContrastivePretrainSettings(Settings):
     """Widths of the layers between the feature and where views are compared."""
     memory: Annotated[int, Field(ge=0)] = 0
     """Earlier views that a view is told apart from as well."""
-    augmentation: AugmentationSettings = CLOTHES
+    augmentation: AugmentationSettings = CROP_FLIP_LIGHT
     optimiser: OptimiserSettings = OptimiserSettings(
         name="adamw", learning_rate=2e-3, weight_decay=1e-4, schedule="one-cycle"
     )
