@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from configs.schema import RuntimeSettings
@@ -67,11 +67,19 @@ class Processes:
         """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
         self._together("map")
         # A process without rows still takes part with one, so that it knows the result's shape.
-        if self._kept is not None and self._kept.images is images and self._kept.resident is not None:
-            images = self._kept.resident
-        own = self.shard(images)
+        own = self.shard(self._nearest(images))
         result = map_batches(function, own if len(own) else images[:1], self.device)
         return self.gather(result[: len(own)], len(images))
+
+    def pick(self, images: UInt8[Tensor, "n c h w"], indices: Int64[Tensor, " b"]) -> UInt8[Tensor, "b c h w"]:
+        """Some of the training images, on the device of `indices`."""
+        near = self._nearest(images)
+        return near[indices.to(near.device)].to(indices.device)
+
+    def _nearest(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+        """`images` on the device, where they are the training images and live there."""
+        kept = self._kept
+        return images if kept is None or kept.images is not images or kept.resident is None else kept.resident
 
     def shard(self, rows: Tensor) -> Tensor:
         """This process's share of `rows`, (n, ...), as `gather` puts it back."""

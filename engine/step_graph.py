@@ -74,9 +74,13 @@ class StepGraph:
         return self._losses.clone()
 
     def check(self) -> None:
-        """Forget the captured step where it would read tensors that are no longer those in use."""
-        if self._replay is not None and self._read != list(held(self.reads)):
-            self._replay, self._plain = None, 0
+        """Begin with plain steps again where the step would read other tensors than it did.
+
+        Among them are moments that the optimiser makes anew: within a captured step it would make them in every replay.
+        """
+        reads = list(held(self.reads))
+        if reads != self._read:
+            self._read, self._replay, self._plain = reads, None, 0
 
     def _capture(self) -> None:
         try:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from estimators.neighbours import neighbour_graph
 from methods.base import Assignments
+from methods.dec import TrainingTarget
 from methods.joint import JointConfig, JointMethod
 from models.autoencoder import ImageShape
 from models.batched import map_batches
@@ -41,7 +42,6 @@ from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
 from parts.training_features import TrainingFeatures
-from parts.training_target import TrainingTarget
 from parts.walked_agreement import HeadsObjective
 
 WALKS_BETWEEN, WALKS_AT_LAST = 3, 10
@@ -243,7 +243,3 @@ class PACE(JointMethod):
         """The head's probabilities and their largest."""
         p = map_batches(lambda rows: self.head(rows)[0].exp(), z, self.backbone.device)
         return Assignments(p.argmax(dim=1), p)
-
-    def centroid_positions(self) -> Float[Tensor, "k d"]:
-        """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
-        return nn.functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)

@@ -112,7 +112,7 @@ class NeighbourObjective(Objective):
     Args:
         classifier: trained, encoder and all heads.
         neighbourhood: of the training images.
-        images: the training images, on any device.
+        images: the training images.
         settings: of the step.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
@@ -135,7 +135,7 @@ class NeighbourObjective(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
-        neighbours = self.images[partners.to(self.images.device)].to(batch.images.device)
+        neighbours = self.compute.pick(self.images, partners)
         views = [
             self.augmentation(self.classifier.normalise.unit(images), batch.noise)
             for images in (batch.images, neighbours)
@@ -268,10 +268,6 @@ class SCAN(JointMethod):
         """The head's probabilities and their largest."""
         p = map_batches(lambda rows: self.head(rows)[0].exp(), z, self.backbone.device)
         return Assignments(p.argmax(dim=1), p)
-
-    def centroid_positions(self) -> Float[Tensor, "k d"]:
-        """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
-        return functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
 
 
 def own_losses(

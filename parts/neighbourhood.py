@@ -37,9 +37,10 @@ class Neighbourhood(nn.Module):
     def partners(self, indices: Int64[Tensor, " b"], uniform: Float[Tensor, "b s"]) -> Int64[Tensor, " b"]:
         """For every image where a walk of s steps to random neighbours ends, each by a number from 0 to 1."""
         assert self.indices is not None, "neighbours are found before heads are trained"
+        self.indices = self.indices.to(indices.device)
         if self._bounds is None:
             self._bounds = edge_weights(self.indices, self.power).cumsum(dim=1)
-        self.indices, self._bounds = self.indices.to(indices.device), self._bounds.to(indices.device)
+        self._bounds = self._bounds.to(indices.device)
         for number in uniform.unbind(dim=1):
             bounds = self._bounds[indices]  # (b, m), of every edge's share of the line from 0 to the last
             place = (number * bounds[:, -1]).unsqueeze(1)

@@ -62,6 +62,10 @@ class Compute(Protocol):
         """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
         ...
 
+    def pick(self, images: UInt8[Tensor, "n c h w"], indices: Int64[Tensor, " b"]) -> UInt8[Tensor, "b c h w"]:
+        """Some of the training images, on the device of `indices`."""
+        ...
+
     def shard(self, rows: Tensor) -> Tensor:
         """This process's share of `rows`, (n, ...), as `gather` puts it back."""
         ...

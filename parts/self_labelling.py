@@ -6,10 +6,10 @@ Farhadi, ICML 2016 (DEC) over the whole training set, predicted for augmented im
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -22,7 +22,6 @@ from parts.backbones import Branch
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT
 from parts.hog_axes import HOGAxes
 from parts.phases import Batch, Compute, Objective
-from parts.training_target import TrainingTarget
 
 
 class SelfLabelSettings(Settings):
@@ -41,6 +40,14 @@ class SelfLabelSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
 
 
+class HeldTarget(Protocol):
+    """The target distribution p of the training images."""
+
+    def rows(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b k"]:
+        """p of the images at `indices`."""
+        ...
+
+
 class SelfLabelObjective(Objective):
     """KL(p ‖ q) of the clean images' target p and the augmented images' probabilities q, over confident images."""
 
@@ -50,7 +57,7 @@ class SelfLabelObjective(Objective):
         branch: Branch,
         axes: HOGAxes,
         head: ClusterHeads,
-        target: TrainingTarget,
+        target: HeldTarget,
         settings: SelfLabelSettings,
         compute: Compute,
     ) -> None:

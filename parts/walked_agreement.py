@@ -7,14 +7,12 @@ via Information Maximizing Self-Augmented Training", ICML 2017 (IMSAT).
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from losses.scan import disagreement, marginal_divergence
-from models.batched import map_batches
+from models.batched import BATCH_SIZE
 from models.cluster_heads import ClusterHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Batch, Compute, Objective
@@ -34,6 +32,8 @@ class HeadsObjective(Objective):
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
 
+    prior: Tensor
+
     def __init__(
         self,
         heads: ClusterHeads,
@@ -48,7 +48,7 @@ class HeadsObjective(Objective):
         self.heads = heads
         self.neighbourhood = neighbourhood
         self.features = features
-        self.prior = prior
+        self.register_buffer("prior", prior, persistent=False)
         self.entropy, self.walk = entropy, walk
         self.compute = compute
 
@@ -58,7 +58,7 @@ class HeadsObjective(Objective):
         first, second = self.heads(z[batch.indices]), self.heads(z[partners])
         sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
         disagreements = disagreement(first, second)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior.to(z.device))
+        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior)
         # The sum, so that a head is trained as it would be alone.
         return {
             "loss": losses.sum(),
@@ -68,23 +68,19 @@ class HeadsObjective(Objective):
 
     def own_losses(self, walks: int, seed: int) -> Float[Tensor, " r"]:
         """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
-        z = self.features()
-        return self.compute.once(lambda: self._own_losses(z, walks, seed))
+        z = self.features(self.heads.weight.device)
+        return self.compute.once(lambda: self._own_losses(z, walks, seed).cpu())
 
+    @torch.no_grad()
     def _own_losses(self, z: Float[Tensor, "n d"], walks: int, seed: int) -> Float[Tensor, " r"]:
-        generator = torch.Generator().manual_seed(seed)
-        everyone = torch.arange(len(z))
-        ends = [
-            self.neighbourhood.partners(everyone, torch.rand(len(z), self.walk, generator=generator))
-            for _ in range(walks)
-        ]
+        generator = torch.Generator().manual_seed(seed)  # the same walks on any device
+        everyone = torch.arange(len(z), device=z.device)
+        uniform = [torch.rand(len(z), self.walk, generator=generator) for _ in range(walks)]
+        ends = [self.neighbourhood.partners(everyone, numbers.to(z.device)) for numbers in uniform]
         losses = []
         for head in range(len(self.heads.weight)):
-            log_p = map_batches(partial(self._log_p, head), z, self.heads.weight.device)
+            only = slice(head, head + 1)
+            log_p = torch.cat([self.heads(rows, only)[0].float() for rows in torch.split(z, BATCH_SIZE)])
             away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
             losses.append(away + self.entropy * marginal_divergence(log_p.exp().mean(dim=-2), self.prior))
         return torch.stack(losses)
-
-    def _log_p(self, head: int, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        log_p: Tensor = self.heads(z, slice(head, head + 1))
-        return log_p[0]
