@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.functional import normalize
 
 import losses
-from losses.contrastive import nt_xent
+from losses.contrastive import Memory, nt_xent
 from losses.dcn import assigned_distance
 from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
 from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
@@ -62,7 +62,7 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     balanced_cross_entropy: (LOG_Q, ONE_HOT, ONE_HOT.mean(dim=0)),
     assigned_distance: (Z, CENTROIDS[LABELS]),
     clustering_kl: (P, LOG_Q),
-    nt_xent: (VIEWS[0], VIEWS[1], 0.2, VIEWS[2]),
+    nt_xent: (VIEWS[0], VIEWS[1], 0.2, Memory(VIEWS[2], torch.arange(N) > 2)),
     gaussian_kl: (Z, drawn(N, D, seed=9)),
     component_log_densities: (Z, MIXTURE),
     log_likelihoods: (Z, MIXTURE),
@@ -95,11 +95,11 @@ def converted(value: Any, dtype: torch.dtype) -> Any:
     """Fresh leaves of `value`'s floating tensors, in `dtype`, that collect gradients."""
     if isinstance(value, Tensor):
         return value.detach().to(dtype).requires_grad_() if value.is_floating_point() else value
-    return Mixture(*(converted(part, dtype) for part in value)) if isinstance(value, Mixture) else value
+    return type(value)(*(converted(part, dtype) for part in value)) if isinstance(value, tuple) else value
 
 
 def leaves(arguments: tuple[Any, ...]) -> list[Tensor]:
-    flat = [part for value in arguments for part in (value if isinstance(value, Mixture) else (value,))]
+    flat = [part for value in arguments for part in (value if isinstance(value, tuple) else (value,))]
     return [part for part in flat if isinstance(part, Tensor) and part.is_floating_point()]
 
 
