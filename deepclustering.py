@@ -53,7 +53,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E40
 
 from configs.load import ConfigError  # noqa: E402
 from configs.schema import RunConfig  # noqa: E402
-from data.arrays import LAYOUTS, as_classes, as_images  # noqa: E402
+from data.arrays import LAYOUTS, as_classes, as_images, as_tensor  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
@@ -62,10 +62,10 @@ from engine.fit import REFUSED, fit  # noqa: E402
 from engine.progress import Display  # noqa: E402
 from engine.randomness import generator_states, restore_generators  # noqa: E402
 from engine.restore import restore  # noqa: E402
-from evaluation.evaluate import evaluate  # noqa: E402
 from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
+from report.score_table import ScoreTable, has_seen, score_row  # noqa: E402
 
 FORM = f"Images are {LAYOUTS}, or a table with image_shape."
 
@@ -162,20 +162,24 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         z: np.ndarray = self.method_.embed(images).numpy()
         return z
 
-    def score_table(self, X: Any, labels: Any = None) -> dict[str, float | int | str | None]:
-        """Every metric of `eval.py`'s table, by name; those that compare with classes are None without labels.
+    def score_table(self, X: Any, labels: Any = None) -> ScoreTable:
+        """The table of `eval.py`: print it, or take a value by its name, such as `["nmi"]`.
+
+        Values that compare with classes are None without labels. Labels change nothing in the model.
 
         Args:
             X: images, or a data set's name or path, whose own labels count where `labels` are None.
-            labels: (n,), the class of every image, of any kind. They change nothing in the model.
+            labels: (n,), the class of every image, of any kind.
         """
         images = self._new(X)
+        if not isinstance(X, str | Path) and not has_seen(self.checkpoint_, images):
+            images = replace(images, split="new")
         if labels is not None:
             indices, names = as_classes(labels)
             if len(indices) != len(images):
                 raise ValueError(f"{len(images)} images and {len(indices)} labels: there must be one for each image.")
             images = replace(images, labels=torch.from_numpy(indices), class_names=names)
-        return evaluate(predict(self.method_, images))
+        return ScoreTable(score_row(self.checkpoint_, self.config_, self.method_, predict(self.method_, images)))
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, which `load` and `eval.py` read."""
@@ -211,7 +215,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         if isinstance(X, str | Path):
             split = config.data.split if reset else "train"
             return prepare(config.data.model_copy(update={"name": str(X)}), split, config.seed)
-        return ImageSet("images", "train", torch.from_numpy(self._pixels(X, reset)))
+        return ImageSet("images", "train", as_tensor(self._pixels(X, reset)))
 
     def _pixels(self, X: Any, reset: bool) -> np.ndarray:
         """Arrays as uint8, (n, c, h, w)."""
@@ -227,7 +231,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         else:
             array = np.asarray(array)
             validate_data(self, array.reshape(len(array), -1), reset=reset)
-        return np.ascontiguousarray(as_images(self._in_range(array, reset), "the images", FORM))
+        return as_images(self._in_range(array, reset), "the images", FORM)
 
     def _in_range(self, array: np.ndarray, reset: bool) -> np.ndarray:
         """Floats from 0 to 1, or uint8 as it is."""

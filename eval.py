@@ -30,7 +30,6 @@ from engine.processes import pick_device
 from engine.restore import restore
 from engine.run_folder import CHECKPOINTS
 from evaluation.classify import check_features, clusters_as_features, labels_of
-from evaluation.evaluate import evaluate
 from evaluation.merge_tree import merged
 from evaluation.predictions import EvaluationError, Predictions, predict
 from methods.base import Method
@@ -42,7 +41,8 @@ from report.figures.files import Drawn
 from report.figures.places import figure_folder
 from report.formats import for_stdout
 from report.rows import Row, value
-from report.table import FORMATS, RunFacts, make_row, render, write
+from report.score_table import score_row
+from report.table import FORMATS, render, write
 from system.command import App
 from system.streams import as_printed, say
 
@@ -247,38 +247,10 @@ class Fitted:
         check_images(images, self.checkpoint, self.path)
         return predict(self.method, images)
 
-    def reported(self, split: str) -> Mapping[str, float]:
-        """What the report that it reproduces gives for this split."""
-        report = self.config.report
-        return {} if report is None else dict(*(found for name, found in report.figures.items() if name == split))
-
-    def has_seen(self, images: ImageSet) -> bool:
-        """Whether it was fitted to these images, or to a set that holds them."""
-        fitted = self.checkpoint.data
-        part_of_all = fitted["split"] == "all" and images.name == fitted["name"]
-        return bool(part_of_all or images.fingerprint == fitted["fingerprint"])
-
 
 def score(fitted: Fitted, predictions: Predictions, neighbours: bool) -> Row:
     """The row of one run and one set of images."""
-    images, environment = predictions.images, fitted.checkpoint.environment
-    loop, report = fitted.checkpoint.loop, fitted.config.report
-    run = RunFacts(
-        title=fitted.config.title,
-        method=fitted.config.method,
-        k_asked=fitted.config.clusters,
-        seed=fitted.config.seed,
-        seconds=loop.seconds,
-        images_per_second=loop.images_per_second,
-        threads=environment["threads"] * environment["processes"],
-        device=environment["device"],
-        peak_memory=loop.peak_memory,
-        checkpoint=str(fitted.path),
-        notes=(*fitted.checkpoint.data.get("notes", ()), *fitted.method.notes),
-        report=None if report is None else report.row,
-    )
-    metrics, seen = evaluate(predictions, neighbours), fitted.has_seen(images)
-    return make_row(run, metrics, images.name, images.split, seen, fitted.reported(images.split))
+    return score_row(fitted.checkpoint, fitted.config, fitted.method, predictions, str(fitted.path), neighbours)
 
 
 def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
