@@ -69,6 +69,9 @@ from report.score_table import ScoreTable, has_seen, score_row  # noqa: E402
 
 FORM = f"Images are {LAYOUTS}, or a table with image_shape."
 
+PARAMETERS = {"clusters": "n_clusters", "seed": "seed", "runtime.device": "device", "data.name": "X"}
+"""Settings that are not given among the others, and what gives them."""
+
 
 def _has_probabilities(model: Any) -> bool:
     return not hasattr(model, "method_") or model.method_.assign(model._blank).probabilities is not None
@@ -202,6 +205,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
     def _config(self, X: Any) -> RunConfig:
         """The run's config, from the method's defaults, the settings, and what has a parameter of its own."""
+        for path, parameter in PARAMETERS.items():
+            if path in (self.settings or {}):
+                raise ConfigError(f"the setting {path} has a parameter of its own, {parameter}: give it there.")
         settings = {"data.name": str(X) if isinstance(X, str | Path) else "images", **(self.settings or {})}
         assignments = [f"{path}={_as_text(value)}" for path, value in settings.items()]
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
@@ -280,7 +286,7 @@ def load(path: str | Path) -> DeepClustering:
     """
     checkpoint = read_checkpoint(Path(path))
     if not checkpoint.loop.done:
-        raise CheckpointError(f"{path} is of a run that was not finished; the same train.py command with --resume is.")
+        raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
     config, method = restore(checkpoint, str(path))
     shape = tuple(checkpoint.data["shape"])
     model = DeepClustering(config.method, config.clusters, seed=config.seed, image_shape=shape)

@@ -128,7 +128,7 @@ def _check_enough(config: RunConfig, images: ImageSet) -> None:
     if different < needed:
         raise UsageError(
             f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the "
-            "number of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."
+            "number of different images. Look at the images, or ask for fewer clusters."
         )
 
 
