@@ -86,6 +86,13 @@ def test_the_estimator_shows_progress_where_it_is_asked_for(outputs: Outputs) ->
     assert [states[-1].partition(" in ")[0] for states in outputs.texts] == ["cluster: done"]
 
 
+def test_the_score_table_is_a_text_in_a_notebook_too(outputs: Outputs) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 6, 6), dtype=np.uint8)
+    table = DeepClustering("raw-kmeans", 3).fit(images).score_table(images)
+    assert "Silhouette ↑" in repr(table)
+    assert outputs.texts == []
+
+
 def test_a_bar_on_a_terminal_is_full_at_the_end_of_its_phase() -> None:
     terminal = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     run(Toy(), display=Display(terminal))
