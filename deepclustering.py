@@ -130,6 +130,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
         Raises:
             ValueError: images, settings or a number of clusters that cannot be.
+            TrainingError: a loss became NaN or infinite.
             KeyboardInterrupt: stopped by Ctrl-C.
         """
         before = generator_states()

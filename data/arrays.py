@@ -36,7 +36,7 @@ def _as_uint8(images: Array, what: str, form: str) -> UInt8[np.ndarray, "*shape"
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating):
-        raise DataError(f"{what} are {images.dtype}. Save them with .astype(numpy.uint8). {form}")
+        raise DataError(f"{what} are {images.dtype}. Make them uint8 with .astype(numpy.uint8). {form}")
     # Written so that NaN fails the test as well.
     if images.size and not (images.min() >= 0 and images.max() <= 1):
         raise DataError(

@@ -1,4 +1,10 @@
-"""The notebook runs from its first cell to its last, and is committed as it looks afterwards."""
+"""The notebook runs from its first cell to its last, and is committed as it looks afterwards.
+
+After a change of it, with Jupyter's nbconvert and ipykernel installed:
+
+    jupyter nbconvert --to notebook --execute --inplace --ClearMetadataPreprocessor.enabled=True \\
+        --ClearMetadataPreprocessor.clear_notebook_metadata=False examples/clusters.ipynb
+"""
 
 from __future__ import annotations
 
