@@ -36,7 +36,7 @@ from report.formats import for_stdout, render_json
 from report.reported import FORMATS, render_reported
 from report.rows import Row, Value, value
 from system.atomic import write_atomically
-from system.command import App
+from system.command import App, leave
 from system.streams import say
 
 ENDINGS = {"table": ".txt", "markdown": ".md", "csv": ".csv", "json": ".jsonl", "latex": ".tex"}
@@ -155,13 +155,6 @@ def write_tables(rows: Sequence[Row], losses: Mapping[str, Sequence[History]], f
 
 def _fill(content: bytes, file: BinaryIO) -> None:
     file.write(content)
-
-
-def leave(problems: Sequence[str], code: int = 2) -> typer.Exit:
-    """Say on stderr what went wrong, and the exit that carries `code`."""
-    for problem in problems:
-        say(problem)
-    return typer.Exit(code)
 
 
 if __name__ == "__main__":

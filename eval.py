@@ -15,38 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import torch
 import typer
 
-from configs.load import ConfigError
-from configs.schema import DataSettings, RunConfig
-from data.image_set import DataError, ImageSet
-from data.prepare import SPLITS, prepare, splits_to_score
-from data.sources import names
-from engine.checkpoint import Checkpoint, read_checkpoint
-from engine.errors import CheckpointError, UsageError
+from data.prepare import SPLITS, splits_to_score
 from engine.memory import keep_freed_memory
-from engine.processes import pick_device
-from engine.restore import restore
 from engine.run_folder import CHECKPOINTS
 from evaluation.classify import check_features, clusters_as_features, labels_of
 from evaluation.merge_tree import merged
-from evaluation.predictions import EvaluationError, Predictions, predict
-from methods.base import Method
-from models.autoencoder import ModelError
+from evaluation.predictions import EvaluationError, Predictions
 from report.aggregate import over_seeds, told_apart
 from report.classifiers import render_classifiers
 from report.figures import draw, draw_classifiers
-from report.figures.files import Drawn
+from report.figures.files import say_drawn
 from report.figures.places import figure_folder
+from report.finished_run import PROBLEMS, FinishedRun, open_run
 from report.formats import for_stdout
 from report.rows import Row, value
-from report.score_table import score_row
 from report.table import FORMATS, render, write
-from system.command import App
+from system.command import App, leave
 from system.streams import as_printed, say
-
-PROBLEMS = (CheckpointError, ConfigError, DataError, EvaluationError, ModelError, UsageError)
 
 app = App()
 
@@ -160,8 +147,7 @@ class Scored(NamedTuple):
 def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
     """Score what can be scored: what cannot does not cost it."""
     try:
-        checkpoint = read_checkpoint(path)
-        fitted = Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device(wishes.device))
+        fitted = open_run(path, wishes.device)
     except PROBLEMS as error:
         return Scored([], [str(error)], [], {})
     rows: list[Row] = []
@@ -172,15 +158,15 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
     for name in splits_to_score(wishes.split, fitted.config.data.split):
         try:
             predictions = fitted.predict(name, wishes.data, wishes.data_root)
-            rows.append(score(fitted, predictions, wishes.neighbours))
+            rows.append(fitted.row(predictions, wishes.neighbours))
             if wishes.classify:
                 kept[name] = predictions
             for groups in wishes.broader:
-                row = score(fitted, merged(predictions, groups), wishes.neighbours)
+                row = fitted.row(merged(predictions, groups), wishes.neighbours)
                 rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": None})
             if wishes.figures is not None:
                 folder = figure_folder(wishes.figures, path, name, wishes.data, CHECKPOINTS)
-                undrawn += say_drawn(folder, draw(predictions, folder, checkpoint.loop.history))
+                undrawn += say_drawn(folder, draw(predictions, folder, fitted.checkpoint.loop.history))
         except PROBLEMS as error:
             problems.append(str(error))
     if wishes.classify:
@@ -194,7 +180,7 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
 
 
 def classify_clusters(
-    fitted: Fitted, wishes: Wishes, kept: Mapping[str, Predictions]
+    fitted: FinishedRun, wishes: Wishes, kept: Mapping[str, Predictions]
 ) -> tuple[dict[str, float], list[str]]:
     """Random forests on pixels and clusters of what was fitted; their accuracies on the test split, for its row.
 
@@ -219,75 +205,6 @@ def classify_clusters(
         folder = figure_folder(wishes.figures, fitted.path, "test", wishes.data, CHECKPOINTS)
         undrawn = say_drawn(folder, draw_classifiers(scores, test.images.class_names, folder))
     return {f"rf_accuracy_{name}": score.accuracy for name, score in scores.items()}, undrawn
-
-
-class Fitted:
-    """A finished run, ready to predict.
-
-    Raises:
-        CheckpointError: when the run is not finished.
-    """
-
-    def __init__(
-        self, path: Path, checkpoint: Checkpoint, config: RunConfig, method: Method, device: torch.device
-    ) -> None:
-        if not checkpoint.loop.done:
-            raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
-        method.to(device)
-        self.path, self.checkpoint, self.config, self.method = path, checkpoint, config, method
-
-    def predict(self, split: str, other: str | None, data_root: Path | None) -> Predictions:
-        """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole."""
-        settings = self.config.data if other is None else DataSettings(name=other)
-        try:
-            images = prepare(settings, split, self.config.seed, data_root)
-        except DataError as error:
-            advice = "" if other else where_else(settings.name)
-            raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
-        check_images(images, self.checkpoint, self.path)
-        return predict(self.method, images)
-
-
-def score(fitted: Fitted, predictions: Predictions, neighbours: bool) -> Row:
-    """The row of one run and one set of images."""
-    return score_row(fitted.checkpoint, fitted.config, fitted.method, predictions, str(fitted.path), neighbours)
-
-
-def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
-    """Refuse images that the network cannot take, and a training set that is no longer what it was."""
-    shape, expected = list(images.images.shape[1:]), checkpoint.data["shape"]
-    if shape != expected:
-        raise DataError(
-            f"{images.name} has images of shape {shape} (channels, height, width); {path} was trained on {expected}."
-        )
-    same_name = (images.name, images.split) == (checkpoint.data["name"], checkpoint.data["split"])
-    if same_name and images.fingerprint != checkpoint.data["fingerprint"]:
-        raise DataError(
-            f"the images of {images.name} ({images.split}) are not those that {path} was trained on: they have "
-            "changed since. Give back the old ones, or score the new ones under another name with --data."
-        )
-
-
-def where_else(name: str) -> str:
-    """What to do where the images that a run calls `name` are gone; nothing where they are not."""
-    place = Path(name).expanduser()
-    if name in names() or place.exists():
-        return ""
-    started = "" if place.is_absolute() else " The path begins in the folder where train.py was started: score there."
-    return f"{started} Or --data says where they are now."
-
-
-def say_drawn(folder: Path, drawn: Drawn) -> list[str]:
-    """Say where figures stand; returns which could not be drawn, for people."""
-    say(f"figures: {folder} ({len(drawn.paths)} files)")
-    return [drawn.problem] if drawn.problem else []
-
-
-def leave(problems: Sequence[str], code: int = 2) -> typer.Exit:
-    """Say on stderr what went wrong, and the exit that carries `code`."""
-    for problem in problems:
-        say(problem)
-    return typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -20,29 +20,26 @@ import typer
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from data.image_set import DataError, ImageSet
+from data.image_set import ImageSet
 from data.sources import SPLITS, load
 from data.subsets import drop_duplicates
-from engine.checkpoint import read_checkpoint
-from engine.processes import pick_device
-from engine.restore import restore
 from estimators.pca import PCA
 from estimators.settings import PCASettings
-from eval import PROBLEMS, Fitted, leave, say_drawn
 from evaluation.predictions import EvaluationError
 from methods.base import NetworkMethod
 from report.exploration import Groups, by_class, by_cluster, group_table, layer_table, pixel_counts, set_table
 from report.figures.brightness import brightness
-from report.figures.files import draw_files
+from report.figures.files import draw_files, say_drawn
 from report.figures.group_counts import group_counts
 from report.figures.group_samples import group_samples, one_per_group
 from report.figures.mean_images import mean_images
 from report.figures.network import network
 from report.figures.pixel_histogram import pixel_histogram
 from report.figures.principal_components import Spectrum, explained_variance, principal_components
+from report.finished_run import PROBLEMS, FinishedRun, check_shape, open_run
 from report.network_layers import Layer, layers_of
 from report.selection import seeded_draw
-from system.command import App
+from system.command import App, leave
 from system.streams import as_printed
 
 COMPONENTS = 40
@@ -91,28 +88,24 @@ def main(
             raise leave(undrawn, 1)
 
 
-def open_checkpoint(path: Path, images: ImageSet) -> Fitted:
+def open_checkpoint(path: Path, images: ImageSet) -> FinishedRun:
     """The finished run in `path`.
 
     Raises:
         CheckpointError: when there is none.
         DataError: when it cannot take `images`.
     """
-    checkpoint = read_checkpoint(path)
-    shape, expected = list(images.images.shape[1:]), checkpoint.data["shape"]
-    if shape != expected:
-        raise DataError(
-            f"{images.name} has images of shape {shape} (channels, height, width); {path} was trained on {expected}."
-        )
-    return Fitted(path, checkpoint, *restore(checkpoint, str(path)), pick_device("auto"))
+    fitted = open_run(path)
+    check_shape(images, fitted.checkpoint, path)
+    return fitted
 
 
-def clusters_of(fitted: Fitted, images: ImageSet) -> Groups:
+def clusters_of(fitted: FinishedRun, images: ImageSet) -> Groups:
     """The method's own answer for `images`."""
     return by_cluster(fitted.method.assign(images.images), fitted.method.clusters)
 
 
-def layers_in(fitted: Fitted, images: ImageSet) -> list[Layer]:
+def layers_in(fitted: FinishedRun, images: ImageSet) -> list[Layer]:
     """Of the method's networks; none where it has none."""
     if not isinstance(fitted.method, NetworkMethod):
         return []

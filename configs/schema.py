@@ -64,6 +64,9 @@ class RuntimeSettings(Settings):
     tf32: bool = False
     """On an NVIDIA GPU, multiply float32 numbers with 10 bits of their mantissa in place of 23, which is faster. torch
     does so in convolutions unless it is told not to; here 32-true means what it says."""
+    capture: bool = True
+    """On an NVIDIA GPU, capture a training step once and replay it, where the method allows: the same step, with one
+    launch in place of hundreds."""
     devices: Processes = 1
     nodes: Processes = 1
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
@@ -104,6 +107,18 @@ class AugmentationSettings(Settings):
     """Largest relative change of brightness."""
     contrast: Share = 0.0
     """Largest relative change of contrast."""
+    sharpness: Share = 0.0
+    """Largest relative loss of sharpness; 1 is the image smoothed over 3×3 pixels."""
+    solarize: Share = 0.0
+    """Probability that all pixels from a random threshold on are inverted."""
+    posterize: Share = 0.0
+    """Probability that pixels keep only their 4 to 7 highest bits, a random number of them."""
+    autocontrast: Share = 0.0
+    """Probability that every channel is stretched to the whole range from black to white."""
+    equalize: Share = 0.0
+    """Probability that the histogram of every channel is made flat."""
+    cutout: Share = 0.0
+    """Largest side of a square that is hidden, as a share of the shorter side."""
 
 
 class GreedySettings(Settings):

@@ -6,7 +6,6 @@ clusters, timings, the moments of saving, and resume to the step.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -25,16 +24,17 @@ from engine.health import ClusterWarning, cluster_warning, stability_advice
 from engine.interrupt import StopWish
 from engine.memory import peak_memory
 from engine.observer import Observer
-from engine.optimisers import build_optimiser, forget, learning_rate, set_learning_rate
+from engine.optimisers import build_optimiser, forget, learning_rate, load_optimiser
 from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from engine.progress import Display
-from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
+from engine.randomness import derive_seed, epoch_order, seed_all
 from engine.sharing import Sharing
+from engine.steps import Steps, all_finite
 from engine.validation import validation_loss
 from engine.whole_batch import see_whole_batch
 from methods.base import Method
-from parts.phases import Batch, FitPhase, GradientPhase, Phase
+from parts.phases import FitPhase, GradientPhase, Phase
 
 SCALARS_EVERY = 10
 """Steps between two points of a loss curve."""
@@ -137,81 +137,65 @@ class Loop:
     def _train(self, phase: GradientPhase, optimiser_state: dict[str, Any] | None) -> None:
         state, fabric = self.state, self.processes.fabric
         batch_size = self._batch_size(phase)
-        steps = len(self.images) // batch_size
+        per_epoch = len(self.images) // batch_size
         see_whole_batch(phase.module, self.processes)
         objective = fabric.setup_module(phase.module)
         optimiser = build_optimiser(phase.module, phase.optimiser)
         if optimiser_state is not None:
-            optimiser.load_state_dict(optimiser_state)
+            load_optimiser(optimiser, optimiser_state)
         wrapped = fabric.setup_optimizers(optimiser)
-        self.display.start(phase.name, phase.epochs * steps, state.epoch * steps + state.batch, phase.epochs)
+        seed = self.config.seed
+        images = self.processes.keep(self.images)
+        self._steps = Steps(
+            phase, objective, wrapped, images, batch_size, self.processes, self.config, self.display.notice
+        )
+        self.display.start(phase.name, phase.epochs * per_epoch, state.epoch * per_epoch + state.batch, phase.epochs)
         cycle = phase.epochs // phase.cycles
         while state.epoch < phase.epochs:
             if phase.restart is not None and state.epoch > 0 and state.batch == 0:
                 # Nothing is saved between this and the epoch's first step: a resumed run restarts exactly once.
-                seed_all(derive_seed(self.config.seed, phase.name, "restart", state.epoch))
+                seed_all(derive_seed(seed, phase.name, "restart", state.epoch))
                 objective.eval()  # latents are read without dropout, and move no batch statistics
                 forget(optimiser, phase.restart(state.epoch))
             objective.train()
-            order = epoch_order(len(self.images), self.config.seed, phase.name, state.epoch)
+            self._steps.begin_epoch(epoch_order(len(self.images), seed, phase.name, state.epoch))
             self._epoch_clock = time.perf_counter(), state.batch
-            while state.batch < steps:
-                step = state.epoch * steps + state.batch
+            while state.batch < per_epoch:
+                step = state.epoch * per_epoch + state.batch
                 if self._refresh_is_due(phase, step) and self._refresh(phase, step):
                     self._end_epoch(phase, batch_size)
                     return
-                set_learning_rate(optimiser, learning_rate(phase.optimiser, step % (cycle * steps), steps, cycle))
-                self._step(phase, objective, wrapped, order, batch_size, step)
+                rate = learning_rate(phase.optimiser, step % (cycle * per_epoch), per_epoch, cycle)
+                self._steps.take(step, state.epoch, state.batch, rate)
                 state.batch += 1
                 state.global_step += 1
-                self._save_or_stop(optimiser, phase)
+                reported = step % SCALARS_EVERY == 0
+                if reported:
+                    self._report_step(phase, step, batch_size, rate)
+                # Processes agree by a reduction: not after every step.
+                if self.processes.count == 1 or reported or state.batch == per_epoch:
+                    self._save_or_stop(optimiser, phase)
             self._end_epoch(phase, batch_size)
 
-    def _step(
-        self, phase: GradientPhase, objective: Any, optimiser: Any, order: Tensor, batch_size: int, step: int
-    ) -> None:
-        """One step of the optimiser on this process's rows of the batch to come."""
-        state, device = self.state, self.processes.device
-        rows = self.processes.rows(batch_size)
-        index = order[state.batch * batch_size :][rows]
-        noise = BatchNoise(derive_seed(self.config.seed, phase.name, "noise", step), batch_size, rows, device)
-        batch = Batch(self.images[index].to(device), index.to(device), noise)
-        losses: dict[str, Tensor] = objective(batch)
-        values = self._means(losses)
-        broken = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
-        if broken:
-            raise TrainingError(
-                f"stopped in phase {phase.name}, step {step} (epoch {state.epoch + 1}): {', '.join(broken)}. "
-                + stability_advice(phase)
-            )
-        optimiser.zero_grad()
-        self.processes.fabric.backward(losses["loss"])
-        optimiser.step()
-        with torch.no_grad():
-            phase.module.after_step(batch)
-        for name, value in values.items():
-            state.sums[name] = state.sums.get(name, 0.0) + value
-        if step % SCALARS_EVERY == 0:
-            self._report_step(phase, step, values, batch_size, optimiser.param_groups[0]["lr"])
+    def _count_losses(self) -> dict[str, float]:
+        """Add the losses of all steps so far to the epoch's sums; those of the last step."""
+        values: dict[str, float] = {}
+        for _, values in self._steps.read():
+            for name, value in values.items():
+                self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+        return values
 
-    def _means(self, losses: dict[str, Float[Tensor, ""]]) -> dict[str, float]:
-        """The losses over the global batch, as numbers."""
-        # To the CPU before float64, which some devices lack.
-        stacked = torch.stack([value.detach().float() for value in losses.values()]).cpu().double()
-        means = self.processes.total(stacked) / self.processes.count
-        return dict(zip(losses, means.tolist(), strict=True))
-
-    def _report_step(
-        self, phase: GradientPhase, step: int, values: dict[str, float], batch_size: int, rate: float
-    ) -> None:
+    def _report_step(self, phase: GradientPhase, step: int, batch_size: int, rate: float) -> None:
+        """Tell of the step that was just taken."""
+        values = self._count_losses()
         begin, first_batch = self._epoch_clock
         seconds = max(time.perf_counter() - begin, 1e-9)
-        speed = (self.state.batch + 1 - first_batch) * batch_size / seconds
+        speed = (self.state.batch - first_batch) * batch_size / seconds
         self.display.advance(step + 1, values["loss"], speed)
         scalars = {**values, "learning_rate": rate, "images_per_second": speed}
         for observer in self.observers:
             named = {f"{phase.name}/{name}": value for name, value in scalars.items()}
-            observer.scalars(self.state.global_step, named)
+            observer.scalars(self.state.global_step - 1, named)
 
     def _refresh_is_due(self, phase: GradientPhase, step: int) -> bool:
         return phase.refresh is not None and step % phase.refresh_interval == 0
@@ -223,6 +207,7 @@ class Loop:
         phase.module.eval()
         labels = phase.refresh()
         phase.module.train()
+        self._steps.state_changed()
         previous, state.previous = state.previous, labels
         sizes = torch.bincount(labels, minlength=phase.clusters)
         self._warn(phase, cluster_warning(sizes))
@@ -255,7 +240,8 @@ class Loop:
         state = self.state
         if state.batch == 0:
             return
-        if not all(bool(p.isfinite().all()) for p in phase.module.parameters()):
+        self._count_losses()
+        if not all_finite(phase.module.parameters()):
             raise TrainingError(
                 f"stopped in phase {phase.name} after epoch {state.epoch + 1}: a weight is NaN or infinite although "
                 f"every loss was finite. {stability_advice(phase)}"
@@ -294,6 +280,7 @@ class Loop:
         wishes = torch.tensor([float(self._stop.wished), float(old and self.processes.is_first)])
         stop, save = (self.processes.total(wishes) > 0).tolist()
         if phase is not None and (stop or save):
+            self._count_losses()
             self._tick(phase)
             self._write(optimiser)
         if stop:

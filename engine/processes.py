@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from configs.schema import RuntimeSettings
 from engine.errors import UsageError
+from engine.training_images import TrainingImages
 from models.batched import map_batches
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Processes:
     def __init__(self, fabric: Fabric) -> None:
         self.fabric = fabric
         self._alone = False
+        self._kept: TrainingImages | None = None
 
     @property
     def is_first(self) -> bool:
@@ -42,6 +44,12 @@ class Processes:
     def device(self) -> torch.device:
         device: torch.device = self.fabric.device
         return device
+
+    def keep(self, images: UInt8[Tensor, "n c h w"]) -> TrainingImages:
+        """Have the training images on the device from here on, where they fit, for steps and for `map`."""
+        if self._kept is None or self._kept.images is not images:
+            self._kept = TrainingImages(images, self.device)
+        return self._kept
 
     def first_then_all(self, function: Callable[[], T]) -> T:
         """`function()` on every process, on the first one before the others: for downloads. Its errors reach all."""
@@ -59,6 +67,8 @@ class Processes:
         """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
         self._together("map")
         # A process without rows still takes part with one, so that it knows the result's shape.
+        if self._kept is not None and self._kept.images is images and self._kept.resident is not None:
+            images = self._kept.resident
         own = self.shard(images)
         result = map_batches(function, own if len(own) else images[:1], self.device)
         return self.gather(result[: len(own)], len(images))
@@ -86,6 +96,15 @@ class Processes:
         own = value.detach().to(self.device, copy=True)  # Fabric sums in place
         total = cast(Tensor, self.fabric.all_reduce(own, reduce_op="sum"))
         return total.to(value.device)
+
+    def together(self, own: Shaped[Tensor, "b ..."]) -> Shaped[Tensor, "n ..."]:
+        """The rows of a batch that all processes have, of which gradients flow through our own."""
+        self._together("together")
+        if self.count == 1:
+            return own
+        everyone = self.gather(own.detach(), len(own) * self.count).to(own.device)
+        start = self.fabric.global_rank * len(own)  # processes have equal shares of a batch
+        return torch.cat([everyone[:start], own, everyone[start + len(own) :]])
 
     def pooled(self, mean: Float[Tensor, ...]) -> Float[Tensor, ...]:
         """The mean over all processes of each one's `mean` over its own rows of a batch; see `Compute`."""

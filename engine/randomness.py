@@ -39,26 +39,31 @@ def epoch_order(n: int, *parts: int | str) -> Int64[Tensor, " n"]:
 class BatchNoise:
     """Random numbers for one process's rows of a global batch.
 
-    Every process draws for the whole batch and keeps its own rows, so that the noise of an image does not
-    depend on how many processes there are, nor on the device.
+    Every process draws for the whole batch and keeps its own rows, so that the noise of an image does not depend on how
+    many processes there are. They are drawn on the device, where the CPU's would first have to be copied to.
     """
 
     def __init__(self, seed: int, batch_size: int, rows: slice, device: torch.device) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = noise_generator(device).manual_seed(seed)
         self._batch_size = batch_size
         self._rows = rows
         self._device = device
 
     def uniform(self, *shape: int) -> Float[Tensor, "b ..."]:
         """(b, *shape) from the uniform distribution on [0, 1)."""
-        return self._own(torch.rand(self._batch_size, *shape, generator=self._generator))
+        return self._own(torch.rand(self._batch_size, *shape, generator=self._generator, device=self._device))
 
     def normal(self, *shape: int) -> Float[Tensor, "b ..."]:
         """(b, *shape) from the standard normal distribution."""
-        return self._own(torch.randn(self._batch_size, *shape, generator=self._generator))
+        return self._own(torch.randn(self._batch_size, *shape, generator=self._generator, device=self._device))
 
     def _own(self, drawn: Tensor) -> Tensor:
-        return drawn[self._rows].to(self._device)
+        return drawn[self._rows]
+
+
+def noise_generator(device: torch.device) -> torch.Generator:
+    """A new generator of the numbers that are drawn on `device`."""
+    return torch.Generator(device)
 
 
 def generator_states() -> dict[str, Any]:

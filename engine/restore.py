@@ -7,6 +7,7 @@ from configs.schema import RunConfig
 from engine.checkpoint import Checkpoint
 from engine.errors import CheckpointError
 from methods.base import Method
+from methods.former_names import under_todays_name
 from methods.registry import METHODS, method_names
 from models.autoencoder import ImageShape
 
@@ -22,10 +23,11 @@ def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
         CheckpointError: when this version of the project does not know its method, or its weights do not fit.
         ConfigError: when its config is not valid any more.
     """
-    name = checkpoint.config.get("method")
+    raw = under_todays_name(checkpoint.config)
+    name = raw.get("method")
     if name not in METHODS:
         raise CheckpointError(f"{source} was trained by {name!r}, which is none of these: {method_names()}.")
-    config = validate(METHODS[name].config, checkpoint.config, source)
+    config = validate(METHODS[name].config, raw, source)
     method = METHODS[name].build(config, ImageShape(*checkpoint.data["shape"]))
     method.eval()
     try:

@@ -6,12 +6,26 @@ Source: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Le
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from losses.precision import in_full_precision
+
+
+class Memory(NamedTuple):
+    """Views of earlier batches.
+
+    Attributes:
+        views: (m, d), of length 1.
+        filled: (m,), whether a row holds a view yet.
+    """
+
+    views: Float[Tensor, "m d"]
+    filled: Bool[Tensor, " m"]
 
 
 @in_full_precision
@@ -19,7 +33,7 @@ def nt_xent(
     first: Float[Tensor, "n d"],
     second: Float[Tensor, "n d"],
     temperature: float,
-    others: Float[Tensor, "m d"] | None = None,
+    others: Memory | None = None,
 ) -> Float[Tensor, ""]:
     """Mean over all 2n views of the cross-entropy of finding an image's other view among all others, in nats, above 0.
 
@@ -37,6 +51,7 @@ def nt_xent(
     # A view is not among those that it is compared with.
     similarity = similarity.masked_fill(torch.eye(2 * n, dtype=torch.bool, device=views.device), -torch.inf)
     if others is not None:
-        similarity = torch.cat([similarity, views @ others.detach().T / temperature], dim=1)
+        with_others = (views @ others.views.detach().T / temperature).masked_fill(~others.filled, -torch.inf)
+        similarity = torch.cat([similarity, with_others], dim=1)
     partner = torch.arange(2 * n, device=views.device).roll(n)
     return functional.cross_entropy(similarity, partner)

@@ -1,4 +1,10 @@
-"""Deep clustering network: a latent space that suits KMeans, with centroids that are running means.
+"""Deep clustering network (DCN): a latent space that suits KMeans, with centroids that are running means.
+
+1. An autoencoder is pretrained. KMeans on its latents z finds the centroids M and the assignments s.
+2. A gradient step on a batch trains the network on its reconstruction + λ/2 · |z_i - M s_i|², with M and s fixed.
+3. Every image of the batch goes to its nearest centroid, and every centroid becomes the mean of all latents that were
+   assigned to it so far (section 4).
+4. It ends when fewer than `tol` of all assignments change. The answer is the nearest centroid.
 
 Source: Yang, Fu, Sidiropoulos, Hong, "Towards K-means-friendly Spaces: Simultaneous Deep Learning and Clustering",
 ICML 2017 (DCN).
@@ -11,53 +17,27 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from configs.schema import PositiveFloat, PositiveInt, Share
-from estimators.base import Clusterer
 from estimators.kmeans import inertia, nearest_centroid
 from estimators.settings import KMeansClustererSettings
 from losses.dcn import assigned_distance
 from losses.squared_distances import squared_distances
 from methods.base import Assignments
-from methods.joint import JointConfig, JointMethod
+from methods.joint import CentroidJointMethod, JointConfig
 from models.autoencoder import ImageShape
 from parts.backbones import Branch
-from parts.clustering_phase import clustering_phase
-from parts.initialisation import initialisation
+from parts.in_place import renewed
+from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, Objective, Phase
-from parts.reset import ResetSettings, resets
+from parts.reset import resets
 from parts.training_views import AugmentedPhaseSettings, TrainingViews
 
 
-class DCNSettings(AugmentedPhaseSettings):
-    """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|².
-
-    Where the network's own loss is a mean over pixels, an autoencoder's, so is λ's term: it is divided by their number.
-    """
-
-    weight: PositiveFloat = 2.0
-    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size."""
-    first_count: PositiveInt | None = None
-    """How many latents a centroid counts for at the start; None: as many as its cluster has."""
-    update_interval: PositiveInt = 140
-    """Steps between two assignments of the whole training set, in which changes are counted. Training does not use
-    them: an image's cluster is updated whenever it is in a batch."""
-    tol: Share = 0.001
-    reset: ResetSettings | None = None
-
-
-class DCNConfig(JointConfig):
-    """Config of DCN."""
-
-    method: Literal["dcn"] = "dcn"
-    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
-    cluster: DCNSettings = DCNSettings()
-
-
-class RunningMeans(nn.Module):
-    """Centroids, how many latents each is the mean of, and the present cluster of every training image.
+class RunningMeans(Centroids):
+    """Centroids M, how many latents each is the mean of, and the present cluster s of every training image.
 
     All are part of the state: no gradient trains them, and the latents that they were made from are gone.
 
@@ -66,24 +46,22 @@ class RunningMeans(nn.Module):
         latent: d.
     """
 
-    centroids: Tensor
     counts: Tensor
 
     def __init__(self, clusters: int, latent: int) -> None:
-        super().__init__()
-        self.register_buffer("centroids", torch.zeros(clusters, latent))
+        super().__init__(clusters, latent, trained=False)
         self.register_buffer("counts", torch.zeros(clusters, dtype=torch.int64))
         self.labels: Int64[Tensor, " n"] | None = None
 
     def place(self, centroids: Float[Tensor, "k d"]) -> None:
         """Begin anew at these centroids. Until `count` they are the means of nothing."""
-        self.centroids.copy_(centroids)
+        super().place(centroids)
         self.counts.zero_()
         self.labels = None
 
     def count(self, labels: Int64[Tensor, " n"], first: int | None = None) -> None:
         """Take these clusters of all training images, and their sizes as the counts, or `first` for every one."""
-        self.labels = labels.clone()
+        self.labels = renewed(self.labels, labels)
         sizes = torch.bincount(labels, minlength=len(self.counts))
         self.counts.copy_(sizes if first is None else torch.full_like(sizes, first))
 
@@ -165,13 +143,11 @@ class DCNObjective(Objective):
         z = self.encode(batch.images)
         self.train()
         # Every process sees the latents of the whole batch, and moves its centroids as the others do theirs.
-        rows = int(self.compute.total(torch.tensor(len(z))))
-        indices = self.compute.gather(batch.indices, rows)
-        self.means.update(self.compute.gather(z, rows).to(z.device), indices.to(z.device))
+        self.means.update(self.compute.together(z), self.compute.together(batch.indices))
 
 
-class DCN(JointMethod):
-    """A backbone, then centroids from KMeans, then in turns the network by gradients and the centroids as means.
+class DCN(CentroidJointMethod):
+    """Deep clustering network, as the top of this file describes it.
 
     Args:
         config: of the run.
@@ -188,37 +164,28 @@ class DCN(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and distance to the centroids."""
-        config, cluster, backbone, means = self.config, self.config.cluster, self.backbone, self.means
-        weight = cluster.weight / backbone.averaged
-
-        def place(clusterer: Clusterer) -> None:
-            means.place(clusterer.centroids)
+        settings, backbone, means = self.config.cluster, self.backbone, self.means
 
         def assign_all() -> Int64[Tensor, " n"]:
-            z = compute.map(backbone.encode, images)
-            labels = self.assign_embedded(z).labels
-            if means.labels is None:
-                means.count(labels, cluster.first_count)
+            labels = nearest_centroid(compute.map(backbone.encode, images), means.centroids.cpu())[0]
+            if means.labels is None:  # centroids have just been placed
+                means.count(labels, settings.first_count)
             return labels
 
-        def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
-            place(clusterer)
-            assign_all()
-            return ()
-
-        views = TrainingViews(backbone.normalise, cluster)
-        objective = DCNObjective(views, backbone.branch(True), means, weight, backbone.encode, compute)
+        objective = DCNObjective(
+            TrainingViews(backbone.normalise, settings),
+            backbone.branch(True),
+            means,
+            settings.weight / backbone.averaged,
+            backbone.encode,
+            compute,
+        )
+        training = self.joint_training(images, compute)
         return (
-            *backbone.phases(images, compute),
-            initialisation(config.initialise, config, images, compute, backbone.encode, means, place),
-            clustering_phase(
-                cluster,
-                objective,
-                assign_all,
-                len(images),
-                config.clusters,
-                tol=cluster.tol,
-                restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
+            *training.pretrain(),
+            training.initialise_centroids(self.config.initialise, means),
+            training.cluster(
+                settings, objective, assign_all, tol=settings.tol, restart=resets(training, settings, means, assign_all)
             ),
         )
 
@@ -226,10 +193,34 @@ class DCN(JointMethod):
         """The nearest centroid."""
         return Assignments(nearest_centroid(z, self.centroid_positions())[0])
 
-    def centroid_positions(self) -> Float[Tensor, "k d"]:
-        """The centroids in the latent space, on the CPU."""
-        return self.means.centroids.cpu()
-
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """inertia: the sum of squared distances to the nearest centroid, in float64."""
         return {"inertia": inertia(z, self.centroid_positions())}
+
+    @property
+    def centroids(self) -> Centroids:
+        return self.means
+
+
+class DCNSettings(AugmentedPhaseSettings):
+    """The clustering phase. The loss is the network's own (the reconstruction) + λ/2 · |z - its centroid|².
+
+    Where the network's own loss is a mean over pixels, an autoencoder's, so is λ's term: it is divided by their number.
+    """
+
+    weight: PositiveFloat = 2.0
+    """λ, beside an error summed over pixels, as in the paper: it means the same for images of any size."""
+    first_count: PositiveInt | None = None
+    """How many latents a centroid counts for at the start; None: as many as its cluster has."""
+    update_interval: PositiveInt = 140
+    """Steps between two assignments of the whole training set, in which changes are counted. Training does not use
+    them: an image's cluster is updated whenever it is in a batch."""
+    tol: Share = 0.001
+
+
+class DCNConfig(JointConfig):
+    """Config of DCN."""
+
+    method: Literal["dcn"] = "dcn"
+    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
+    cluster: DCNSettings = DCNSettings()

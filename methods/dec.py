@@ -1,4 +1,9 @@
-"""Deep embedded clustering, and the family around it.
+"""Deep embedded clustering (DEC), and the family around it.
+
+1. An autoencoder is pretrained. KMeans on its latents z finds the first centroids μ.
+2. q, the soft assignment of every latent to every centroid (eq. 1), gives the target distribution p (eq. 3).
+3. Encoder and centroids are trained on KL(p ‖ q) (eq. 2). After every `update_interval` steps, p is computed anew.
+4. It ends when a refresh changes fewer than `tol` of the assignments. The answer is the largest entry of q.
 
 Sources: Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis", ICML 2016 (DEC); with the
 reconstruction kept, Guo, Gao, Liu, Yin, "Improved Deep Embedded Clustering with Local Structure Preservation", IJCAI
@@ -8,7 +13,7 @@ Embedded Clustering with Data Augmentation", ACML 2018 (DEC-DA).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 from jaxtyping import Float, Int64, UInt8
@@ -16,22 +21,166 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from configs.schema import PositiveFloat, PositiveInt, Share
-from estimators.base import Clusterer
 from estimators.settings import KMeansClustererSettings
-from losses.dec import clustering_kl
+from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
 from methods.base import Assignments
-from methods.joint import JointConfig, JointMethod
+from methods.joint import CentroidJointMethod, JointConfig
 from models.autoencoder import ImageShape
 from models.batched import map_batches
-from models.clustering_head import ClusteringHead
 from models.normalise import Normalise
 from parts.backbones import Branch
-from parts.clustering_phase import clustering_phase
-from parts.initialisation import initialisation
+from parts.in_place import renewed
+from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, Objective, Phase
-from parts.reset import ResetSettings, resets
-from parts.training_target import TrainingTarget
+from parts.reset import resets
 from parts.training_views import AugmentedPhaseSettings, TrainingViews
+
+
+class ClusteringHead(Centroids):
+    """Trainable centroids μ with the soft assignment q of latents to them.
+
+    Args:
+        clusters: k.
+        latent: d.
+        alpha: degrees of freedom of Student's t kernel; the paper uses 1.
+    """
+
+    def __init__(self, clusters: int, latent: int, alpha: float = 1.0) -> None:
+        super().__init__(clusters, latent, trained=True)
+        self.alpha = alpha
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """q: rows sum to 1 (eq. 1)."""
+        return soft_assignment(z, self.centroids, self.alpha)
+
+    def log_q(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """log q, which has a gradient where q is too small for a float."""
+        return log_soft_assignment(z, self.centroids, self.alpha)
+
+
+class TrainingTarget(nn.Module):
+    """The target distribution p of the whole training set, which stays as it is between two refreshes.
+
+    It is part of the state, since the weights that it was computed from are gone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p: Float[Tensor, "n k"] | None = None
+
+    def refresh(
+        self,
+        soft_assign: Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n k"]],
+        images: UInt8[Tensor, "n c h w"],
+        compute: Compute,
+    ) -> Int64[Tensor, " n"]:
+        """Compute p of all images anew (eq. 3), and return their assignments, the largest entries of q.
+
+        Every process works on its share of the images. The cluster frequencies f are sums over all of them.
+        """
+        q = compute.shard(compute.map(soft_assign, images))
+        f = compute.total(cluster_frequencies(q))
+        self.p = renewed(self.p, compute.gather(target_distribution(q, f), len(images)))
+        return compute.gather(q.argmax(dim=1), len(images))
+
+    def rows(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b k"]:
+        """p of the images at `indices`, on their device."""
+        assert self.p is not None, "the target is refreshed before the first step"
+        self.p = self.p.to(indices.device)
+        return self.p[indices]
+
+    def get_extra_state(self) -> dict[str, Tensor | None]:
+        return {"p": self.p}
+
+    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
+        self.p = state["p"]
+
+
+class DECObjective(Objective):
+    """γ·KL(p‖q) on a batch (eq. 2); where the settings keep it, the network's own loss is added (IDEC, eq. 1).
+
+    Args:
+        normalise: of pixels.
+        branch: images to z, with the network's own losses.
+        head: μ and q.
+        target: p.
+        settings: of the phase.
+    """
+
+    def __init__(
+        self,
+        normalise: Normalise,
+        branch: Branch,
+        head: ClusteringHead,
+        target: TrainingTarget,
+        settings: DECSettings,
+    ) -> None:
+        super().__init__()
+        self.views = TrainingViews(normalise, settings)
+        self.branch = branch
+        self.head = head
+        self.target = target
+        self.settings = settings
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        return self.views.mean_losses(lambda x: self._losses(x, batch), batch)
+
+    def _losses(self, x: Float[Tensor, "b c h w"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        z, own = self.branch(x, batch.noise)
+        log_q = self.head.log_q(z.detach() if self.settings.detach else z)
+        clustering = clustering_kl(self.target.rows(batch.indices), log_q)
+        loss = self.settings.gamma * clustering
+        for name, value in own.items():
+            loss = loss + (self.settings.kl * value if name == "kl" else value)
+        return {"loss": loss, "clustering": clustering, **own}
+
+
+class DEC(CentroidJointMethod):
+    """Deep embedded clustering, as the top of this file describes it.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+
+    def __init__(self, config: DECConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        self.head = ClusteringHead(config.clusters, self.backbone.latent, config.cluster.alpha)
+        self.target = TrainingTarget()
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: the backbone. initialise: KMeans on z. cluster: KL(p‖q)."""
+        settings, backbone, head, target = self.config.cluster, self.backbone, self.head, self.target
+
+        def soft_assign(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+            q: Tensor = head(backbone.encode(part))
+            return q
+
+        def refresh() -> Int64[Tensor, " n"]:
+            return target.refresh(soft_assign, images, compute)
+
+        objective = DECObjective(backbone.normalise, backbone.branch(settings.reconstruction), head, target, settings)
+        training = self.joint_training(images, compute)
+        return (
+            *training.pretrain(),
+            training.initialise_centroids(self.config.initialise, head),
+            training.cluster(
+                settings, objective, refresh, tol=settings.tol, restart=resets(training, settings, head, refresh)
+            ),
+        )
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The soft assignment q and its largest entry (Xie et al., section 3.1)."""
+        q = map_batches(self.head, z, self.backbone.device)
+        return Assignments(q.argmax(dim=1), q)
+
+    @property
+    def centroids(self) -> Centroids:
+        return self.head
 
 
 class DECSettings(AugmentedPhaseSettings):
@@ -51,7 +200,6 @@ class DECSettings(AugmentedPhaseSettings):
     update_interval: PositiveInt = 140
     """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001
-    reset: ResetSettings | None = None
 
     @model_validator(mode="after")
     def _something_trains_the_encoder(self) -> DECSettings:
@@ -87,96 +235,3 @@ class DECConfig(JointConfig):
         if not fits:
             raise ValueError(f"{self.method} {demand}, or call the method dec, which may have any of these")
         return self
-
-
-class DECObjective(Objective):
-    """γ·KL(p‖q) on a batch, against the target of the whole training set; the network's own loss beside it if kept."""
-
-    def __init__(
-        self,
-        normalise: Normalise,
-        branch: Branch,
-        head: ClusteringHead,
-        target: TrainingTarget,
-        settings: DECSettings,
-    ) -> None:
-        super().__init__()
-        self.views = TrainingViews(normalise, settings)
-        self.branch = branch
-        self.head = head
-        self.target = target
-        self.settings = settings
-
-    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        return self.views.mean_losses(lambda x: self._losses(x, batch), batch)
-
-    def _losses(self, x: Float[Tensor, "b c h w"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        z, own = self.branch(x, batch.noise)
-        log_q = self.head.log_probabilities(z.detach() if self.settings.detach else z)
-        clustering = clustering_kl(self.target.rows(batch.indices), log_q)
-        loss = self.settings.gamma * clustering
-        for name, value in own.items():
-            loss = loss + (self.settings.kl * value if name == "kl" else value)
-        return {"loss": loss, "clustering": clustering, **own}
-
-
-class DEC(JointMethod):
-    """A backbone, then centroids from KMeans, then encoder and centroids together.
-
-    Args:
-        config: of the run.
-        shape: of the images.
-
-    Raises:
-        ModelError: when the network does not fit the images.
-    """
-
-    def __init__(self, config: DECConfig, shape: ImageShape) -> None:
-        super().__init__(config, shape)
-        self.config = config
-        self.head = ClusteringHead(config.clusters, self.backbone.latent, config.cluster.alpha)
-        self.target = TrainingTarget()
-
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain: the backbone. initialise: KMeans on z. cluster: KL(p‖q)."""
-        config, cluster, backbone, head = self.config, self.config.cluster, self.backbone, self.head
-
-        def place(clusterer: Clusterer) -> None:
-            head.place(clusterer.centroids)
-
-        def refresh_target() -> Int64[Tensor, " n"]:
-            return self.target.refresh(self._soft_assign, images, compute)
-
-        def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
-            place(clusterer)
-            refresh_target()
-            return (head.centroids,)
-
-        branch = backbone.branch(cluster.reconstruction)
-        objective = DECObjective(backbone.normalise, branch, head, self.target, cluster)
-        return (
-            *backbone.phases(images, compute),
-            initialisation(config.initialise, config, images, compute, backbone.encode, head, place),
-            clustering_phase(
-                cluster,
-                objective,
-                refresh_target,
-                len(images),
-                config.clusters,
-                tol=cluster.tol,
-                restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
-            ),
-        )
-
-    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
-        """The soft assignment q and its largest entry (Xie et al., section 3.1)."""
-        q = map_batches(self.head, z, self.backbone.device)
-        return Assignments(q.argmax(dim=1), q)
-
-    def centroid_positions(self) -> Float[Tensor, "k d"]:
-        """The centroids in the latent space, on the CPU."""
-        return self.head.centroids.detach().float().cpu()
-
-    def _soft_assign(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        q: Tensor = self.head(self.backbone.encode(images))
-        return q

@@ -1,4 +1,10 @@
-"""Deep embedded k-means: KMeans in the latent space and a greedy step of the encoder, in turns.
+"""Deep embedded k-means (DEKM): KMeans in the latent space and a greedy step of the encoder, in turns.
+
+1. An autoencoder is pretrained. From here on only its encoder is trained.
+2. KMeans on the latents h. V are the eigenvectors of the scatter within clusters, by ascending eigenvalue.
+3. In y = h V, the last coordinate shows the least cluster structure. The target of y is y, drawn there to its centroid.
+4. The encoder is trained on the squared error between y and its target, for `update_interval` steps; then step 2 again.
+5. It ends when a KMeans changes fewer than `tol` of the assignments. A last KMeans gives the answer.
 
 Source: Guo, Lin, Ye, "Deep Embedded K-Means Clustering", ICDM Workshops 2021, arXiv 2109.15149 (DEKM).
 """
@@ -10,43 +16,24 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from configs.schema import OptimiserSettings, PositiveInt, Share
-from estimators.base import Clusterer
 from estimators.kmeans import inertia, kmeans, nearest_centroid
 from estimators.settings import KMeansClustererSettings
 from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
 from methods.base import Assignments
-from methods.joint import JointConfig, JointMethod
+from methods.joint import CentroidJointMethod, JointConfig
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
 from parts.backbones import Branch
-from parts.clustering_phase import ClusteringPhaseSettings, clustering_phase
-from parts.initialisation import initialisation
+from parts.in_place import renewed
+from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, FitPhase, Objective, Phase
-from parts.reset import ResetSettings, resets
+from parts.reset import CentroidPhaseSettings, resets
 
 
-class DEKMSettings(ClusteringPhaseSettings):
-    """The clustering phase, which trains the encoder alone."""
-
-    update_interval: PositiveInt = 100
-    """Steps between two KMeans of the whole training set, each of which makes new targets."""
-    tol: Share = 0.005
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
-    reset: ResetSettings | None = None
-
-
-class DEKMConfig(JointConfig):
-    """Config of DEKM."""
-
-    method: Literal["dekm"] = "dekm"
-    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
-    cluster: DEKMSettings = DEKMSettings()
-
-
-class Partition(nn.Module):
+class Partition(Centroids):
     """What KMeans left behind: centroids, the basis V, and the target of every training image until the next one.
 
     Args:
@@ -54,23 +41,17 @@ class Partition(nn.Module):
         latent: d.
     """
 
-    centroids: Tensor
     basis: Tensor
 
     def __init__(self, clusters: int, latent: int) -> None:
-        super().__init__()
-        self.register_buffer("centroids", torch.zeros(clusters, latent))
+        super().__init__(clusters, latent, trained=False)
         self.register_buffer("basis", torch.eye(latent))
         self.target: Float[Tensor, "n d"] | None = None
-
-    def place(self, centroids: Float[Tensor, "k d"]) -> None:
-        """Put the centroids where KMeans found them."""
-        self.centroids.copy_(centroids)
 
     def aim(self, z: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], basis: Float[Tensor, "d d"]) -> None:
         """Fix the basis, and the targets of all training images at their latents z."""
         self.basis.copy_(basis)
-        self.target = drawn_to_centroids(z, self.centroids.to(z), labels, basis)
+        self.target = renewed(self.target, drawn_to_centroids(z, self.centroids.to(z), labels, basis))
 
     def rows(self, indices: Int64[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """The targets of the images at `indices`, on their device."""
@@ -99,8 +80,8 @@ class DEKMObjective(Objective):
         return {"loss": turned_mse(z, self.partition.basis, self.partition.rows(batch.indices))}
 
 
-class DEKM(JointMethod):
-    """A backbone, then KMeans and the encoder in turns, then a last KMeans.
+class DEKM(CentroidJointMethod):
+    """Deep embedded k-means, as the top of this file describes it.
 
     Args:
         config: of the run.
@@ -117,60 +98,64 @@ class DEKM(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: the alternation. assign: its last KMeans."""
-        config, cluster, backbone, partition = self.config, self.config.cluster, self.backbone, self.partition
-
-        def place(clusterer: Clusterer) -> None:
-            partition.place(clusterer.centroids)
+        settings, backbone, partition = self.config.cluster, self.backbone, self.partition
+        k, seed, initialise = self.config.clusters, self.config.seed, self.config.initialise
 
         def recluster() -> tuple[Float[Tensor, "n d"], Int64[Tensor, " n"]]:
             # From the last centroids, so that clusters keep their numbers and changes can be counted.
-            z = compute.map(backbone.encode, images)
-            start = self.centroid_positions()
-            fit = compute.once(lambda: kmeans(z, config.clusters, config.initialise, config.seed, start))
-            self.partition.place(fit.centroids)
-            return z, fit.labels
+            z, start = compute.map(backbone.encode, images), partition.centroids.cpu()
+            found = compute.once(lambda: kmeans(z, k, initialise, seed, start))
+            partition.place(found.centroids)
+            return z, found.labels
 
         def refresh() -> Int64[Tensor, " n"]:
             z, labels = recluster()
-            scatter = within_scatter(z, self.centroid_positions(), labels)
+            scatter = within_scatter(z, partition.centroids.cpu(), labels)
             # By one process: another machine's solver could turn a column round.
             basis = compute.once(lambda: scatter_basis(scatter))
-            self.partition.aim(z, labels, basis.to(z.dtype))
+            partition.aim(z, labels, basis.to(z.dtype))
             return labels
-
-        def replace(clusterer: Clusterer) -> Sequence[nn.Parameter]:
-            place(clusterer)
-            refresh()
-            return ()
 
         def settle() -> None:
             recluster()
-            self.partition.target = None
+            partition.target = None
 
-        objective = DEKMObjective(backbone.normalise, backbone.branch(False), self.partition)
+        objective = DEKMObjective(backbone.normalise, backbone.branch(False), partition)
+        training = self.joint_training(images, compute)
         return (
-            *backbone.phases(images, compute),
-            initialisation(config.initialise, config, images, compute, backbone.encode, self.partition, place),
-            clustering_phase(
-                cluster,
-                objective,
-                refresh,
-                len(images),
-                config.clusters,
-                tol=cluster.tol,
-                restart=resets(cluster.reset, cluster.batch_size, backbone, config, images, compute, replace),
+            *training.pretrain(),
+            training.initialise_centroids(initialise, partition),
+            training.cluster(
+                settings, objective, refresh, tol=settings.tol, restart=resets(training, settings, partition, refresh)
             ),
-            FitPhase("assign", self.partition, settle),
+            FitPhase("assign", partition, settle),
         )
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
         """The nearest centroid."""
         return Assignments(nearest_centroid(z, self.centroid_positions())[0])
 
-    def centroid_positions(self) -> Float[Tensor, "k d"]:
-        """The centroids in the latent space, on the CPU."""
-        return self.partition.centroids.cpu()
-
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """inertia: the sum of squared distances to the nearest centroid, in float64."""
         return {"inertia": inertia(z, self.centroid_positions())}
+
+    @property
+    def centroids(self) -> Centroids:
+        return self.partition
+
+
+class DEKMSettings(CentroidPhaseSettings):
+    """The clustering phase, which trains the encoder alone."""
+
+    update_interval: PositiveInt = 100
+    """Steps between two KMeans of the whole training set, each of which makes new targets."""
+    tol: Share = 0.005
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3)
+
+
+class DEKMConfig(JointConfig):
+    """Config of DEKM."""
+
+    method: Literal["dekm"] = "dekm"
+    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
+    cluster: DEKMSettings = DEKMSettings()

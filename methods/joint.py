@@ -11,7 +11,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from configs.schema import PretrainSettings, RunConfig
-from methods.base import Assignments
+from methods.base import Assignments, CentroidMethod
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.settings import AutoencoderSettings, ConvSettings
@@ -26,6 +26,8 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
+from parts.initialisation import Centroids
+from parts.joint_training import JointTraining
 from parts.phases import Compute, Phase
 
 
@@ -84,9 +86,9 @@ class JointMethod(nn.Module, ABC):
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
         """The clusters of latents, on the CPU."""
 
-    @abstractmethod
-    def centroid_positions(self) -> Float[Tensor, "k d"]:
-        """The centroids in the latent space, on the CPU."""
+    def joint_training(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> JointTraining:
+        """What makes this method's phases on `images`."""
+        return JointTraining(self.backbone, images, compute, self.run.clusters, self.run.seed)
 
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """What the method's own criterion says of latents, where tables have a column for it."""
@@ -117,8 +119,8 @@ class JointMethod(nn.Module, ABC):
         return self._decode(self.embed(images))
 
     def decoded_centroids(self) -> UInt8[Tensor, "k c h w"] | None:
-        """What the decoder makes of every centroid, on the CPU; None where the backbone has no decoder."""
-        return self._decode(self.centroid_positions())
+        """What the decoder makes of every centroid, on the CPU; None without a decoder or without centroids."""
+        return self._decode(self.centroid_positions()) if isinstance(self, CentroidMethod) else None
 
     def networks(self) -> Mapping[str, nn.Module]:
         return self.backbone.networks()
@@ -127,3 +129,16 @@ class JointMethod(nn.Module, ABC):
         if not self.backbone.has_decoder:
             return None
         return map_batches(self.backbone.decode, z, self.backbone.device).to(torch.uint8)
+
+
+class CentroidJointMethod(JointMethod):
+    """A joint method whose clusters are centroids of the latents."""
+
+    @property
+    @abstractmethod
+    def centroids(self) -> Centroids:
+        """What holds them."""
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The centroids in the latent space, on the CPU."""
+        return self.centroids.centroids.detach().float().cpu()

@@ -17,8 +17,10 @@ from methods.dcn import DCN, DCNConfig
 from methods.dec import DEC, DECConfig
 from methods.dekm import DEKM, DEKMConfig
 from methods.dkm import DKM, DKMConfig
+from methods.n2d import N2D, N2DConfig
+from methods.pace import PACE, PACEConfig
 from methods.scan import SCAN, SCANConfig
-from methods.two_stage import METHOD_NAMES, NAMES, PUBLISHED, TwoStage, TwoStageConfig
+from methods.two_stage import METHOD_NAMES, NAMES, TwoStage, TwoStageConfig
 from methods.vade import VaDE, VaDEConfig
 from models.autoencoder import ImageShape, ModelError
 
@@ -42,11 +44,13 @@ class MethodEntry:
 METHODS: dict[str, MethodEntry] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry(DECConfig, DEC)),
     "scan": MethodEntry(SCANConfig, SCAN),
+    "pace": MethodEntry(PACEConfig, PACE),
     "vade": MethodEntry(VaDEConfig, VaDE),
     "dcn": MethodEntry(DCNConfig, DCN),
     "dkm": MethodEntry(DKMConfig, DKM),
     "dekm": MethodEntry(DEKMConfig, DEKM),
-    **dict.fromkeys((*PUBLISHED, *METHOD_NAMES), MethodEntry(TwoStageConfig, TwoStage)),
+    "n2d": MethodEntry(N2DConfig, N2D),
+    **dict.fromkeys(METHOD_NAMES, MethodEntry(TwoStageConfig, TwoStage)),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from configs.load import ConfigError, default_config, read_config, set_value, set_values, validate
 from configs.schema import RunConfig
+from methods.former_names import under_todays_name
 from methods.registry import METHODS, check_method, method_names
 
 
@@ -26,7 +27,7 @@ def resolve_config(
         ConfigError: when the method is missing or unknown, or a setting is not valid.
     """
     if file is not None:
-        raw, source = read_config(file), str(file)
+        raw, source = under_todays_name(read_config(file)), str(file)
     elif method is not None:
         check_method(method)
         raw, source = default_config(method)

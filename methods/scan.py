@@ -1,6 +1,4 @@
-"""Semantic clustering by adopting nearest neighbours: a classifier that gives an image and its neighbours one cluster.
-
-Here many classifiers are trained, and selected and recombined on the way (`parts.head_search`).
+"""SCAN: an image and its nearest neighbours get one cluster, then a network learns from its own confident answers.
 
 Source: Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool, "SCAN: Learning to Classify Images without Labels",
 ECCV 2020.
@@ -8,19 +6,21 @@ ECCV 2020.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
-from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from data.augmentation import Augmentation
+from data.noise import Noise
 from estimators.neighbours import neighbour_graph
 from losses.scan import disagreement, marginal_divergence
+from losses.self_labelling import balanced_cross_entropy
 from methods.base import Assignments
 from methods.joint import JointConfig, JointMethod
 from models.autoencoder import ImageShape
@@ -28,49 +28,50 @@ from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
 from parts.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
-from parts.contrastive_pretraining import ContrastivePretrainSettings
-from parts.free_sizes import FreeSizes
-from parts.head_search import evolve
-from parts.hog_axes import HOGAxes, HOGAxesSettings
+from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
-from parts.training_target import TrainingTarget
 
-WALKS_BETWEEN, WALKS_AT_LAST = 3, 10
-"""From every image, for the comparison of heads within their training and at its end."""
-COMPARED = 4096
-"""Images on which it is seen whether two heads are alike."""
-CPU = torch.device("cpu")
+STRONG = AugmentationSettings(
+    **CROP_FLIP_LIGHT.model_dump(exclude_defaults=True), shift=0.1, rotation=15, shear=6, sharpness=0.95,
+    solarize=0.25, posterize=0.25, autocontrast=0.25, equalize=0.25, cutout=0.5,
+)  # fmt: skip
+"""The pretraining's views and more. Where four of fourteen operations are drawn, as in the authors' code, an image
+undergoes each with a chance of a quarter."""
 
 
 class ClusterSettings(Settings):
-    """Many linear heads on the frozen feature, of which the one of lowest own loss over all images is taken."""
+    """Encoder and linear heads together, on pairs of an image and one of its neighbours."""
 
-    heads: PositiveInt = 40
-    """Heads that are trained at a time, all in one computation."""
-    generations: Annotated[int, Field(ge=0)] = 16
-    """How often the worse half of the heads gives its place to children of the better. 0: restarts alone."""
-    mutation: Share = 0.5
-    """The share of children with one parent, in which a cluster is dropped and another split."""
-    hog: HOGAxesSettings = HOGAxesSettings()
+    heads: PositiveInt = 10
+    """Heads on one encoder, of which the one of lowest loss is taken."""
     neighbours: PositiveInt = 20
-    """Nearest images in the feature space, the edges of the neighbour graph."""
-    walk: PositiveInt = 4
-    """Steps of the random walk along edges from an image to the one that it shall agree with. 1: a neighbour."""
-    jaccard: Annotated[float, Field(ge=0)] = 3.0
-    """Walks take an edge with a chance in proportion to this power of the share of neighbours that its ends have in
-    common. 0: every edge alike."""
-    entropy: PositiveFloat = 3.0
-    """Weight of the cluster sizes' divergence from the prior."""
-    prior: tuple[PositiveFloat, ...] | None = None
-    """Expected share of every cluster, in any order, where clusters are not of one size; None: uniform."""
-    scale: PositiveFloat = 4.0
-    """sd of the logits at the start. Large, so that heads begin as different partitions."""
-    epochs: PositiveInt = 54
+    """Nearest images in the pretrained feature."""
+    entropy: PositiveFloat = 5.0
+    """λ, the weight of the entropy of the cluster sizes."""
+    scale: PositiveFloat = 1.0
+    """sd of the logits at the start."""
+    augmentation: AugmentationSettings = STRONG
+    """Of the image and of its neighbour."""
+    epochs: PositiveInt = 5
     min_steps: Annotated[int, Field(ge=0)] = 1000
-    batch_size: PositiveInt = 1024
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, schedule="cosine")
+    """As many epochs more as a small data set needs to reach this number of steps."""
+    batch_size: PositiveInt = 128
+    """Images a step, each with a neighbour."""
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3, weight_decay=1e-4)
+
+
+class SelfLabelSettings(Settings):
+    """Encoder and the chosen head together, on the answers that the network is sure of."""
+
+    confidence: Share = 0.9
+    """An image counts whose largest probability is above this."""
+    augmentation: AugmentationSettings = STRONG
+    """Of the images that are trained on; their labels are those of the clean ones."""
+    epochs: PositiveInt = 2
+    min_steps: Annotated[int, Field(ge=0)] = 200
+    batch_size: PositiveInt = 512
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
 
 
 class SCANConfig(JointConfig):
@@ -80,124 +81,112 @@ class SCANConfig(JointConfig):
     model: AutoencoderSettings = ContrastiveStageSettings().model
     pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
-    self_label: SelfLabelSettings | None = None
-    """Without it the chosen head on the frozen feature is the answer."""
-
-    @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> SCANConfig:
-        prior = self.cluster.prior
-        if prior is not None and (len(prior) != self.clusters or abs(sum(prior) - 1) > 1e-3):
-            raise ValueError(
-                f"cluster.prior must hold {self.clusters} shares that sum to 1; received {len(prior)} with the sum "
-                f"{sum(prior):.3g}"
-            )
-        return self
+    self_label: SelfLabelSettings | None = SelfLabelSettings()
+    """None: the head that the clustering step ends with is the answer."""
 
 
-class TrainingFeatures:
-    """Features of all training images, computed once: they are asked for only while the encoder rests.
+class Classifier(nn.Module):
+    """Pixels to log p of every cluster by every head.
 
     Args:
-        encode: images to features, (n, d).
-        images: the training images.
-        compute: the machine.
+        backbone: its encoder gives the feature, and says how pixels are standardised.
+        heads: r of them.
     """
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute) -> None:
-        self.encode, self.images, self.compute = encode, images, compute
-        self._held: dict[torch.device, Float[Tensor, "n d"]] = {}
+    def __init__(self, backbone: Backbone, heads: ClusterHeads) -> None:
+        super().__init__()
+        self.normalise = backbone.normalise
+        self.branch = backbone.branch(False)
+        self.heads = heads
 
-    def __call__(self, device: torch.device = CPU) -> Float[Tensor, "n d"]:
-        """The features, (n, d), on `device`."""
-        if CPU not in self._held:
-            self._held[CPU] = self.compute.map(self.encode, self.images)
-        if device not in self._held:
-            self._held[device] = self._held[CPU].to(device)
-        return self._held[device]
+    def forward(self, pixels: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "r n k"]:
+        """log p; `pixels` run from 0 to 1."""
+        z, _ = self.branch(self.normalise.standardise(pixels), noise)
+        log_p: Tensor = self.heads(z)
+        return log_p
 
 
-class HeadsObjective(Objective):
-    """Disagreement of an image and its partner + λ·KL(sizes ‖ prior), each head for itself, on frozen features.
+class NeighbourObjective(Objective):
+    """Eq. 2: a strongly augmented image and a neighbour, drawn uniformly and augmented too, are of one cluster.
 
     Args:
-        heads: r of them.
+        classifier: trained, encoder and all heads.
         neighbourhood: of the training images.
-        features: of the training images.
-        prior: (k,).
-        settings: λ and the length of walks.
+        images: the training images, on any device.
+        settings: of the step.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
 
     def __init__(
         self,
-        heads: ClusterHeads,
+        classifier: Classifier,
         neighbourhood: Neighbourhood,
-        features: TrainingFeatures,
-        prior: Float[Tensor, " k"],
+        images: UInt8[Tensor, "n c h w"],
         settings: ClusterSettings,
         compute: Compute,
     ) -> None:
         super().__init__()
-        self.heads = heads
+        self.classifier = classifier
         self.neighbourhood = neighbourhood
-        self.features = features
-        self.prior = prior
-        self.entropy, self.walk = settings.entropy, settings.walk
+        self.images = images
+        self.augmentation = Augmentation(settings.augmentation)
+        self.entropy = settings.entropy
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(self.walk))
-        z = self.features(batch.indices.device)
-        first, second = self.heads(z[batch.indices]), self.heads(z[partners])
-        sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
+        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
+        neighbours = self.images[partners.to(self.images.device)].to(batch.images.device)
+        views = [
+            self.augmentation(self.classifier.normalise.unit(images), batch.noise)
+            for images in (batch.images, neighbours)
+        ]
+        first, second = self.classifier(torch.cat(views), batch.noise).chunk(2, dim=1)  # (r, b, k) each
         disagreements = disagreement(first, second)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior.to(z.device))
-        # The sum, so that a head is trained as it would be alone.
+        sizes = self.compute.pooled(first.exp().mean(dim=1))  # (r, k)
+        losses = disagreements + self.entropy * marginal_divergence(sizes, uniform(sizes))
         return {
             "loss": losses.sum(),
             "lowest": self.compute.pooled(losses.detach()).min(),
             "disagreement": disagreements.mean(),
         }
 
-    def own_losses(self, walks: int, seed: int) -> Float[Tensor, " r"]:
-        """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
-        z = self.features()
-        return self.compute.once(lambda: self._own_losses(z, walks, seed))
 
-    def _own_losses(self, z: Float[Tensor, "n d"], walks: int, seed: int) -> Float[Tensor, " r"]:
-        generator = torch.Generator().manual_seed(seed)
-        everyone = torch.arange(len(z))
-        ends = [
-            self.neighbourhood.partners(everyone, torch.rand(len(z), self.walk, generator=generator))
-            for _ in range(walks)
-        ]
-        losses = []
-        for head in range(len(self.heads.weight)):
-            log_p = map_batches(partial(self._log_p, head), z, self.heads.weight.device)
-            away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
-            losses.append(away + self.entropy * marginal_divergence(log_p.exp().mean(dim=-2), self.prior))
-        return torch.stack(losses)
-
-    def _log_p(self, head: int, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        log_p: Tensor = self.heads(z, slice(head, head + 1))
-        return log_p[0]
+def uniform(like: Float[Tensor, "*r k"]) -> Float[Tensor, " k"]:
+    """Clusters of equal size: the divergence from them is log k less the entropy that eq. 2 has."""
+    k = like.shape[-1]
+    return torch.full((k,), 1 / k, device=like.device)
 
 
-@dataclass(frozen=True)
-class JoinedFeature:
-    """What heads see of images: the encoder's feature and the gradients' coordinates, of length 1 together."""
+class SelfLabelObjective(Objective):
+    """Cross-entropy of a strongly augmented image and the answer for the clean one, over the images it is sure of.
 
-    backbone: Backbone
-    axes: HOGAxes
+    Args:
+        classifier: trained, encoder and one head.
+        settings: of the step.
+        compute: the machine: how many images have a label is seen over the whole batch.
+    """
 
-    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """(n, d), on the device of `images`."""
-        z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
-        return z
+    def __init__(self, classifier: Classifier, settings: SelfLabelSettings, compute: Compute) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.augmentation = Augmentation(settings.augmentation)
+        self.confidence = settings.confidence
+        self.compute = compute
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        pixels = self.classifier.normalise.unit(batch.images)
+        # Not under no_grad, where batch-norm would see this process's rows alone.
+        clean = self.classifier(pixels, batch.noise)[0].detach()
+        largest, label = clean.exp().max(dim=1)
+        sure = (largest > self.confidence).to(clean.dtype)
+        labels = functional.one_hot(label, clean.shape[1]) * sure.unsqueeze(1)  # (b, k)
+        shares = self.compute.pooled(labels.mean(dim=0))
+        log_q = self.classifier(self.augmentation(pixels, batch.noise), batch.noise)[0]
+        return {"loss": balanced_cross_entropy(log_q, labels, shares), "confident": shares.sum()}
 
 
 class SCAN(JointMethod):
-    """A contrastive encoder, then heads that agree between neighbours, then encoder and the best head together.
+    """A contrastive encoder; encoder and heads that agree between neighbours; encoder and the best head on their own.
 
     Args:
         config: of the run.
@@ -210,128 +199,70 @@ class SCAN(JointMethod):
     def __init__(self, config: SCANConfig, shape: ImageShape) -> None:
         super().__init__(config, shape)
         self.config = config
-        cluster = config.cluster
-        self.axes = HOGAxes(shape, cluster.hog)
-        self.neighbourhood = Neighbourhood(cluster.jaccard)
-        size = self.backbone.latent + self.axes.size
-        self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
-        self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
-        self.free_sizes = FreeSizes()
-        self.target = TrainingTarget()
-
-    @property
-    def prior(self) -> Float[Tensor, " k"]:
-        """Expected share of every cluster."""
-        k = self.config.clusters
-        return torch.tensor(self.config.cluster.prior or [1 / k] * k)
+        cluster, latent = config.cluster, self.backbone.latent
+        self.neighbourhood = Neighbourhood(power=0.0)
+        self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
+        self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
-        cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
-        features = TrainingFeatures(encode, images, compute)
-        objective = HeadsObjective(self.heads, self.neighbourhood, features, self.prior, cluster, compute)
+        """pretrain: the encoder. neighbours: by its feature. cluster: encoder and heads. select: a head. self-label."""
         return (
             *self.backbone.phases(images, compute),
-            self._neighbours(features),
-            self._heads(objective, len(images)),
-            self._selection(objective),
-            *self._self_labelling(encode, images, compute),
+            self._neighbours(images, compute),
+            self._cluster(images, compute),
+            self._selection(images, compute),
+            *self._self_labelling(len(images), compute),
         )
 
-    def _neighbours(self, features: TrainingFeatures) -> Phase:
-        axes, neighbourhood, normalise = self.axes, self.neighbourhood, self.backbone.normalise
-        wanted = self.config.cluster.neighbours
+    def _neighbours(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+        backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
 
         def find() -> None:
-            images, compute = features.images, features.compute
-            if axes.size:
-                descriptors = compute.map(lambda part: axes.describe(normalise.unit(part)), images)
-                axes.place(compute.once(lambda: axes.fit(descriptors)))
-            z, count = features(), min(wanted, len(images) - 1)
+            z, count = compute.map(backbone.encode, images), min(wanted, len(images) - 1)
             graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
             neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
 
-        return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
+        return FitPhase("neighbours", neighbourhood, find)
 
-    def _heads(self, objective: HeadsObjective, images: int) -> Phase:
-        cluster, heads, seed = self.config.cluster, self.heads, self.config.seed
-        # Equal parts, in each of which the learning rate falls to 0: heads are compared at rest. The last two parts are
-        # left to what the selection found.
-        parts = cluster.generations + 2 if cluster.generations else 1
-        generation = -(-epochs_needed(images, cluster.batch_size, cluster.epochs, cluster.min_steps) // parts)
-
-        def select_heads(epoch: int) -> Sequence[nn.Parameter]:
-            if epoch % generation or epoch > cluster.generations * generation:
-                return ()
-            losses = objective.own_losses(WALKS_BETWEEN, seed)
-            z = objective.features()
-            sample = torch.randperm(len(z))[:COMPARED].sort().values
-            evolve(heads, losses, z[sample], max(cluster.heads // 2, 1), cluster.mutation)
-            return (heads.weight, heads.bias)
-
+    def _cluster(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+        cluster, classifier = self.config.cluster, Classifier(self.backbone, self.heads)
         return GradientPhase(
             name="cluster",
-            module=objective,
+            module=NeighbourObjective(classifier, self.neighbourhood, images, cluster, compute),
             optimiser=cluster.optimiser,
-            epochs=parts * generation,
-            cycles=parts,
+            epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,
-            restart=select_heads,
         )
 
-    def _selection(self, objective: HeadsObjective) -> Phase:
-        head, heads, neighbourhood, free_sizes = self.head, self.heads, self.neighbourhood, self.free_sizes
-        k, seed, edges = self.config.clusters, self.config.seed, self.config.cluster.neighbours
+    def _selection(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+        backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
+        entropy = self.config.cluster.entropy
 
         def select() -> None:
-            losses = objective.own_losses(WALKS_AT_LAST, seed)
+            z = compute.map(backbone.encode, images)
+            losses = compute.once(lambda: own_losses(heads, z, neighbourhood, entropy))
             head.take(heads, int(losses.argmin()))
             neighbourhood.own_losses = losses
-            z = objective.features()
-            free_sizes.arrays = objective.compute.once(lambda: free_sizes.find(z, k, edges, seed))
 
-        module = nn.ModuleDict({"head": head, "neighbourhood": neighbourhood, "free_sizes": free_sizes})
-        return FitPhase("select", module, select)
+        return FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select)
 
-    def _self_labelling(
-        self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute
-    ) -> Sequence[Phase]:
-        settings, backbone, head, target = self.config.self_label, self.backbone, self.head, self.target
+    def _self_labelling(self, images: int, compute: Compute) -> Sequence[Phase]:
+        settings = self.config.self_label
         if settings is None:
             return ()
-
-        def probabilities(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-            return head(encode(part))[0].exp()  # type: ignore[no-any-return]
-
-        objective = SelfLabelObjective(
-            backbone.normalise, backbone.branch(False), self.axes, head, target, settings, compute
-        )
         return (
             GradientPhase(
                 name="self-label",
-                module=objective,
+                module=SelfLabelObjective(Classifier(self.backbone, self.head), settings, compute),
                 optimiser=settings.optimiser,
-                epochs=epochs_needed(len(images), settings.batch_size, settings.max_epochs, settings.min_steps),
+                epochs=epochs_needed(images, settings.batch_size, settings.epochs, settings.min_steps),
                 batch_size=settings.batch_size,
-                refresh=lambda: target.refresh(probabilities, images, compute),
-                refresh_interval=settings.update_interval,
-                clusters=self.config.clusters,
-                tol=settings.tol,
             ),
         )
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """What the head sees, on the CPU."""
-        return map_batches(JoinedFeature(self.backbone, self.axes), images, self.backbone.device)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        note = self.free_sizes.note(self.prior)
-        return () if note is None else (note,)
-
     @property
     def space(self) -> str:
-        return f"feature ({self.backbone.latent + self.axes.size}-d)"
+        return f"feature ({self.backbone.latent}-d)"
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
         """The head's probabilities and their largest."""
@@ -340,4 +271,25 @@ class SCAN(JointMethod):
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
-        return nn.functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
+        return functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
+
+
+def own_losses(
+    heads: ClusterHeads, z: Float[Tensor, "n d"], neighbourhood: Neighbourhood, entropy: float
+) -> Float[Tensor, " r"]:
+    """Eq. 2 of every head over all training images, unchanged, each with all of its neighbours, on the CPU.
+
+    Args:
+        heads: r of them.
+        z: features of the training images.
+        neighbourhood: of the training images.
+        entropy: λ.
+    """
+    assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
+    losses = []
+    for head in range(len(heads.weight)):
+        log_p = map_batches(lambda rows: heads(rows, slice(head, head + 1))[0], z, heads.weight.device)  # noqa: B023
+        columns = neighbourhood.indices.to(log_p.device).unbind(dim=1)
+        apart = torch.stack([disagreement(log_p, log_p[column]) for column in columns]).mean()
+        losses.append(apart + entropy * marginal_divergence(log_p.exp().mean(dim=0), uniform(log_p)))
+    return torch.stack(losses)

@@ -1,8 +1,10 @@
 """Two stages: a representation of the images, then a clusterer of its points.
 
 Every baseline is a configuration of this one method, and is named after its parts: raw-kmeans, ae-gmm, pca-umap-som.
-One has a name of its own: n2d is ae-umap-gmm (McConville, Santos-Rodríguez, Piechocki, Craddock, "N2D: (Not Too) Deep
-Clustering via Clustering the Local Manifold of an Autoencoded Embedding", ICPR 2020).
+
+1. An encoder turns images into points: raw pixels, HOG, or a network that is trained first.
+2. Reducers bring the points to fewer dimensions: PCA, UMAP, both, or none.
+3. A clusterer finds the clusters of what comes out. Nothing flows back.
 """
 
 from __future__ import annotations
@@ -87,20 +89,23 @@ class TwoStageConfig(RunConfig):
     representation: RepresentationSettings = RepresentationSettings()
     cluster: ClustererSettings = KMeansClustererSettings()
 
+    @property
+    def parts(self) -> str:
+        """The names of its parts: "ae-umap-gmm"."""
+        return f"{self.representation.name}-{self.cluster.name}"
+
     @model_validator(mode="after")
     def _is_named_after_its_parts(self) -> TwoStageConfig:
-        name = f"{self.representation.name}-{self.cluster.name}"
-        if PUBLISHED.get(self.method, self.method) != name:
-            raise ValueError(f"the method is called {self.method!r}, but its parts make it {name!r}; name that one")
+        if self.method != self.parts:
+            raise ValueError(
+                f"the method is called {self.method!r}, but its parts make it {self.parts!r}; name that one"
+            )
         return self
 
     @property
     def different_images_needed(self) -> int:
         return 1 if isinstance(self.cluster, DensitySettings) else self.clusters
 
-
-PUBLISHED = {"n2d": "ae-umap-gmm"}
-"""Two-stage methods that have a name of their own, and the parts that they are made of."""
 
 ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
     "hog": Gradients,

@@ -1,4 +1,8 @@
-"""Variational deep embedding: a variational autoencoder whose prior is a Gaussian mixture, one component a cluster.
+"""Variational deep embedding (VaDE): a variational autoencoder whose prior is a Gaussian mixture.
+
+1. A variational autoencoder is pretrained. EM on the means μ̃ of its posteriors finds the first mixture.
+2. Network and mixture are trained together on the evidence lower bound (eq. 12).
+3. A cluster is a component of the mixture. The answer is the largest responsibility γ = p(c|z) at z = μ̃ (eq. 16).
 
 Source: Jiang, Zheng, Tan, Tang, Zhou, "Variational Deep Embedding: An Unsupervised and Generative Approach to
 Clustering", IJCAI 2017.
@@ -26,57 +30,9 @@ from models.mixture_prior import MixturePrior
 from models.normalise import Normalise
 from models.vae import VAE, reparameterise
 from parts.backbones import Pixels, PretrainingSettings, VAEBackbone
-from parts.clustering_phase import ClusteringPhaseSettings, clustering_phase
-from parts.initialisation import initialisation
+from parts.joint_training import ClusteringPhaseSettings
 from parts.phases import Batch, Compute, Objective, Phase
 from parts.vae_pretraining import NLL, VAEPretrainSettings
-
-
-class VaDESettings(ClusteringPhaseSettings):
-    """The clustering phase: the evidence lower bound, network and mixture together."""
-
-    floor: PositiveFloat = 1e-4
-    """Least variance of a component, in squared units of the latent."""
-    mixture_factor: PositiveFloat = 1.0
-    """On the learning rate, for the mixture's weights, means and variances."""
-    update_interval: PositiveInt = 234
-    """Steps between two assignments of all training images, which tell how many changed."""
-    tol: Share = 0.0
-    """The phase ends when a smaller share of the assignments changes; 0, as in the paper: never."""
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-3, epsilon=1e-4, schedule="step")
-
-
-class VaDEInitialiseSettings(GMMSettings):
-    """Where the mixture begins: at one of the posteriors' means."""
-
-    covariance: Literal["full", "tied", "diagonal", "spherical"] = "diagonal"
-    """Of EM. VaDE's own components are diagonal: of the clusters that another kind finds they take the variances."""
-    redos: PositiveInt = 5
-    posterior_variances: bool = True
-    """Add the mean of the posteriors' variances to the components'. Without training of σ̃ it means nothing."""
-    weights: Literal["mixture", "uniform"] = "mixture"
-    """π of the mixture, or 1 / k."""
-
-
-class VaDEConfig(JointConfig):
-    """Config of VaDE."""
-
-    method: Literal["vade"] = "vade"
-    pixels: Pixels = "unit"
-    pretrain: PretrainingSettings = VAEPretrainSettings(
-        warmup=0.1, optimiser=OptimiserSettings(learning_rate=1e-3, schedule="one-cycle")
-    )
-    initialise: VaDEInitialiseSettings = VaDEInitialiseSettings()
-    cluster: VaDESettings = VaDESettings()
-
-    @model_validator(mode="after")
-    def _is_a_vae(self) -> VaDEConfig:
-        if self.pretrain.objective != "elbo":
-            raise ValueError(
-                f"vade trains a variational autoencoder, but pretrain.objective {self.pretrain.objective} makes a "
-                "plain one: set pretrain.objective: elbo (beta: 0 and sample: false pretrain it as a plain one)"
-            )
-        return self
 
 
 class VaDEObjective(Objective):
@@ -166,8 +122,7 @@ class VaDE(JointMethod):
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the autoencoder. initialise: a mixture of μ̃, σ̃² added. cluster: the evidence lower bound."""
-        config, cluster, backbone, prior = self.config, self.config.cluster, self.backbone, self.prior
-        initialise, k = config.initialise, config.clusters
+        settings, initialise, backbone, prior = self.config.cluster, self.config.initialise, self.backbone, self.prior
 
         def posterior(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n parts"]:
             return torch.cat(backbone.vae.encode(backbone.normalise(part)), dim=1)  # μ̃ and log σ̃² side by side
@@ -182,22 +137,20 @@ class VaDE(JointMethod):
             if initialise.posterior_variances:
                 variances = variances + posterior_variances(gamma, log_variance)
             if initialise.weights == "uniform":
-                weights = torch.full_like(weights, 1 / k)
+                weights = torch.full_like(weights, 1 / len(weights))
             prior.place(weights, means, variances)
 
         def refresh() -> Int64[Tensor, " n"]:
             gamma = compute.map(lambda part: prior(backbone.encode(part)), images)
             return gamma.argmax(dim=1)
 
-        objective = VaDEObjective(
-            backbone.normalise, backbone.vae, prior, backbone.settings.pretrain.likelihood, cluster.mixture_factor
-        )
+        likelihood = backbone.settings.pretrain.likelihood
+        objective = VaDEObjective(backbone.normalise, backbone.vae, prior, likelihood, settings.mixture_factor)
+        training = self.joint_training(images, compute)
         return (
-            *backbone.phases(images, compute),
-            initialisation(initialise, config, images, compute, backbone.encode, prior, place),
-            clustering_phase(
-                cluster, objective, refresh, len(images), config.clusters, tol=cluster.tol, validates=True
-            ),
+            *training.pretrain(),
+            training.initialise(initialise, prior, place),
+            training.cluster(settings, objective, refresh, tol=settings.tol, validates=True),
         )
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
@@ -213,3 +166,50 @@ class VaDE(JointMethod):
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The components' means in the latent space, on the CPU."""
         return self.prior.means.detach().float().cpu()
+
+
+class VaDESettings(ClusteringPhaseSettings):
+    """The clustering phase: the evidence lower bound, network and mixture together."""
+
+    floor: PositiveFloat = 1e-4
+    """Least variance of a component, in squared units of the latent."""
+    mixture_factor: PositiveFloat = 1.0
+    """On the learning rate, for the mixture's weights, means and variances."""
+    update_interval: PositiveInt = 234
+    """Steps between two assignments of all training images, which tell how many changed."""
+    tol: Share = 0.0
+    """The phase ends when a smaller share of the assignments changes; 0, as in the paper: never."""
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-3, epsilon=1e-4, schedule="step")
+
+
+class VaDEInitialiseSettings(GMMSettings):
+    """Where the mixture begins: at one of the posteriors' means."""
+
+    covariance: Literal["full", "tied", "diagonal", "spherical"] = "diagonal"
+    """Of EM. VaDE's own components are diagonal: of the clusters that another kind finds they take the variances."""
+    redos: PositiveInt = 5
+    posterior_variances: bool = True
+    """Add the mean of the posteriors' variances to the components'. Without training of σ̃ it means nothing."""
+    weights: Literal["mixture", "uniform"] = "mixture"
+    """π of the mixture, or 1 / k."""
+
+
+class VaDEConfig(JointConfig):
+    """Config of VaDE."""
+
+    method: Literal["vade"] = "vade"
+    pixels: Pixels = "unit"
+    pretrain: PretrainingSettings = VAEPretrainSettings(
+        warmup=0.1, optimiser=OptimiserSettings(learning_rate=1e-3, schedule="one-cycle")
+    )
+    initialise: VaDEInitialiseSettings = VaDEInitialiseSettings()
+    cluster: VaDESettings = VaDESettings()
+
+    @model_validator(mode="after")
+    def _is_a_vae(self) -> VaDEConfig:
+        if self.pretrain.objective != "elbo":
+            raise ValueError(
+                f"vade trains a variational autoencoder, but pretrain.objective {self.pretrain.objective} makes a "
+                "plain one: set pretrain.objective: elbo (beta: 0 and sample: false pretrain it as a plain one)"
+            )
+        return self

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from losses.contrastive import Memory
 from losses.precision import in_full_precision
 
 
@@ -48,14 +49,16 @@ class ProjectionHead(nn.Module):
         """Where views are compared, rows of length 1."""
         return unit_length(self.layers(z))
 
-    def recall(self) -> Float[Tensor, "m p"] | None:
-        """The remembered views, newest first; None while there are none."""
-        filled = int(self.filled)
-        return self.remembered[:filled] if filled else None
+    def recall(self) -> Memory | None:
+        """The remembered views, newest first; None where there is no memory."""
+        size = len(self.remembered)
+        if not size:
+            return None
+        return Memory(self.remembered, torch.arange(size, device=self.filled.device) < self.filled)
 
     def remember(self, views: Float[Tensor, "n p"]) -> None:
         """Put `views` before the others; those that no longer fit are forgotten."""
         size = len(self.remembered)
         if size:
-            self.remembered = torch.cat([views.detach(), self.remembered])[:size]
-            self.filled = (self.filled + len(views)).clamp(max=size)
+            self.remembered.copy_(torch.cat([views.detach(), self.remembered])[:size])
+            self.filled.add_(len(views)).clamp_(max=size)

@@ -20,8 +20,9 @@ from models.normalise import Normalise
 from models.projection import ProjectionHead
 from parts.phases import Batch, Compute, GradientPhase, Objective, epochs_needed
 
-CLOTHES = AugmentationSettings(crop=0.5, flip=0.5, brightness=0.6, contrast=0.6)
-"""Knowledge of the domain: what a garment is survives all of these. Digits do not survive the flip."""
+CROP_FLIP_LIGHT = AugmentationSettings(crop=0.5, flip=0.5, brightness=0.6, contrast=0.6)
+"""Crops, left-right flips, changes of brightness and contrast: what a garment is survives all of these. Digits do not
+survive the flip."""
 
 
 class ContrastivePretrainSettings(Settings):
@@ -38,7 +39,7 @@ class ContrastivePretrainSettings(Settings):
     """Widths of the layers between the feature and where views are compared."""
     memory: Annotated[int, Field(ge=0)] = 0
     """Earlier views that a view is told apart from as well."""
-    augmentation: AugmentationSettings = CLOTHES
+    augmentation: AugmentationSettings = CROP_FLIP_LIGHT
     optimiser: OptimiserSettings = OptimiserSettings(
         name="adamw", learning_rate=2e-3, weight_decay=1e-4, schedule="one-cycle"
     )
@@ -82,20 +83,15 @@ class ContrastiveObjective(Objective):
         views = torch.cat([self.augmentation(pixels, batch.noise) for _ in range(2)])
         # Of one precision with the views of other processes and of the memory; the loss sees to its own.
         projected = self.head(self.encoder(self.normalise.standardise(views))).to(pixels.dtype)
-        first, second = (self._of_all(own) for own in projected.chunk(2))
+        first, second = (self.compute.together(own) for own in projected.chunk(2))
         loss = nt_xent(first, second, self.temperature, self.head.recall())
-        if self.training:
-            self.head.remember(torch.cat([first, second]))
+        self._views = torch.cat([first, second]).detach()
         processes = len(first) / len(batch.images)
         # The gradient by a process's own views; the mean over processes that follows is to be their sum.
         return {"loss": loss.detach() + processes * (loss - loss.detach())}
 
-    def _of_all(self, own: Float[Tensor, "b p"]) -> Float[Tensor, "n p"]:
-        """The views of all processes, of which gradients flow through our own."""
-        rows = int(self.compute.total(torch.tensor(float(len(own)))))
-        everyone = self.compute.gather(own.detach(), rows).to(own.device)
-        ours = self.compute.shard(torch.arange(rows)).to(own.device)
-        return everyone.index_copy(0, ours, own)
+    def after_step(self, batch: Batch) -> None:
+        self.head.remember(self._views)
 
 
 def contrastive_pretraining(

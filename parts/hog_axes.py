@@ -1,11 +1,15 @@
-"""The principal coordinates of an image's histograms of oriented gradients, beside what an encoder makes of it."""
+"""The principal coordinates of an image's histograms of oriented gradients, beside what an encoder makes of it.
+
+Source of the histograms: Dalal, Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -16,6 +20,7 @@ from estimators.settings import PCASettings
 from losses.precision import in_full_precision
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
+from parts.backbones import Backbone
 
 
 class HOGAxesSettings(HOGSettings):
@@ -78,3 +83,16 @@ class HOGAxes(nn.Module):
             return z
         coordinates = normalize((self.describe(pixels) - self.mean) @ self.components.T, dim=1)
         return normalize(torch.cat([z, self.weight * coordinates], dim=1), dim=1)
+
+
+@dataclass(frozen=True)
+class JoinedFeature:
+    """What heads see of images: the encoder's feature and the gradients' coordinates, of length 1 together."""
+
+    backbone: Backbone
+    axes: HOGAxes
+
+    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """(n, d), on the device of `images`."""
+        z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
+        return z

@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from configs.schema import RunConfig
 from estimators.base import Clusterer
 from estimators.build import build_clusterer
 from estimators.settings import GMMSettings, KMeansClustererSettings
-from parts.phases import Compute, FitPhase
+from parts.phases import Compute
 
 
-def initialisation(
-    settings: KMeansClustererSettings | GMMSettings,
-    config: RunConfig,
-    images: UInt8[Tensor, "n c h w"],
-    compute: Compute,
-    encode: Callable[[Tensor], Tensor],
-    module: nn.Module,
-    place: Callable[[Clusterer], None],
-) -> FitPhase:
-    """The phase that fits a clusterer to all latents and places the outcome in the method.
-
-    Restarts are chosen among by the clusterer's own criterion: inertia, or likelihood.
+class Centroids(nn.Module):
+    """k centroids in the latent space. Methods derive from it what they train or update beside them.
 
     Args:
-        settings: of the clusterer.
-        config: of the run; k and seed.
-        images: the training images.
-        compute: the machine.
-        encode: images to latents, (n, d).
-        module: what holds the outcome.
-        place: puts the fitted clusterer's centroids or components into it.
+        clusters: k.
+        latent: d.
+        trained: whether gradients train them. Otherwise a method moves them by hand.
     """
 
-    k, seed = config.clusters, config.seed  # of the config no more, so that runs share the phase
+    centroids: Float[Tensor, "k d"]
 
-    def fit() -> None:
-        z = compute.map(encode, images)
-        clusterer = fit_clusterer(settings, z, k, seed, compute)
+    def __init__(self, clusters: int, latent: int, *, trained: bool) -> None:
+        super().__init__()
+        start = torch.zeros(clusters, latent)
+        if trained:
+            self.centroids = nn.Parameter(start)
+        else:
+            self.register_buffer("centroids", start)
+
+    def place(self, centroids: Float[Tensor, "k d"]) -> None:
+        """Put the centroids where a clusterer found them."""
         with torch.no_grad():
-            place(clusterer)
-
-    return FitPhase("initialise", module, fit)
+            self.centroids.copy_(centroids)
 
 
 def fit_clusterer(
     settings: KMeansClustererSettings | GMMSettings, z: Float[Tensor, "n d"], k: int, seed: int, compute: Compute
 ) -> Clusterer:
-    """A clusterer fitted to `z` by one process, and known to all."""
+    """A clusterer fitted to `z` by one process, and known to all.
+
+    Restarts are chosen among by the clusterer's own criterion: inertia, or likelihood.
+    """
     clusterer = build_clusterer(settings)
 
     def arrays() -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings
@@ -72,6 +72,10 @@ class Compute(Protocol):
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of `value` over all processes."""
+        ...
+
+    def together(self, own: Shaped[Tensor, "b ..."]) -> Shaped[Tensor, "n ..."]:
+        """The rows of a batch that all processes have, of which gradients flow through our own."""
         ...
 
     def pooled(self, mean: Float[Tensor, ...]) -> Float[Tensor, ...]:

@@ -10,18 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
-from jaxtyping import UInt8
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from configs.schema import PositiveInt, RunConfig, Settings, Share
-from estimators.base import Clusterer
+from configs.schema import PositiveInt, Settings, Share
 from estimators.settings import KMeansClustererSettings
 from models.autoencoder import ModelError
 from models.batch_statistics import estimate_statistics
 from parts.backbones import Backbone
-from parts.initialisation import fit_clusterer
-from parts.phases import Compute, epochs_needed
+from parts.initialisation import Centroids, fit_clusterer
+from parts.joint_training import ClusteringPhaseSettings, JointTraining
+from parts.phases import epochs_needed
 
 
 class ResetSettings(Settings):
@@ -54,46 +53,47 @@ def shrink_and_perturb(backbone: Backbone, keep: float) -> None:
                 old.lerp_(new.to(old), 1 - keep)
 
 
+class CentroidPhaseSettings(ClusteringPhaseSettings):
+    """The clustering phase of methods with centroids, which may be found anew within it."""
+
+    reset: ResetSettings | None = None
+
+
 def resets(
-    settings: ResetSettings | None,
-    batch_size: int,
-    backbone: Backbone,
-    config: RunConfig,
-    images: UInt8[Tensor, "n c h w"],
-    compute: Compute,
-    place: Callable[[Clusterer], Sequence[nn.Parameter]],
+    training: JointTraining, settings: CentroidPhaseSettings, centroids: Centroids, refresh: Callable[[], object]
 ) -> Callable[[int], Sequence[nn.Parameter]]:
-    """What a gradient phase calls before every epoch; it does nothing where there are no `settings`.
+    """What the clustering phase calls before every epoch; it does nothing where `settings.reset` is None.
 
     Args:
-        settings: how often and how much.
-        batch_size: of the phase's steps.
-        backbone: whose encoder is perturbed.
-        config: of the run; k and seed.
-        images: the training images.
-        compute: the machine.
-        place: puts new centroids into the method, and returns the parameters whose optimiser state is dropped.
+        training: backbone and images.
+        settings: of the phase.
+        centroids: placed anew. The optimiser state of their parameters is dropped.
+        refresh: the phase's own; called once the new centroids are placed.
 
     Raises:
         ModelError: when the subsample has fewer images than there are clusters.
     """
-    if settings is None:
+    reset, k, seed = settings.reset, training.clusters, training.seed
+    if reset is None:
         return lambda epoch: ()
-    if settings.subsample < config.clusters:
+    if reset.subsample < k:
         raise ModelError(
-            f"cluster.reset.subsample is {settings.subsample}, and {config.clusters} centroids are to be found on it: "
+            f"cluster.reset.subsample is {reset.subsample}, and {k} centroids are to be found on it: "
             "make it larger, 10000 as in the paper."
         )
-    interval = epochs_needed(len(images), batch_size, settings.interval, settings.min_steps)
+    backbone, images, compute = training.backbone, training.images, training.compute
+    interval = epochs_needed(len(images), settings.batch_size, reset.interval, reset.min_steps)
 
-    def reset(epoch: int) -> Sequence[nn.Parameter]:
+    def restart(epoch: int) -> Sequence[nn.Parameter]:
         if epoch % interval:
             return ()
-        shrink_and_perturb(backbone, settings.keep)
-        chosen = images[torch.randperm(len(images))[: settings.subsample].sort().values]
+        shrink_and_perturb(backbone, reset.keep)
+        chosen = images[torch.randperm(len(images))[: reset.subsample].sort().values]
         # Those that training has gathered are of weights that are gone.
         estimate_statistics(backbone.encoder, backbone.encode, chosen, backbone.device)
         z = compute.map(backbone.encode, chosen)
-        return place(fit_clusterer(settings.initialise, z, config.clusters, config.seed, compute))
+        centroids.place(fit_clusterer(reset.initialise, z, k, seed, compute).centroids)
+        refresh()
+        return tuple(centroids.parameters())
 
-    return reset
+    return restart

@@ -19,7 +19,7 @@ from losses.dec import clustering_kl
 from models.cluster_heads import ClusterHeads
 from models.normalise import Normalise
 from parts.backbones import Branch
-from parts.contrastive_pretraining import CLOTHES
+from parts.contrastive_pretraining import CROP_FLIP_LIGHT
 from parts.hog_axes import HOGAxes
 from parts.phases import Batch, Compute, Objective
 from parts.training_target import TrainingTarget
@@ -31,7 +31,7 @@ class SelfLabelSettings(Settings):
     confidence: Share = 0.0
     """Images count whose target distribution gives a cluster at least this much: confident ones first, others as they
     become so. 0: all."""
-    augmentation: AugmentationSettings = CLOTHES
+    augmentation: AugmentationSettings = CROP_FLIP_LIGHT
     update_interval: PositiveInt = 117
     """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from configs.schema import AugmentationSettings
 from data.augmentation import Augmentation
 from models.normalise import Normalise
-from parts.clustering_phase import ClusteringPhaseSettings
 from parts.phases import Batch
+from parts.reset import CentroidPhaseSettings
 
 
-class AugmentedPhaseSettings(ClusteringPhaseSettings):
+class AugmentedPhaseSettings(CentroidPhaseSettings):
     """A clustering phase that may augment the images that it trains on."""
 
     augmentation: AugmentationSettings = AugmentationSettings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -58,3 +58,10 @@ class App(typer.Typer):
 
     def command(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
         return super().command(*args, **{"cls": Command, **kwargs})
+
+
+def leave(problems: Sequence[str], code: int = 2) -> typer.Exit:
+    """Say on stderr what went wrong, and the exit that carries `code`."""
+    for problem in problems:
+        say(problem)
+    return typer.Exit(code)

@@ -18,14 +18,20 @@ IMAGES = 128
 # Before batch-norm a bias has no gradient but rounding, of which Adam makes whole steps and SGD none.
 SGD = "pretrain.optimiser={name: sgd, learning_rate: 0.05}"
 MORE: dict[str, list[str]] = {
-    "scan": [SGD],
+    "scan": [
+        SGD,
+        "cluster.optimiser={name: sgd, learning_rate: 0.01}",
+        "cluster.batch_size=32",
+        "self_label={confidence: 0.3, min_steps: 0, epochs: 2, batch_size: 32, optimiser: {name: sgd}}",
+    ],
+    "pace": [SGD],
     "simclr-spectral": [f"representation.simclr.{SGD}"],
     # Batch-norm, dropout and noise in one network, whose layers look at the whole batch.
     "dec, pooled": ["model.name=pooled", "pretrain.noise=0.2", "cluster.reconstruction=true", SGD],
     "idec, dense": ["model={name: dense, hidden: [32, 16], dropout: 0.2}", "pretrain.greedy={epochs: 1}"],
     "dec, resets": ["cluster.reset.interval=1", "model.batch_norm=true", SGD],
     "dcn, resets": ["cluster.reset.interval=1", "cluster.augmentation.rotation=10"],
-    "scan, confident": [SGD, "self_label={confidence: 0.5, min_steps: 0, max_epochs: 2, batch_size: 32}"],
+    "pace, confident": [SGD, "self_label={confidence: 0.5, min_steps: 0, max_epochs: 2, batch_size: 32}"],
 }
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A package may import those to the right of it. The commands at the top may import all.
 ALLOWED = {
-    "report": {"evaluation", "engine", "methods", "parts", "data", "configs", "system"},
+    "report": {"evaluation", "engine", "methods", "models", "data", "configs", "system"},
     "evaluation": {"methods", "data"},
     "engine": {"methods", "parts", "models", "data", "configs", "system"},
     "methods": {"parts", "models", "losses", "estimators", "data", "configs"},
@@ -52,6 +52,16 @@ def test_imports_go_one_way() -> None:
         if wrong := imported(file) & own - {package} - ALLOWED[package]:
             against[file.relative_to(ROOT).as_posix()] = sorted(wrong)
     assert against == {}
+
+
+def test_scripts_import_no_scripts() -> None:
+    scripts = {file.stem for file in ROOT.glob("*.py")} - {"deepclustering"}
+    assert [name for name in scripts if imported(ROOT / f"{name}.py") & scripts] == []
+
+
+def test_at_most_thirteen_folders_stand_at_the_top() -> None:
+    kept = {file.relative_to(ROOT).parts[0] for file in ROOT.glob("*/**/*.py")} - {".venv", "build"}
+    assert len(kept - {"docs", "examples", "checkpoints"}) <= 13
 
 
 def test_the_loop_knows_no_method() -> None:

@@ -15,7 +15,21 @@ from data.augmentation import Augmentation
 from engine.randomness import BatchNoise
 
 CPU = torch.device("cpu")
-EVERYTHING = AugmentationSettings(shift=0.1, rotation=15, shear=8, crop=0.4, flip=0.5, brightness=0.5, contrast=0.5)
+EVERYTHING = AugmentationSettings(
+    shift=0.1,
+    rotation=15,
+    shear=8,
+    crop=0.4,
+    flip=0.5,
+    brightness=0.5,
+    contrast=0.5,
+    sharpness=0.5,
+    solarize=0.5,
+    posterize=0.5,
+    autocontrast=0.5,
+    equalize=0.5,
+    cutout=0.5,
+)
 
 
 class FixedNoise:
@@ -132,14 +146,86 @@ def test_a_shear_slants_vertical_lines_by_its_angle(sign: int) -> None:
     x = torch.zeros(1, 1, 33, 33)
     x[..., 16] = 1.0  # a vertical line through the centre
     drawn = FixedNoise(torch.full((1, 8), 0.5 + 0.5 * sign))
-    slanted = Augmentation(AugmentationSettings(shear=45.0))(x, drawn)[0, 0]  # type: ignore[arg-type]
+    slanted = Augmentation(AugmentationSettings(shear=45.0))(x, drawn)[0, 0]
     where = slanted.argmax(dim=1)[1:-1]  # the column of the line in every row
     assert torch.equal(where, 16 - sign * (torch.arange(1, 32) - 16))
 
 
 def test_shear_and_rotation_together_are_one_matrix_after_the_other() -> None:
     augmentation = Augmentation(AugmentationSettings(rotation=30, shear=20))
-    theta = augmentation.affine_maps(FixedNoise(torch.full((1, 8), 1.0)), 1.0)[0, :, :2]  # type: ignore[arg-type]
+    theta = augmentation.affine_maps(FixedNoise(torch.full((1, 8), 1.0)), 1.0)[0, :, :2]
     a, t = math.radians(30), math.tan(math.radians(20))
     rotation = torch.tensor([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]])
     assert torch.allclose(theta, rotation @ torch.tensor([[1.0, t], [0.0, 1.0]]), atol=1e-6)
+
+
+def test_a_loss_of_sharpness_is_torchvisions() -> None:
+    x = images(3)
+    smooth = Augmentation(AugmentationSettings(sharpness=0.5))(x, FixedNoise(torch.full((3, 1), 0.8)))
+    assert torch.allclose(smooth, reference.adjust_sharpness(x, 1 - 0.4), atol=1e-6)
+
+
+def test_solarizing_is_torchvisions() -> None:
+    x = images(2)
+    changed = Augmentation(AugmentationSettings(solarize=0.5))(x, FixedNoise(torch.tensor([[0.4, 0.3], [0.6, 0.3]])))
+    assert torch.equal(changed[0], reference.solarize(x[0], 0.3))
+    assert torch.equal(changed[1], x[1])  # not one of those that are
+
+
+@pytest.mark.parametrize(("u", "bits"), [(0.0, 4), (0.3, 5), (0.6, 6), (0.99, 7)])
+def test_posterizing_is_torchvisions(u: float, bits: int) -> None:
+    files = torch.randint(0, 256, (1, 3, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    changed = Augmentation(AugmentationSettings(posterize=1.0))(files / 255, FixedNoise(torch.tensor([[0.5, u]])))
+    assert torch.equal((changed * 255).round().to(torch.uint8), reference.posterize(files, bits))
+
+
+def test_autocontrast_is_torchvisions_and_leaves_a_flat_image_alone() -> None:
+    x = 0.2 + 0.5 * torch.rand(3, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    x[2, 1] = 0.3
+    changed = Augmentation(AugmentationSettings(autocontrast=1.0))(x, noise(3))
+    assert torch.allclose(changed, reference.autocontrast(x), atol=1e-6)
+    assert torch.equal(changed[2, 1], x[2, 1])
+
+
+@pytest.mark.parametrize("most", [2, 60, 256])
+def test_equalizing_is_torchvisions(most: int) -> None:
+    files = torch.randint(0, most, (4, 3, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(most))
+    files[0, 0] = 7  # one level alone: nothing to part
+    changed = Augmentation(AugmentationSettings(equalize=1.0))(files / 255, noise(4))
+    assert torch.equal((changed * 255).round().to(torch.uint8), reference.equalize(files))
+
+
+def test_changes_of_tone_happen_to_as_many_images_as_they_say() -> None:
+    x = images(1).expand(400, 1, 16, 16)
+    for name in ("solarize", "posterize", "autocontrast"):
+        changed = Augmentation(AugmentationSettings.model_validate({name: 0.25}))(x, noise(400))
+        assert 70 < int((changed != x).flatten(1).any(dim=1).sum()) < 130, name
+
+
+def test_a_hidden_square_by_hand() -> None:
+    x = images(2, side=10)
+    # Sides 0.8 · 10 · u: 4 pixels around the centre (5, 5), and 8 around the corner (0, 10), a quarter of them seen.
+    rows = torch.tensor([[0.5, 0.5, 0.5], [0.999999, 0.0, 0.999999]])
+    cut = Augmentation(AugmentationSettings(cutout=0.8))(x, FixedNoise(rows))
+    expected = x.clone()
+    expected[0, :, 3:7, 3:7] = x[0].mean()
+    expected[1, :, :4, 6:] = x[1].mean()
+    assert torch.allclose(cut, expected)
+
+
+def test_what_is_off_draws_no_random_numbers() -> None:
+    class Silent(FixedNoise):
+        def uniform(self, *shape: int) -> torch.Tensor:
+            raise AssertionError("drawn")
+
+    x = images()
+    assert Augmentation(AugmentationSettings())(x, Silent(torch.zeros(4, 1))) is x
+    drawn: list[tuple[int, ...]] = []
+
+    class Counted(FixedNoise):
+        def uniform(self, *shape: int) -> torch.Tensor:
+            drawn.append(shape)
+            return torch.rand(4, *shape)
+
+    Augmentation(AugmentationSettings(crop=0.4, flip=0.5, brightness=0.5))(x, Counted(torch.zeros(4, 1)))
+    assert drawn == [(7,), (2,)]  # as before there were other changes: recorded runs hang on it

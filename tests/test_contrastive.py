@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from configs.schema import AugmentationSettings
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
-from losses.contrastive import nt_xent
+from losses.contrastive import Memory, nt_xent
 from methods.dec import DEC, DECConfig
 from models.autoencoder import ImageShape, ModelError
 from models.projection import ProjectionHead
@@ -50,7 +50,9 @@ def test_the_loss_is_the_cross_entropy_of_the_other_view_by_hand() -> None:
 
 def test_remembered_views_are_more_to_tell_apart_from_by_hand() -> None:
     first, second, others = directions(2, 0), directions(2, 1), directions(3, 2).requires_grad_()
-    loss = nt_xent(first.requires_grad_(), second, 0.5, others)
+    unset = torch.full((2, others.shape[1]), 7.0)  # rows that hold no view yet
+    memory = Memory(torch.cat([others, unset]), torch.tensor([True, True, True, False, False]))
+    loss = nt_xent(first.requires_grad_(), second, 0.5, memory)
     views = torch.cat([first, second]).detach()
     total = 0.0
     for i in range(4):
@@ -83,17 +85,33 @@ def test_half_precision_layers_lead_to_views_of_length_one() -> None:
 
 
 def test_the_memory_keeps_the_newest_views() -> None:
+    def held(head: ProjectionHead) -> Tensor:
+        memory = head.recall()
+        assert memory is not None
+        return memory.views[memory.filled]
+
+    assert ProjectionHead(5, (), 0).recall() is None
     head = ProjectionHead(5, (), 5)
-    assert head.recall() is None
+    assert len(held(head)) == 0
     one, two, three = (directions(2, seed) for seed in range(3))
     head.remember(one)
-    assert torch.equal(head.recall(), one)  # type: ignore[arg-type]
+    assert torch.equal(held(head), one)
     head.remember(two)
     head.remember(three)
-    assert torch.equal(head.recall(), torch.cat([three, two, one[:1]]))  # type: ignore[arg-type]
+    assert torch.equal(held(head), torch.cat([three, two, one[:1]]))
     other = ProjectionHead(5, (), 5)
     other.load_state_dict(head.state_dict())
-    assert torch.equal(other.recall(), head.recall())  # type: ignore[arg-type]
+    assert torch.equal(held(other), held(head))
+
+
+def test_a_step_remembers_its_views_once_it_is_taken() -> None:
+    images = bars(20).images
+    trained = objective(images, memory=40)
+    taken = batch(images)
+    trained(taken)["loss"].backward()  # whose gradients the memory must not have changed meanwhile
+    assert int(trained.head.filled) == 0
+    trained.after_step(taken)
+    assert int(trained.head.filled) == 40
 
 
 def objective(images: Tensor, **changes: object) -> ContrastiveObjective:
@@ -129,15 +147,11 @@ def test_two_processes_make_the_gradient_of_one() -> None:
         def __init__(self, everyone: list[Tensor], rank: int) -> None:
             self.everyone, self.rank, self.calls = everyone, rank, 0
 
-        def total(self, value: Tensor) -> Tensor:
-            return 2 * value
-
-        def gather(self, shard: Tensor, rows: int) -> Tensor:
+        def together(self, own: Tensor) -> Tensor:
             self.calls += 1
-            return self.everyone[self.calls - 1]
-
-        def shard(self, rows: Tensor) -> Tensor:
-            return rows.chunk(2)[self.rank]
+            views = self.everyone[self.calls - 1].clone()
+            views[10 * self.rank : 10 * self.rank + 10] = own
+            return views
 
     images = bars(20).images
     whole = objective(images).eval()  # batch-norm's statistics are each process's own

@@ -153,11 +153,8 @@ class Halves(Processes):
         super().__init__(launch(small().runtime).fabric)
         self.others = others
 
-    def gather(self, shard: Tensor, rows: int) -> Tensor:
-        return torch.cat([shard, self.others[shard.dtype]])[:rows]
-
-    def total(self, value: Tensor) -> Tensor:
-        return 2 * value
+    def together(self, own: Tensor) -> Tensor:
+        return torch.cat([own, self.others[own.dtype]])
 
 
 def test_several_processes_move_the_centroids_as_one_does() -> None:

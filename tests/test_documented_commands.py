@@ -25,8 +25,6 @@ COMMAND = re.compile(r"python ((?:train|compare)\.py(?:\\\n#? *|[^`#\n→])*)")
 PLACEHOLDERS = {"S": "0", "P": "2", "N": "1", "NAME": "dec", "SETTING": "cluster.epochs=1"}
 """What stands for a reader's own choice."""
 COMMANDS = {f"{command.__name__}.py": typer.main.get_command(command.app) for command in (train, compare)}
-TAKEN_OUT = "pretrain.encoders="
-"""A setting of an experiment that failed; its commands are those of the commit that the log names."""
 
 
 def documented() -> Iterator[tuple[str, str, list[str]]]:
@@ -38,7 +36,7 @@ def documented() -> Iterator[tuple[str, str, list[str]]]:
             script, *words = shlex.split(re.sub(r"\\\n#? *", "", match[1]).rstrip(" .,;:)*"))
             words = [re.sub(r"\b[A-Z]+\b", lambda word: PLACEHOLDERS.get(word[0], word[0]), word) for word in words]
             words = [re.sub(r"\$[a-z]", "0", word) for word in words]  # a loop's
-            if not any(TAKEN_OUT in word for word in words) and [script, *words] not in known:
+            if [script, *words] not in known:
                 known.append([script, *words])
                 yield str(page.relative_to(ROOT)), script, words
 

@@ -11,7 +11,7 @@ from tests.runs import ROOT
 
 RESULTS = ROOT / "docs" / "results"
 JOINT = ROOT / "docs" / "joint-methods.md"
-PAGES = {"joint-fashion-mnist": ROOT / "README.md", "joint-fashion-mnist-20-15": JOINT, "joint-digits": JOINT}
+PAGES = {"joint-fashion-mnist": JOINT, "joint-fashion-mnist-20-15": JOINT, "joint-digits": JOINT}
 """By the name of the record: where its table stands."""
 
 
@@ -29,6 +29,17 @@ def test_every_line_of_the_tables_stands_in_its_page() -> None:
         if missing := [line for line in lines if line not in said]:
             absent[record, page.name] = missing
     assert absent == {}
+
+
+def test_the_readmes_rows_are_those_of_the_record() -> None:
+    fashion = read_rows(RESULTS / "joint-fashion-mnist.jsonl")
+    rows = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    recorded = {row["title"] for row in fashion}
+    said = {line.split("`")[1]: line for line in rows if line.split("`")[1] in recorded}
+    assert len(said) >= 4
+    for title, line in said.items():
+        scores = [*scores_of(fashion, title, "train"), *scores_of(fashion, title, "test")]
+        assert line == f"| `{title}` | 5 | {' | '.join(scores)} |"
 
 
 def test_every_record_has_a_page_and_every_run_both_splits() -> None:

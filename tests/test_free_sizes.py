@@ -39,9 +39,9 @@ def test_equal_clusters_are_no_news_and_many_are_not_all_named() -> None:
     assert "5, 5, … % of the images" in (free.note(torch.full((20,), 0.05)) or "")
 
 
-def test_scan_says_it_of_a_run_and_of_its_checkpoint() -> None:
+def test_pace_says_it_of_a_run_and_of_its_checkpoint() -> None:
     images = torch.randint(0, 256, (80, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    config = small_config("scan", settings=["clusters=2"])
+    config = small_config("pace", settings=["clusters=2"])
     method = run_config(config, images, launch(RuntimeSettings(device="cpu"))).method
     (note,) = method.notes
     assert note.startswith("sizes held to equal shares; the features alone would give ")

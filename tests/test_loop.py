@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import engine.loop
+import engine.steps
 from configs.schema import OptimiserSettings, RuntimeSettings
 from engine.checkpoint import LoopState
 from engine.errors import Interrupted, TrainingError, UsageError
@@ -218,7 +218,7 @@ def test_schedules_by_hand() -> None:
 
 def test_a_phase_runs_through_its_schedule_once_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    monkeypatch.setattr(engine.loop, "set_learning_rate", lambda optimiser, rate: rates.append(rate))
+    monkeypatch.setattr(engine.steps, "set_learning_rate", lambda optimiser, rate: rates.append(rate))
     method = Toy()
     phase = method.phases(IMAGES, loop(method).processes)[0]
     assert isinstance(phase, GradientPhase)

@@ -25,6 +25,7 @@ from losses.dkm import soft_kmeans, softmin
 from losses.gaussian_kl import gaussian_kl
 from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_mse
 from losses.scan import disagreement, marginal_divergence
+from losses.self_labelling import balanced_cross_entropy
 from losses.squared_distances import squared_distances
 from losses.vade import (
     Mixture,
@@ -47,6 +48,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 
 Z, CENTROIDS, LABELS = drawn(N, D), drawn(K, D, seed=1), torch.arange(N) % K
 P, LOG_Q = drawn(N, K, seed=2).softmax(dim=1), drawn(N, K, seed=3).log_softmax(dim=1)
+ONE_HOT = functional.one_hot(LABELS, K).double()
 PRIOR = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
 MIXTURE = Mixture(PRIOR.log(), CENTROIDS, drawn(K, D, seed=4))
 VIEWS = normalize(drawn(3, N, D, seed=5), dim=2)
@@ -57,6 +59,7 @@ SCATTER = drawn(D, D, seed=8)
 CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     disagreement: (LOG_Q, P.log()),
     marginal_divergence: (P.mean(dim=0), PRIOR),
+    balanced_cross_entropy: (LOG_Q, ONE_HOT, ONE_HOT.mean(dim=0)),
     assigned_distance: (Z, CENTROIDS[LABELS]),
     clustering_kl: (P, LOG_Q),
     nt_xent: (VIEWS[0], VIEWS[1], 0.2, VIEWS[2]),

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from data.image_set import ImageSet
 from data.sources import load
 from engine.processes import launch
+from methods import n2d
 from methods.base import CentroidMethod, EmbeddingMethod, Generative, Method
 from methods.registry import METHODS
-from methods.two_stage import METHOD_NAMES, PUBLISHED
+from methods.two_stage import METHOD_NAMES
 from models.autoencoder import ImageShape
 from tests.small import TESTED, run_config, small_config
 
@@ -24,8 +25,12 @@ DRAWN = {"ae", "vae", "simclr", "umap"}
 """Parts of two-stage methods whose embedding depends on the seed. That of every joint method does."""
 
 
+def parts_of(name: str) -> list[str]:
+    return (n2d.PARTS if name == "n2d" else name).split("-")
+
+
 def marked(name: str) -> object:
-    return pytest.param(name, marks=pytest.mark.umap) if "umap" in PUBLISHED.get(name, name) else name
+    return pytest.param(name, marks=pytest.mark.umap) if "umap" in parts_of(name) else name
 
 
 # All tests of one method after another: it is fitted when the first of them asks for it.
@@ -111,7 +116,7 @@ def test_shown_images_have_the_images_shape(name: str, method: Method, digits: I
         shown, centroids = method.reconstruct(digits.images), method.decoded_centroids()
         assert shown is None or shown.shape == digits.images.shape
         assert centroids is None or centroids.shape == (k, *digits.images.shape[1:])
-        no_way_back = {"umap", "hog", "simclr", "scan"} & set(PUBLISHED.get(name, name).split("-"))
+        no_way_back = {"umap", "hog", "simclr", "scan", "pace"} & set(parts_of(name))
         assert (centroids is None) == bool(no_way_back)
     if isinstance(method, EmbeddingMethod):
         z = method.embed(digits.images)

@@ -13,7 +13,7 @@ from engine.randomness import seed_all
 from estimators.settings import PCASettings, UMAPSettings, UMAPStageSettings
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from methods.registry import METHODS
+from methods.n2d import N2D, N2DConfig
 from methods.resolve import resolve_config
 from methods.two_stage import RepresentationSettings, TwoStage, TwoStageConfig
 from models.autoencoder import ImageShape
@@ -33,7 +33,7 @@ def test_it_is_ae_umap_gmm_on_the_autoencoder_of_dec() -> None:
     made = config()
     assert made.representation.name == "ae-umap"
     assert made.cluster.name == "gmm"
-    assert METHODS["n2d"].build is TwoStage
+    assert issubclass(N2D, TwoStage)
     dec = resolve_config("dec", None, [], {}).model_dump()
     assert made.representation.autoencoder is not None
     assert made.representation.autoencoder.model_dump() == {key: dec[key] for key in ("pixels", "model", "pretrain")}
@@ -87,7 +87,7 @@ def test_other_words_and_numbers_are_refused(wrong: object) -> None:
 
 def test_the_published_recipe_is_valid() -> None:
     file = FOLDER / "paper" / "n2d.yaml"
-    made = validate(TwoStageConfig, read_yaml(file), str(file))
+    made = validate(N2DConfig, read_yaml(file), str(file))
     assert made.representation.umap == UMAPStageSettings(components="clusters", neighbours=20, min_dist=0.0)
     assert made.clusters == 10
     assert made.representation.autoencoder is not None

@@ -122,6 +122,7 @@ COLLECTIVES: dict[str, Callable[[Processes], object]] = {
     "map": lambda processes: processes.map(lambda batch: batch.float(), torch.zeros(2, 1, 1, 1, dtype=torch.uint8)),
     "gather": lambda processes: processes.gather(torch.zeros(2), 2),
     "total": lambda processes: processes.total(torch.zeros(2)),
+    "together": lambda processes: processes.together(torch.zeros(2)),
     "pooled": lambda processes: processes.pooled(torch.zeros(2)),
     "once": lambda processes: processes.once(lambda: None),
     "first_then_all": lambda processes: processes.first_then_all(lambda: None),

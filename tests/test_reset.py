@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +19,6 @@ from engine.optimisers import build_optimiser, forget
 from engine.processes import launch
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
-from estimators.base import Clusterer
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.dec import target_distribution
@@ -28,8 +27,10 @@ from models.autoencoder import ImageShape, ModelError
 from models.batch_statistics import estimate_statistics
 from models.settings import DenseSettings, Init
 from parts.backbones import AutoencoderBackbone, AutoencoderStageSettings
+from parts.initialisation import Centroids
+from parts.joint_training import JointTraining
 from parts.phases import GradientPhase
-from parts.reset import ResetSettings, resets, shrink_and_perturb
+from parts.reset import CentroidPhaseSettings, ResetSettings, resets, shrink_and_perturb
 from tests.test_dec import ADAM, bars, config
 from tests.toy import ToyObjective
 
@@ -40,6 +41,15 @@ def backbone(init: Init = "he") -> AutoencoderBackbone:
     network = DenseSettings(hidden=(16, 8), latent=3, init=init)
     settings = AutoencoderStageSettings(model=network, pretrain=PretrainSettings())
     return AutoencoderBackbone(settings, SHAPE)
+
+
+def resetting(
+    settings: ResetSettings | None, network: AutoencoderBackbone, refreshed: Callable[[], object] = lambda: None
+) -> tuple[Callable[[int], Sequence[nn.Parameter]], Centroids]:
+    """What is called before every epoch, on 400 images in batches of 50, and the four centroids that it places."""
+    training = JointTraining(network, bars().images, launch(config().runtime), 4, 0)
+    centroids = Centroids(4, 3, trained=True)
+    return resets(training, CentroidPhaseSettings(batch_size=50, reset=settings), centroids, refreshed), centroids
 
 
 @pytest.mark.parametrize("init", ["he", "uniform"])
@@ -67,34 +77,29 @@ def test_weights_become_eight_tenths_old_and_two_tenths_fresh_but_for_the_embedd
 
 def test_it_comes_every_few_epochs_and_finds_centroids_on_a_subsample() -> None:
     images = bars().images
-    run_config = config()
-    seen: list[Clusterer] = []
-
-    def place(clusterer: Clusterer) -> list[nn.Parameter]:
-        seen.append(clusterer)
-        return []
-
-    settings = ResetSettings(interval=3, subsample=40)
+    refreshes: list[Tensor] = []
     network = backbone()
-    reset = resets(settings, 50, network, run_config, images, launch(run_config.runtime), place)
+    reset, found = resetting(
+        ResetSettings(interval=3, subsample=40), network, lambda: refreshes.append(found.centroids.detach().clone())
+    )
     before = [p.detach().clone() for p in network.encoder.parameters()]
     for epoch in (1, 2):
-        reset(epoch)
-    assert not seen
+        assert reset(epoch) == ()
+    assert not refreshes
     assert all(torch.equal(a, b) for a, b in zip(before, network.encoder.parameters(), strict=True))
     seed_all(0)
-    reset(3)
-    (clusterer,) = seen
-    assert clusterer.centroids.shape == (4, 3)
+    assert reset(3) == (found.centroids,)  # whose moments are of the old place
+    (centroids,) = refreshes  # once they are placed
+    assert centroids.shape == (4, 3)
     # The centroids are those of 40 images and not of all: the same draw gives the same points.
     seed_all(0)
     again = backbone()  # draws what the reset's fresh weights drew
     again.load_state_dict(network.state_dict())
     chosen = torch.randperm(400)[:40].sort().values
     z = again.encode(images[chosen]).detach()
-    nearest = torch.cdist(z, clusterer.centroids).argmin(dim=1)
+    nearest = torch.cdist(z, centroids).argmin(dim=1)
     means = torch.stack([z[nearest == j].mean(dim=0) for j in range(4)])
-    assert torch.allclose(means, clusterer.centroids, atol=1e-4)
+    assert torch.allclose(means, centroids, atol=1e-4)
 
 
 def normalising(dropout: float = 0.5) -> AutoencoderBackbone:
@@ -112,18 +117,11 @@ def normalising(dropout: float = 0.5) -> AutoencoderBackbone:
 
 def test_after_a_reset_batch_norm_has_the_statistics_of_the_new_weights() -> None:
     """By hand, layer by layer, over the images that the centroids are found on; what is read of them is z."""
-    images, seen = bars().images, []
-
-    def place(clusterer: Clusterer) -> list[nn.Parameter]:
-        seen.append(clusterer)
-        return []
-
+    images = bars().images
     seed_all(0)
     network = normalising().eval()  # as the loop has it then
     decoder = [buffer.clone() for buffer in network.autoencoder.decoder.buffers()]
-    reset = resets(
-        ResetSettings(interval=1, subsample=60), 50, network, config(), images, launch(config().runtime), place
-    )
+    reset, found = resetting(ResetSettings(interval=1, subsample=60), network)
     seed_all(1)
     reset(1)
     drawn = torch.get_rng_state()
@@ -147,8 +145,8 @@ def test_after_a_reset_batch_norm_has_the_statistics_of_the_new_weights() -> Non
     assert all(torch.equal(a, b) for a, b in zip(decoder, network.autoencoder.decoder.buffers(), strict=True))
 
     z = network.encode(images[chosen]).detach()
-    nearest = torch.cdist(z, seen[0].centroids).argmin(dim=1)
-    assert torch.allclose(torch.stack([z[nearest == j].mean(dim=0) for j in range(4)]), seen[0].centroids, atol=1e-4)
+    nearest = torch.cdist(z, found.centroids).argmin(dim=1)
+    assert torch.allclose(torch.stack([z[nearest == j].mean(dim=0) for j in range(4)]), found.centroids, atol=1e-4)
 
 
 def test_batch_norms_own_parameters_are_shrunk_and_perturbed_and_its_statistics_are_not() -> None:
@@ -178,11 +176,10 @@ def test_statistics_of_many_rows_are_means_over_batches_of_one_size() -> None:
 
 def test_on_a_small_data_set_it_waits_for_the_steps_that_bring_back_what_it_took() -> None:
     """400 images in batches of 50: 8 steps an epoch, so that 20 steps take three epochs."""
-    images = bars().images
 
     def epochs_of(settings: ResetSettings) -> list[int]:
         seen: list[int] = []
-        reset = resets(settings, 50, backbone(), config(), images, launch(config().runtime), lambda _: [])
+        reset, _ = resetting(settings, backbone())
         for epoch in range(1, 10):
             before = torch.random.get_rng_state()
             reset(epoch)
@@ -205,7 +202,7 @@ def test_a_subsample_smaller_than_k_is_refused_before_anything_is_trained() -> N
 def test_without_settings_nothing_happens() -> None:
     network = backbone()
     before = [p.detach().clone() for p in network.encoder.parameters()]
-    reset = resets(None, 50, network, config(), bars().images, launch(config().runtime), lambda _: [])
+    reset, _ = resetting(None, network)
     assert reset(20) == ()
     assert all(torch.equal(a, b) for a, b in zip(before, network.encoder.parameters(), strict=True))
 
@@ -301,11 +298,11 @@ def test_a_reset_reads_latents_without_dropout_and_with_the_statistics_that_it_l
     cluster = phases[-1]
     assert isinstance(cluster, GradientPhase)
     assert cluster.restart is not None
-    resetting = cluster.restart
+    restart = cluster.restart
     seen: list[int] = []
 
     def watched(epoch: int) -> Sequence[nn.Parameter]:
-        forgotten = resetting(epoch)
+        forgotten = restart(epoch)
         assert not any(module.training for module in method.backbone.modules())
         assert method.target.p is not None
         q = method.assign(images).probabilities

@@ -1,4 +1,4 @@
-"""SCAN: its losses by hand, the choice of a head, the target it labels itself with, resume, and a toy set."""
+"""SCAN: its losses by hand, the choice of a head, its confident labels and their balance, resume, and a toy set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from configs.schema import AugmentationSettings, OptimiserSettings
@@ -15,245 +14,263 @@ from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from losses.dec import target_distribution
-from methods.scan import SCAN, WALKS_AT_LAST, SCANConfig
+from losses.self_labelling import balanced_cross_entropy
+from methods.scan import SCAN, NeighbourObjective, SCANConfig, SelfLabelObjective
 from models.autoencoder import ImageShape
-from models.oriented_gradients import HOGSettings, OrientedGradients
 from models.settings import ConvLayer, ConvSettings
 from parts.contrastive_pretraining import ContrastivePretrainSettings
-from parts.phases import Batch, GradientPhase
-from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
+from parts.phases import Batch, FitPhase, GradientPhase, Phase
 from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars
 
 SHAPE = ImageShape(1, 8, 8)
-STRONG = AugmentationSettings(shift=0.15, brightness=0.5, contrast=0.5)
+WIDE = AugmentationSettings(shift=0.15, brightness=0.5, contrast=0.5)
 SHIFTS = AugmentationSettings(shift=0.05, brightness=0.3)
+CLEAN = AugmentationSettings()
 NETWORK = ConvSettings(latent=8, layers=(ConvLayer(channels=8, kernel=3),), hidden=(), batch_norm=True)
+FAST = OptimiserSettings(learning_rate=3e-3)
 
 
-def config(**cluster: Any) -> SCANConfig:
+def config(
+    self_label: dict[str, Any] | None = None, pretrain: dict[str, Any] | None = None, **cluster: Any
+) -> SCANConfig:
+    pretraining = {"epochs": 6, "min_steps": 0, "batch_size": 50, "augmentation": SHIFTS, **(pretrain or {})}
+    small = {"min_steps": 0, "batch_size": 50, "augmentation": SHIFTS, "optimiser": FAST}
     return SCANConfig.model_validate(
         {
             "clusters": 4,
             "model": NETWORK,
-            "pretrain": ContrastivePretrainSettings(epochs=6, min_steps=0, batch_size=50, augmentation=SHIFTS),
-            "cluster": {
-                "heads": 6,
-                "neighbours": 5,
-                "walk": 2,
-                "epochs": 10,
-                "min_steps": 0,
-                "batch_size": 100,
-                **cluster,
-            },
-            "self_label": {
-                "augmentation": SHIFTS,
-                "max_epochs": 2,
-                "min_steps": 0,
-                "batch_size": 50,
-                "update_interval": 4,
-                "tol": 0.0,
-                "optimiser": OptimiserSettings(learning_rate=1e-3),
-            },
+            "pretrain": ContrastivePretrainSettings(**pretraining),
+            "cluster": {**small, "heads": 3, "neighbours": 5, "epochs": 5, **cluster},
+            "self_label": {**small, "confidence": 0.4, "epochs": 2, **(self_label or {})},
             "runtime": {"device": "cpu"},
         }
     )
 
 
-def built(**cluster: Any) -> SCAN:
+def built(**changes: Any) -> SCAN:
     seed_all(0)
-    return SCAN(config(**cluster), SHAPE)
+    return SCAN(config(**changes), SHAPE).eval()
 
 
-def batch(images: Tensor, indices: Tensor, seed: int = 0) -> Batch:
-    n = len(indices)
-    return Batch(images[indices], indices, BatchNoise(seed, n, slice(0, n), torch.device("cpu")))
+def phases_of(method: SCAN, images: Tensor) -> dict[str, Phase]:
+    return {phase.name: phase for phase in method.phases(images, launch(method.config.runtime))}
+
+
+def fit(phase: Phase) -> None:
+    assert isinstance(phase, FitPhase)
+    phase.fit()
+
+
+def noise(n: int, seed: int = 0) -> BatchNoise:
+    return BatchNoise(seed, n, slice(0, n), torch.device("cpu"))
+
+
+def probabilities(method: SCAN, images: Tensor, head: int) -> Tensor:
+    """By the definition, with batch-norm's running statistics."""
+    z = method.embed(images)
+    return (z @ method.heads.weight[head].detach() + method.heads.bias[head].detach()).softmax(dim=1)
+
+
+def eq_2(pairs: list[tuple[Tensor, Tensor]], mean: Tensor, entropy: float) -> float:
+    """-mean log <p, q> - λ H(mean p), and λ log k."""
+    apart = -sum(math.log(float(p @ q)) for p, q in pairs) / len(pairs)
+    spread = -float((mean * mean.log()).sum())
+    return apart - entropy * spread + entropy * math.log(len(mean))
 
 
 def test_a_separable_set_is_found() -> None:
     images = bars()
     seed_all(0)
-    longer = config(heads=20).model_dump() | {
-        # Strong enough to hide every image's own noise, and too weak to take a bar to another side.
-        "pretrain": ContrastivePretrainSettings(epochs=20, min_steps=0, batch_size=100, augmentation=STRONG),
-    }
-    method = SCAN(SCANConfig.model_validate(longer), SHAPE)
+    longer = {"epochs": 20, "batch_size": 100, "augmentation": WIDE}
+    method = SCAN(config(pretrain=longer, epochs=15, self_label={"confidence": 0.9}), SHAPE)
     run(method, images.images)
     assert images.labels is not None
     assert agreement(contingency(images.labels, method.assign(images.images).labels))["acc"] > 0.98
 
 
-def test_neighbours_are_the_nearest_other_images() -> None:
+def test_phases_and_neighbours_are_the_nearest_other_images() -> None:
     images = bars(60).images
     method = built()
-    phases = method.phases(images, launch(method.config.runtime))
-    assert [phase.name for phase in phases] == ["pretrain", "neighbours", "cluster", "select", "self-label"]
-    phases[1].fit()  # type: ignore[union-attr]
+    phases = phases_of(method, images)
+    assert list(phases) == ["pretrain", "neighbours", "cluster", "select", "self-label"]
+    fit(phases["neighbours"])
     z = method.embed(images)
     distances = torch.cdist(z.double(), z.double())
     distances.fill_diagonal_(math.inf)
     found = method.neighbourhood.indices
     assert found is not None
-    nearest = distances.topk(5, largest=False)
-    assert torch.allclose(distances.gather(1, found), nearest.values, atol=1e-6)
+    assert torch.allclose(distances.gather(1, found), distances.topk(5, largest=False).values, atol=1e-6)
 
 
-def test_the_heads_loss_by_hand() -> None:
+def test_the_clustering_loss_by_hand() -> None:
     images = bars(40).images
-    method = built(prior=(0.1, 0.2, 0.3, 0.4), entropy=1.5, jaccard=0.0)
-    phases = method.phases(images, launch(method.config.runtime))
-    phases[1].fit()  # type: ignore[union-attr]
-    objective = phases[2]
-    assert isinstance(objective, GradientPhase)
+    method = built(augmentation=CLEAN, entropy=2.5)
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    objective = phases["cluster"].module.eval()
+    assert isinstance(objective, NeighbourObjective)
     indices = torch.tensor([3, 7, 11])
-    losses = objective.module(batch(images, indices))
+    losses = objective(Batch(images[indices], indices, noise(3)))
 
-    uniform = BatchNoise(0, 3, slice(0, 3), torch.device("cpu")).uniform(2)
     graph = method.neighbourhood.indices
     assert graph is not None
-    partners = [graph[graph[i, int(5 * u)], int(5 * v)] for i, (u, v) in zip(indices, uniform, strict=True)]
-    z = method.embed(images)
+    partners = [int(graph[i, int(5 * u)]) for i, u in zip(indices, noise(3).uniform(1)[:, 0], strict=True)]
     expected = []
-    for head in range(6):
-        weight, bias = method.heads.weight[head].detach(), method.heads.bias[head].detach()
-        p = (z @ weight + bias).softmax(dim=1)
+    for head in range(3):
+        p = probabilities(method, images, head)
         pairs = [(p[i], p[j]) for i, j in zip(indices, partners, strict=True)]
-        disagreement = -sum(math.log(float(a @ b)) for a, b in pairs) / 3
-        mean = torch.stack([row for pair in pairs for row in pair]).mean(dim=0)
-        prior = torch.tensor([0.1, 0.2, 0.3, 0.4])
-        expected.append(disagreement + 1.5 * float((mean * (mean / prior).log()).sum()))
+        expected.append(eq_2(pairs, p[indices].mean(dim=0), 2.5))
     assert losses["loss"].item() == pytest.approx(sum(expected), rel=1e-4)
     assert losses["lowest"].item() == pytest.approx(min(expected), rel=1e-4)
 
 
-def test_the_head_of_lowest_loss_over_all_images_is_taken() -> None:
+def test_a_neighbour_is_any_of_them_and_both_images_are_augmented() -> None:
+    images = bars(40).images
+    method = built(augmentation=SHIFTS)
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    graph = method.neighbourhood.indices
+    assert graph is not None
+    drawn = method.neighbourhood.partners(torch.zeros(500, dtype=torch.int64), noise(500).uniform(1))
+    counts = [int((drawn == neighbour).sum()) for neighbour in graph[0]]
+    assert sum(counts) == 500
+    assert all(70 < count < 130 for count in counts)
+    seen: list[Tensor] = []
+    objective = phases["cluster"].module.eval()
+    assert isinstance(objective, NeighbourObjective)
+    objective.classifier.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    indices = torch.arange(4)
+    objective(Batch(images[indices], indices, noise(4)))
+    drawn = method.neighbourhood.partners(indices, noise(4).uniform(1))
+    clean = torch.cat([images[indices], images[drawn]]) / 255
+    assert seen[0].shape == clean.shape
+    assert all(not torch.allclose(view, image) for view, image in zip(seen[0], clean, strict=True))
+    assert float((seen[0] - clean).abs().mean()) < float((seen[0] - clean.roll(4, 0)).abs().mean())
+
+
+def test_the_clustering_step_trains_encoder_and_heads() -> None:
     images = bars(40).images
     method = built()
-    phases = method.phases(images, launch(method.config.runtime))
-    phases[1].fit()  # type: ignore[union-attr]
-    phases[3].fit()  # type: ignore[union-attr]
-    z = method.embed(images)
-    generator = torch.Generator().manual_seed(method.config.seed)
-    ends = [
-        method.neighbourhood.partners(torch.arange(40), torch.rand(40, 2, generator=generator)).tolist()
-        for _ in range(WALKS_AT_LAST)
-    ]
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    indices = torch.arange(20)
+    phases["cluster"].module(Batch(images[indices], indices, noise(20)))["loss"].backward()
+    weights = [*method.backbone.encoder.parameters(), *method.heads.parameters()]
+    assert all(weight.grad is not None for weight in weights)
+    assert all(bool(weight.grad.any()) for weight in weights if weight.dim() > 1 and weight.grad is not None)
+
+
+def test_the_head_of_lowest_loss_over_all_images_is_taken() -> None:
+    images = bars(40).images
+    method = built(entropy=2.5)
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    with torch.no_grad():
+        method.heads.weight[2] *= 0.1  # undecided between all clusters: a loss of its own
+    fit(phases["select"])
+    graph = method.neighbourhood.indices
+    assert graph is not None
     losses = []
-    for head in range(6):
-        p = (z @ method.heads.weight[head] + method.heads.bias[head]).softmax(dim=1).detach()
-        pairs = [-math.log(float(p[i] @ p[end[i]])) for end in ends for i in range(40)]
-        mean = p.mean(dim=0)
-        losses.append(sum(pairs) / len(pairs) + 3.0 * float((mean * (mean * 4).log()).sum()))
+    for head in range(3):
+        p = probabilities(method, images, head)
+        pairs = [(p[i], p[j]) for i in range(40) for j in graph[i]]
+        losses.append(eq_2(pairs, p.mean(dim=0), 2.5))
     assert method.neighbourhood.own_losses is not None
     assert method.neighbourhood.own_losses.tolist() == pytest.approx(losses, rel=1e-4)
     best = losses.index(min(losses))
     assert torch.equal(method.head.weight[0], method.heads.weight[best])
     assert not torch.equal(method.head.weight[0], method.heads.weight[best - 1])
+    answer = method.assign(images).probabilities
+    assert answer is not None
+    assert torch.allclose(answer, probabilities(method, images, best), atol=1e-5)
 
 
-def test_it_labels_itself_by_the_clean_images_target() -> None:
+def test_confident_images_label_themselves_and_clusters_count_alike() -> None:
     images = bars(40).images
-    method = built()
-    phase = method.phases(images, launch(method.config.runtime))[-1]
-    assert isinstance(phase, GradientPhase)
-    assert phase.refresh is not None
-    labels = phase.refresh()
+    settings = {"augmentation": CLEAN}
+    method = built(self_label=settings)
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    fit(phases["select"])
     q = method.assign(images).probabilities
     assert q is not None
-    assert torch.equal(labels, q.argmax(dim=1))
-    assert method.target.p is not None
-    assert torch.allclose(method.target.p, target_distribution(q), atol=1e-5)
-    everything = torch.arange(40)
-    first, second = (phase.module(batch(images, everything, seed))["loss"].item() for seed in (0, 1))
-    assert first != second  # augmented views
+    threshold = float(q.amax(dim=1).sort().values[15])  # an image at the threshold does not count: 24 of 40 do
+    method = built(self_label={**settings, "confidence": threshold})
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    fit(phases["select"])
+    losses = phases["self-label"].module.eval()(Batch(images, torch.arange(40), noise(40)))
+
+    by_label: dict[int, list[float]] = {}
+    for row in q:
+        if float(row.max()) > threshold:
+            by_label.setdefault(int(row.argmax()), []).append(-math.log(float(row.max())))
+    counted = sum(map(len, by_label.values()))
+    # The weight of an image is the number of those that count over the number of those of its label.
+    weighted = [(counted / len(found), loss) for found in by_label.values() for loss in found]
+    expected = sum(weight * loss for weight, loss in weighted) / sum(weight for weight, _ in weighted)
+    assert counted == 24
+    assert losses["confident"].item() == pytest.approx(24 / 40)
+    assert losses["loss"].item() == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_images_that_are_not_confident_do_not_count(share: float) -> None:
+def test_labels_are_the_clean_images_and_carry_no_gradient() -> None:
     images = bars(40).images
-    method = built()
-    compute = launch(method.config.runtime)
-    method.phases(images, compute)[1].fit()  # type: ignore[union-attr]
-    p = torch.rand(40, 4, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
-    method.target.p = p
-    largest = p.amax(dim=1)
-    confidence = float(largest.sort().values[int(40 * (1 - share))]) if share else 1.0
-    settings = SelfLabelSettings(augmentation=AugmentationSettings(), confidence=confidence)
-    backbone = method.backbone
-    objective = SelfLabelObjective(
-        backbone.normalise, backbone.branch(False), method.axes, method.head, method.target, settings, compute
-    ).eval()
-    losses = objective(batch(images, torch.arange(40)))
+    method = built(self_label={"confidence": 0.0, "augmentation": WIDE})
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    fit(phases["select"])
+    objective = phases["self-label"].module.eval()
+    assert isinstance(objective, SelfLabelObjective)
+    seen: list[Tensor] = []
+    objective.classifier.register_forward_hook(lambda _, args, out: seen.extend((args[0], out[0])))
+    loss = objective(Batch(images, torch.arange(40), noise(40)))["loss"]
+    clean, clean_log_p, view, view_log_p = seen
+    assert torch.equal(clean, images / 255)
+    assert not torch.allclose(view, clean)
+    labels = clean_log_p.argmax(dim=1)
+    nll = -view_log_p.detach().gather(1, labels.unsqueeze(1))[:, 0]
+    means = [nll[labels == c].mean() for c in range(4) if bool((labels == c).any())]
+    assert loss.item() == pytest.approx(float(torch.stack(means).mean()), rel=1e-4)
+    (gradient,) = torch.autograd.grad(loss, clean_log_p, allow_unused=True)
+    assert gradient is None
+
+
+def test_without_a_confident_image_nothing_is_learned() -> None:
+    images = bars(40).images
+    method = built(self_label={"confidence": 1.0})
+    phases = phases_of(method, images)
+    fit(phases["neighbours"])
+    losses = phases["self-label"].module(Batch(images, torch.arange(40), noise(40)))
     losses["loss"].backward()
-    q = method.assign(images).probabilities
-    assert q is not None
-    terms = [sum(float(a * (a / b).log()) for a, b in zip(p[i], q[i], strict=True)) for i in range(40)]
-    counted = [term for term, most in zip(terms, largest, strict=True) if most >= confidence]
-    assert losses["confident"].item() == pytest.approx(share)
-    assert losses["loss"].item() == pytest.approx(sum(counted) / max(len(counted), 1), rel=1e-4)
-    assert method.head.weight.grad is not None
-    assert bool(method.head.weight.grad.any()) == bool(counted)
+    assert losses["loss"].item() == losses["confident"].item() == 0
+    assert not any(bool(p.grad.any()) for p in phases["self-label"].module.parameters() if p.grad is not None)
 
 
-def test_a_head_is_trained_as_it_would_be_alone() -> None:
-    images = bars(40).images
-    gradients = []
-    for heads in (6, 1):
-        method = built(heads=heads)
-        reference = built(heads=6)
-        method.backbone.load_state_dict(reference.backbone.state_dict())
-        with torch.no_grad():
-            method.heads.weight.copy_(reference.heads.weight[:heads])
-        phases = method.phases(images, launch(method.config.runtime))
-        phases[1].fit()  # type: ignore[union-attr]
-        phases[2].module(batch(images, torch.arange(20)))["loss"].backward()
-        assert method.heads.weight.grad is not None
-        gradients.append(method.heads.weight.grad[0])
-    assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
+def test_the_balanced_loss_is_torchs_weighted_cross_entropy_and_the_mean_over_parts() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(12, 4, generator=generator)
+    label = torch.tensor([0, 0, 0, 1, 2, 0, 0, 2, 1, 0, 0, 0])
+    counts = torch.tensor([8, 2, 2])
+    expected = torch.nn.functional.cross_entropy(logits, label, weight=torch.cat([12 / counts, torch.ones(1)]))
+    log_q, labels = logits.log_softmax(dim=1), torch.nn.functional.one_hot(label, 4).float()
+    shares = labels.mean(dim=0)
+    assert balanced_cross_entropy(log_q, labels, shares).item() == pytest.approx(expected.item(), rel=1e-5)
+    parts = [balanced_cross_entropy(log_q[rows], labels[rows], shares) for rows in (slice(0, 6), slice(6, 12))]
+    assert sum(parts).item() / 2 == pytest.approx(expected.item(), rel=1e-5)  # type: ignore[union-attr]
 
 
 def test_resumed_it_ends_with_the_same_bits() -> None:
-    """24 steps of pretraining, 20 of the heads, 8 of self-labelling."""
+    """24 steps of pretraining, 20 of the clustering step, 8 of self-labelling."""
     whole_and_resumed(built, bars(200).images, (24 + 3, 24 + 17, 24 + 20 + 5))
 
 
-def test_a_prior_that_is_none_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"must hold 4 shares that sum to 1; received 3 with the sum 1\b"):
-        config(prior=(0.2, 0.3, 0.5))
-
-
-def test_what_the_head_sees_is_the_feature_and_the_gradients_beside_it() -> None:
+def test_without_self_labelling_the_chosen_head_is_the_answer() -> None:
     images = bars(60).images
-    method = built(hog={"components": 5, "weight": 1.5})
-    method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
-    z = method.embed(images).double()
-    assert z.shape == (60, 8 + 5)
-    assert method.space == "feature (13-d)"
-    gradients = OrientedGradients(SHAPE, HOGSettings())(images / 255).double()
-    gradients -= gradients.mean(dim=0)
-    _, _, axes = torch.linalg.svd(gradients, full_matrices=False)
-    coordinates = gradients @ axes[:5].T
-    coordinates = 1.5 * coordinates / coordinates.norm(dim=1, keepdim=True)
-    both = torch.cat([method.backbone.encode(images).detach().double(), coordinates], dim=1)
-    both /= both.norm(dim=1, keepdim=True)
-    assert torch.allclose(z @ z.T, both @ both.T, atol=1e-4)  # axes are known up to their sign
-
-
-def test_without_axes_it_is_the_feature_alone() -> None:
-    images = bars(60).images
-    method = built(hog={"components": 0})
-    method.phases(images, launch(method.config.runtime))[1].fit()  # type: ignore[union-attr]
-    assert torch.allclose(method.embed(images), method.backbone.encode(images), atol=1e-6)
-
-
-def test_selection_comes_between_parts_of_equal_length_and_leaves_the_last_two_alone() -> None:
-    images = bars(60).images
-    method = built(epochs=20, generations=3, batch_size=20)
-    phases = method.phases(images, launch(method.config.runtime))
-    phases[1].fit()  # type: ignore[union-attr]
-    cluster = phases[2]
-    assert isinstance(cluster, GradientPhase)
-    assert cluster.restart is not None
     seed_all(0)
-    assert [epoch for epoch in range(1, 20) if cluster.restart(epoch)] == [4, 8, 12]
+    method = SCAN(config().model_copy(update={"self_label": None}), SHAPE)
+    assert list(phases_of(method, images)) == ["pretrain", "neighbours", "cluster", "select"]
+    cluster = phases_of(method, images)["cluster"]
+    assert isinstance(cluster, GradientPhase)
+    assert cluster.epochs == 5

@@ -1,6 +1,6 @@
-"""How well the heads' own loss ranks them: SCAN's heads of every run, each scored by the labels after it was trained.
+"""How well the heads' own loss ranks them: PACE's heads of every run, each scored by the labels after it was trained.
 
-    python -m benchmarks.studies.own_loss checkpoints/*scan*/checkpoint.pt
+    python -m benchmarks.studies.own_loss checkpoints/*pace*/checkpoint.pt
 
 Heads are restarts of one clustering where `cluster.generations` is 0; under selection the last of them are relatives,
 which agree on most images.
@@ -19,10 +19,10 @@ from benchmarks.studies.criteria import SCORES
 from benchmarks.studies.restored import restored
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
-from methods.scan import SCAN
+from methods.pace import PACE
 
 
-def main(checkpoints: Annotated[list[Path], typer.Argument(help="Finished runs of SCAN on labelled images.")]) -> None:
+def main(checkpoints: Annotated[list[Path], typer.Argument(help="Finished runs of PACE on labelled images.")]) -> None:
     """Print a Markdown table, a row a run; ρ is Spearman's between a score and minus the own loss."""
     columns = [f"{key} of {which}" for key in SCORES for which in ("the chosen", "the best", "all, mean")]
     print(f"| run | {' | '.join((*columns, *(f'ρ with {key}' for key in SCORES)))} |")
@@ -36,8 +36,8 @@ def measure(path: Path) -> tuple[str, list[str]]:
     """A run's name and its figures, in the order of the columns."""
     run = restored(path)
     method = run.method
-    if not isinstance(method, SCAN) or method.neighbourhood.own_losses is None:
-        typer.echo(f"{path} is no finished run of SCAN, which alone compares heads by their own loss", err=True)
+    if not isinstance(method, PACE) or method.neighbourhood.own_losses is None:
+        typer.echo(f"{path} is no finished run of PACE, which alone compares heads by their own loss", err=True)
         raise typer.Exit(1)
     z = method.embed(run.images.images)
     scores = []

@@ -16,6 +16,7 @@ from evaluation.predictions import EvaluationError
 from report.figures.fonts import families
 from report.figures.style import STYLE
 from system.atomic import write_atomically
+from system.streams import say
 
 
 class Drawn(NamedTuple):
@@ -81,3 +82,9 @@ def _png(function: Callable[[], Figure | None]) -> bytes | None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def say_drawn(folder: Path, drawn: Drawn) -> list[str]:
+    """Say where figures stand; returns which could not be drawn, for people."""
+    say(f"figures: {folder} ({len(drawn.paths)} files)")
+    return [drawn.problem] if drawn.problem else []

@@ -1,0 +1,249 @@
+"""PACE, population-agreement clustering by evolution: heads that agree between neighbours, under selection.
+
+An encoder learns contrastively and rests. On its feature, with histograms of gradients beside it, many linear heads are
+trained at once to agree at both ends of walks on the neighbour graph; worse heads give their places to children of
+better ones, and the head of lowest own loss is the answer. It is a method of this project, made of ideas of others:
+
+* agreement between neighbours: Van Gansbeke et al., "SCAN", ECCV 2020; in `parts.walked_agreement`;
+* the entropy of the cluster sizes beside it, a bound on mutual information: Hu et al., ICML 2017 (IMSAT); there too;
+* similarity by shared neighbours: Jarvis, Patrick, IEEE Transactions on Computers 1973; in `parts.neighbourhood`;
+* recombination of clusterings: Gribel, Vidal, Pattern Recognition 2019 (HG-means); in `parts.head_search`;
+* a split and a merge at once: Ueda, Nakano, Ghahramani, Hinton, Neural Computation 2000 (SMEM); there too;
+* the sharpened target of self-labelling: Xie, Girshick, Farhadi, ICML 2016 (DEC); in `parts.self_labelling`;
+* histograms of oriented gradients: Dalal, Triggs, CVPR 2005; in `parts.hog_axes`;
+* the contrastive feature: Chen, Kornblith, Norouzi, Hinton, ICML 2020 (SimCLR); in `parts.contrastive_pretraining`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from estimators.neighbours import neighbour_graph
+from methods.base import Assignments
+from methods.joint import JointConfig, JointMethod
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.cluster_heads import ClusterHeads
+from models.settings import AutoencoderSettings
+from parts.backbones import ContrastiveStageSettings, PretrainingSettings
+from parts.contrastive_pretraining import ContrastivePretrainSettings
+from parts.free_sizes import FreeSizes
+from parts.head_search import evolve
+from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
+from parts.neighbourhood import Neighbourhood
+from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
+from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
+from parts.training_features import TrainingFeatures
+from parts.training_target import TrainingTarget
+from parts.walked_agreement import HeadsObjective
+
+WALKS_BETWEEN, WALKS_AT_LAST = 3, 10
+"""From every image, for the comparison of heads within their training and at its end."""
+COMPARED = 4096
+"""Images on which it is seen whether two heads are alike."""
+
+
+class ClusterSettings(Settings):
+    """Many linear heads on the frozen feature, of which the one of lowest own loss over all images is taken."""
+
+    heads: PositiveInt = 40
+    """Heads that are trained at a time, all in one computation."""
+    generations: Annotated[int, Field(ge=0)] = 16
+    """How often the worse half of the heads gives its place to children of the better. 0: restarts alone."""
+    mutation: Share = 0.5
+    """The share of children with one parent, in which a cluster is dropped and another split."""
+    hog: HOGAxesSettings = HOGAxesSettings()
+    neighbours: PositiveInt = 20
+    """Nearest images in the feature space, the edges of the neighbour graph."""
+    walk: PositiveInt = 4
+    """Steps of the random walk along edges from an image to the one that it shall agree with. 1: a neighbour."""
+    jaccard: Annotated[float, Field(ge=0)] = 3.0
+    """Walks take an edge with a chance in proportion to this power of the share of neighbours that its ends have in
+    common. 0: every edge alike."""
+    entropy: PositiveFloat = 3.0
+    """Weight of the cluster sizes' divergence from the prior."""
+    prior: tuple[PositiveFloat, ...] | None = None
+    """Expected share of every cluster, in any order, where clusters are not of one size; None: uniform."""
+    scale: PositiveFloat = 4.0
+    """sd of the logits at the start. Large, so that heads begin as different partitions."""
+    epochs: PositiveInt = 54
+    min_steps: Annotated[int, Field(ge=0)] = 1000
+    batch_size: PositiveInt = 1024
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, schedule="cosine")
+
+
+class PACEConfig(JointConfig):
+    """Config of PACE."""
+
+    method: Literal["pace"] = "pace"
+    model: AutoencoderSettings = ContrastiveStageSettings().model
+    pretrain: PretrainingSettings = ContrastivePretrainSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    self_label: SelfLabelSettings | None = None
+    """Without it the chosen head on the frozen feature is the answer."""
+
+    @model_validator(mode="after")
+    def _the_prior_has_k_shares(self) -> PACEConfig:
+        prior = self.cluster.prior
+        if prior is not None and (len(prior) != self.clusters or abs(sum(prior) - 1) > 1e-3):
+            raise ValueError(
+                f"cluster.prior must hold {self.clusters} shares that sum to 1; received {len(prior)} with the sum "
+                f"{sum(prior):.3g}"
+            )
+        return self
+
+
+class PACE(JointMethod):
+    """A contrastive encoder, then heads that agree between neighbours, then encoder and the best head together.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images.
+    """
+
+    def __init__(self, config: PACEConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        cluster = config.cluster
+        self.axes = HOGAxes(shape, cluster.hog)
+        self.neighbourhood = Neighbourhood(cluster.jaccard)
+        size = self.backbone.latent + self.axes.size
+        self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
+        self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
+        self.free_sizes = FreeSizes()
+        self.target = TrainingTarget()
+
+    @property
+    def prior(self) -> Float[Tensor, " k"]:
+        """Expected share of every cluster."""
+        k = self.config.clusters
+        return torch.tensor(self.config.cluster.prior or [1 / k] * k)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
+        cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
+        features = TrainingFeatures(encode, images, compute)
+        objective = HeadsObjective(
+            self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute
+        )
+        return (
+            *self.backbone.phases(images, compute),
+            self._neighbours(features),
+            self._heads(objective, len(images)),
+            self._selection(objective),
+            *self._self_labelling(encode, images, compute),
+        )
+
+    def _neighbours(self, features: TrainingFeatures) -> Phase:
+        axes, neighbourhood, normalise = self.axes, self.neighbourhood, self.backbone.normalise
+        wanted = self.config.cluster.neighbours
+
+        def find() -> None:
+            images, compute = features.images, features.compute
+            if axes.size:
+                descriptors = compute.map(lambda part: axes.describe(normalise.unit(part)), images)
+                axes.place(compute.once(lambda: axes.fit(descriptors)))
+            z, count = features(), min(wanted, len(images) - 1)
+            graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
+            neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
+
+        return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
+
+    def _heads(self, objective: HeadsObjective, images: int) -> Phase:
+        cluster, heads, seed = self.config.cluster, self.heads, self.config.seed
+        # Equal parts, in each of which the learning rate falls to 0: heads are compared at rest. The last two parts are
+        # left to what the selection found.
+        parts = cluster.generations + 2 if cluster.generations else 1
+        generation = -(-epochs_needed(images, cluster.batch_size, cluster.epochs, cluster.min_steps) // parts)
+
+        def select_heads(epoch: int) -> Sequence[nn.Parameter]:
+            if epoch % generation or epoch > cluster.generations * generation:
+                return ()
+            losses = objective.own_losses(WALKS_BETWEEN, seed)
+            z = objective.features()
+            sample = torch.randperm(len(z))[:COMPARED].sort().values
+            evolve(heads, losses, z[sample], max(cluster.heads // 2, 1), cluster.mutation)
+            return (heads.weight, heads.bias)
+
+        return GradientPhase(
+            name="cluster",
+            module=objective,
+            optimiser=cluster.optimiser,
+            epochs=parts * generation,
+            cycles=parts,
+            batch_size=cluster.batch_size,
+            restart=select_heads,
+        )
+
+    def _selection(self, objective: HeadsObjective) -> Phase:
+        head, heads, neighbourhood, free_sizes = self.head, self.heads, self.neighbourhood, self.free_sizes
+        k, seed, edges = self.config.clusters, self.config.seed, self.config.cluster.neighbours
+
+        def select() -> None:
+            losses = objective.own_losses(WALKS_AT_LAST, seed)
+            head.take(heads, int(losses.argmin()))
+            neighbourhood.own_losses = losses
+            z = objective.features()
+            free_sizes.arrays = objective.compute.once(lambda: free_sizes.find(z, k, edges, seed))
+
+        module = nn.ModuleDict({"head": head, "neighbourhood": neighbourhood, "free_sizes": free_sizes})
+        return FitPhase("select", module, select)
+
+    def _self_labelling(
+        self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute
+    ) -> Sequence[Phase]:
+        settings, backbone, head, target = self.config.self_label, self.backbone, self.head, self.target
+        if settings is None:
+            return ()
+
+        def probabilities(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+            return head(encode(part))[0].exp()  # type: ignore[no-any-return]
+
+        objective = SelfLabelObjective(
+            backbone.normalise, backbone.branch(False), self.axes, head, target, settings, compute
+        )
+        return (
+            GradientPhase(
+                name="self-label",
+                module=objective,
+                optimiser=settings.optimiser,
+                epochs=epochs_needed(len(images), settings.batch_size, settings.max_epochs, settings.min_steps),
+                batch_size=settings.batch_size,
+                refresh=lambda: target.refresh(probabilities, images, compute),
+                refresh_interval=settings.update_interval,
+                clusters=self.config.clusters,
+                tol=settings.tol,
+            ),
+        )
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """What the head sees, on the CPU."""
+        return map_batches(JoinedFeature(self.backbone, self.axes), images, self.backbone.device)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        note = self.free_sizes.note(self.prior)
+        return () if note is None else (note,)
+
+    @property
+    def space(self) -> str:
+        return f"feature ({self.backbone.latent + self.axes.size}-d)"
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The head's probabilities and their largest."""
+        p = map_batches(lambda rows: self.head(rows)[0].exp(), z, self.backbone.device)
+        return Assignments(p.argmax(dim=1), p)
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The direction of every cluster: its weights in the head, of length 1, on the CPU."""
+        return nn.functional.normalize(self.head.weight[0].detach().float().cpu().T, dim=1)
