@@ -53,7 +53,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E40
 
 from configs.load import ConfigError  # noqa: E402
 from configs.schema import RunConfig  # noqa: E402
-from data.arrays import LAYOUTS, as_classes, as_images  # noqa: E402
+from data.arrays import LAYOUTS, as_classes, as_images, as_tensor  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
@@ -62,12 +62,15 @@ from engine.fit import REFUSED, fit  # noqa: E402
 from engine.progress import Display  # noqa: E402
 from engine.randomness import generator_states, restore_generators  # noqa: E402
 from engine.restore import restore  # noqa: E402
-from evaluation.evaluate import evaluate  # noqa: E402
 from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
+from report.score_table import ScoreTable, has_seen, score_row  # noqa: E402
 
 FORM = f"Images are {LAYOUTS}, or a table with image_shape."
+
+PARAMETERS = {"clusters": "n_clusters", "seed": "seed", "runtime.device": "device", "data.name": "X"}
+"""Settings that are not given among the others, and what gives them."""
 
 
 def _has_probabilities(model: Any) -> bool:
@@ -127,6 +130,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
         Raises:
             ValueError: images, settings or a number of clusters that cannot be.
+            TrainingError: a loss became NaN or infinite.
             KeyboardInterrupt: stopped by Ctrl-C.
         """
         before = generator_states()
@@ -162,20 +166,24 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         z: np.ndarray = self.method_.embed(images).numpy()
         return z
 
-    def score_table(self, X: Any, labels: Any = None) -> dict[str, float | int | str | None]:
-        """Every metric of `eval.py`'s table, by name; those that compare with classes are None without labels.
+    def score_table(self, X: Any, labels: Any = None) -> ScoreTable:
+        """The table of `eval.py`: print it, or take a value by its name, such as `["nmi"]`.
+
+        Values that compare with classes are None without labels. Labels change nothing in the model.
 
         Args:
             X: images, or a data set's name or path, whose own labels count where `labels` are None.
-            labels: (n,), the class of every image, of any kind. They change nothing in the model.
+            labels: (n,), the class of every image, of any kind.
         """
         images = self._new(X)
+        if not isinstance(X, str | Path) and not has_seen(self.checkpoint_, images):
+            images = replace(images, split="new")
         if labels is not None:
             indices, names = as_classes(labels)
             if len(indices) != len(images):
                 raise ValueError(f"{len(images)} images and {len(indices)} labels: there must be one for each image.")
             images = replace(images, labels=torch.from_numpy(indices), class_names=names)
-        return evaluate(predict(self.method_, images))
+        return ScoreTable(score_row(self.checkpoint_, self.config_, self.method_, predict(self.method_, images)))
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, which `load` and `eval.py` read."""
@@ -198,6 +206,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
     def _config(self, X: Any) -> RunConfig:
         """The run's config, from the method's defaults, the settings, and what has a parameter of its own."""
+        for path, parameter in PARAMETERS.items():
+            if path in (self.settings or {}):
+                raise ConfigError(f"the setting {path} has a parameter of its own, {parameter}: give it there.")
         settings = {"data.name": str(X) if isinstance(X, str | Path) else "images", **(self.settings or {})}
         assignments = [f"{path}={_as_text(value)}" for path, value in settings.items()]
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
@@ -211,7 +222,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         if isinstance(X, str | Path):
             split = config.data.split if reset else "train"
             return prepare(config.data.model_copy(update={"name": str(X)}), split, config.seed)
-        return ImageSet("images", "train", torch.from_numpy(self._pixels(X, reset)))
+        return ImageSet("images", "train", as_tensor(self._pixels(X, reset)))
 
     def _pixels(self, X: Any, reset: bool) -> np.ndarray:
         """Arrays as uint8, (n, c, h, w)."""
@@ -227,7 +238,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         else:
             array = np.asarray(array)
             validate_data(self, array.reshape(len(array), -1), reset=reset)
-        return np.ascontiguousarray(as_images(self._in_range(array, reset), "the images", FORM))
+        return as_images(self._in_range(array, reset), "the images", FORM)
 
     def _in_range(self, array: np.ndarray, reset: bool) -> np.ndarray:
         """Floats from 0 to 1, or uint8 as it is."""
@@ -276,7 +287,7 @@ def load(path: str | Path) -> DeepClustering:
     """
     checkpoint = read_checkpoint(Path(path))
     if not checkpoint.loop.done:
-        raise CheckpointError(f"{path} is of a run that was not finished; the same train.py command with --resume is.")
+        raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
     config, method = restore(checkpoint, str(path))
     shape = tuple(checkpoint.data["shape"])
     model = DeepClustering(config.method, config.clusters, seed=config.seed, image_shape=shape)

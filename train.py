@@ -71,6 +71,8 @@ def main(
         "runtime.nodes": nodes,
     }
     display = Display(quiet=process_number() > 0)
+    if method is None and config is None:
+        raise leave(display, f"name a method, --method NAME, or a config, --config FILE. Methods: {method_names()}.", 2)
     try:
         run_config = resolve_config(method, config, set_ or [], flags)
         folder = out or default_folder(run_config)

@@ -144,13 +144,13 @@ def set_value(raw: dict[str, Any], path: str, value: Any) -> None:
     try:
         _at(raw, section)[key] = value
     except ConfigError as error:
-        raise ConfigError(f"--set {path}: {error}") from error
+        raise ConfigError(f"the setting {path}: {error}") from error
 
 
 def _assigned(assignment: str, schema: type[BaseModel]) -> tuple[str, Any]:
     path, equals, text = (part.strip() for part in assignment.partition("="))
     if not equals or not all(path.split(".")):
-        raise ConfigError(f"--set takes section.key=value; received {assignment!r}.")
+        raise ConfigError(f"a setting is given as section.key=value; received {assignment!r}.")
     fields = _fields(schema, path)
     # In a name a colon, a bracket or "#" is a letter like any other.
     if fields and all(is_scalar(field.annotation) for field in fields):
@@ -159,7 +159,7 @@ def _assigned(assignment: str, schema: type[BaseModel]) -> tuple[str, Any]:
         return path, parse_text(text)
     except yaml.YAMLError as error:
         raise ConfigError(
-            f"--set {path}: {text!r:.80} is no valid YAML ({getattr(error, 'problem', error)})."
+            f"the setting {path}: {text!r:.80} is no valid YAML ({getattr(error, 'problem', error)})."
         ) from error
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import torch
 from jaxtyping import Int64, Shaped, UInt8
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from data.image_set import DataError
 
@@ -32,7 +36,7 @@ def _as_uint8(images: Array, what: str, form: str) -> UInt8[np.ndarray, "*shape"
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating):
-        raise DataError(f"{what} are {images.dtype}. Save them with .astype(numpy.uint8). {form}")
+        raise DataError(f"{what} are {images.dtype}. Make them uint8 with .astype(numpy.uint8). {form}")
     # Written so that NaN fails the test as well.
     if images.size and not (images.min() >= 0 and images.max() <= 1):
         raise DataError(
@@ -57,6 +61,16 @@ def _channels_first(images: UInt8[np.ndarray, "*shape"], what: str, form: str) -
         if last:
             return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     raise DataError(f"{what} have the shape {images.shape}. {form}")
+
+
+def as_tensor(images: UInt8[np.ndarray, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    """The images as a tensor that shares their memory, also where it may only be read: nothing here writes to images.
+
+    Copied are only images whose memory is not in the order of their pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(np.ascontiguousarray(images))
 
 
 def as_classes(labels: ArrayLike) -> tuple[Int64[np.ndarray, " n"], tuple[str, ...]]:

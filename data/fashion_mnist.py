@@ -15,7 +15,7 @@ import torch
 
 from data import cache, debian, idx, network
 from data.image_set import DataError, ImageSet
-from data.places import DATA_VARIABLE, Attempt, Unavailable, search, user_places
+from data.places import NAMING, Attempt, Unavailable, search, user_places
 
 NAME = "fashion-mnist"
 CLASS_NAMES = (
@@ -46,7 +46,7 @@ def load(split: str, data_root: Path | None = None) -> ImageSet:
     """
     remedies = (
         f"install Debian's package: apt-get install {DEBIAN_PACKAGE} (as root)",
-        f"name the folder that holds the data: --data-root FOLDER or {DATA_VARIABLE}=FOLDER",
+        f"name the folder that holds the data: {NAMING}",
         f"put these four files into {cache.folder(NAME)}, gzipped or plain: {', '.join(SHA256)} "
         "(from https://github.com/zalandoresearch/fashion-mnist)",
     )

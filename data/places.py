@@ -12,6 +12,10 @@ from data.files import reason
 from data.image_set import DataError, ImageSet
 
 DATA_VARIABLE = "DEEP_CLUSTERING_DATA"
+OPTION = "--data-root"
+
+NAMING = f"{DATA_VARIABLE}=FOLDER in the environment, or {OPTION} FOLDER behind a command"
+"""How a person names the folder that holds the data."""
 
 # A place's name for people, and the function that reads the images there or raises DataError.
 Attempt = tuple[str, Callable[[], ImageSet]]
@@ -58,16 +62,14 @@ def user_places(
     Each is tried itself and then with every one of `subfolders` below it.
     """
     variable = os.environ.get(DATA_VARIABLE)
-    named = {
-        "--data-root": data_root,
-        f"${DATA_VARIABLE}": Path(os.path.expanduser(variable)) if variable else None,
-    }
-    for option, root in named.items():
-        if root is None:
-            yield option, _not_set
-            continue
+    named = {} if data_root is None else {OPTION: data_root}
+    if variable:
+        named[f"${DATA_VARIABLE}"] = Path(os.path.expanduser(variable))
+    for name, root in named.items():
         for folder in (root, *(root / subfolder for subfolder in subfolders)):
-            yield f"{option} {folder}", partial(read, folder)
+            yield f"{name} {folder}", partial(read, folder)
+    if not variable:
+        yield f"${DATA_VARIABLE}", _not_set
 
 
 def _not_set() -> ImageSet:

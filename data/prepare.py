@@ -49,7 +49,7 @@ def prepare(settings: DataSettings, split: str, seed: int, data_root: Path | Non
     if split == "validation" and not settings.validation:
         raise DataError(
             f"{settings.name} has no validation split, because the run held no images out. "
-            "Train with --set data.validation=0.2, or score train or test."
+            "Train with data.validation=0.2, or score train or test."
         )
     fitted = split in (settings.split, "validation")
     images = load(settings.name, settings.split if fitted else split, data_root)

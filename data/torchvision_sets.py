@@ -19,7 +19,7 @@ from torch import Tensor
 
 from data import cache, network
 from data.image_set import DataError, ImageSet
-from data.places import DATA_VARIABLE, Attempt, Unavailable, search, user_places
+from data.places import NAMING, Attempt, Unavailable, search, user_places
 
 DIGITS = tuple(str(digit) for digit in range(10))
 TRAIN_FLAG: Mapping[str, Mapping[str, Any]] = {"train": {"train": True}, "test": {"train": False}}
@@ -117,8 +117,7 @@ def load(name: str, split: str, data_root: Path | None = None) -> ImageSet:
     dataset = getattr(torchvision.datasets, entry.class_name)
     needed = [path for path, _ in entry.files(dataset, split)]
     remedies = (
-        f"name the folder that holds the data as torchvision keeps it (with {needed[0]} in it): "
-        f"--data-root FOLDER or {DATA_VARIABLE}=FOLDER",
+        f"name the folder that holds the data as torchvision keeps it (with {needed[0]} in it): {NAMING}",
         f"download from {' or '.join(entry.urls(dataset))} elsewhere and unpack into {cache.folder(name)}, "
         f"so that these files are there: {', '.join(needed)}",
     )

@@ -50,6 +50,7 @@ def fit(
     config: RunConfig,
     images: ImageSet,
     *,
+    method: Method | None = None,
     validation: ImageSet | None = None,
     processes: Processes | None = None,
     save: Callable[[Checkpoint], None] | None = None,
@@ -63,6 +64,7 @@ def fit(
     Args:
         config: of the run, see `methods.resolve.resolve_config`.
         images: the training images.
+        method: built already, for images of this shape; by default what `config` names, its weights by its seed.
         validation: held out of them: losses on these are reported after every epoch, and decide nothing.
         processes: device and processes; by default what `config.runtime` says.
         save: called with the run as it stands at the start, now and then, and at the end; on the first process alone.
@@ -81,7 +83,8 @@ def fit(
     display = display or Display(quiet=True)
     _check_enough(config, images)
     seed_all(config.seed)
-    method = _build(config, images)
+    if method is None:
+        method = _build(config, images)
     pixels = images.images
     phases = method.phases(pixels, processes)
     # Keys name phases for other runs, and for this one when it goes on.
@@ -128,7 +131,7 @@ def _check_enough(config: RunConfig, images: ImageSet) -> None:
     if different < needed:
         raise UsageError(
             f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the "
-            "number of different images. Look at the data (explore.py draws them), or ask for fewer --clusters."
+            "number of different images. Look at the images, or ask for fewer clusters."
         )
 
 

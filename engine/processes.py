@@ -189,8 +189,8 @@ def launch(settings: RuntimeSettings) -> Processes:
     started = int(os.environ.get("WORLD_SIZE", wanted))
     if started != wanted:
         raise UsageError(
-            f"{started} processes were started, but --devices {settings.devices} times --nodes {settings.nodes} "
-            f"makes {wanted}: give the numbers that torchrun was given."
+            f"{started} processes were started, but runtime.devices {settings.devices} times runtime.nodes "
+            f"{settings.nodes} makes {wanted}: give the numbers that torchrun was given."
         )
     try:
         fabric = Fabric(
@@ -249,4 +249,4 @@ def _check_device(device: str) -> None:
         "mps": torch.backends.mps.is_available,
     }
     if device in available and not available[device]():
-        raise UsageError(f"--device {device}: torch finds none on this machine. Use --device auto or cpu.")
+        raise UsageError(f"device {device}: torch finds none on this machine. Take the device auto or cpu.")

@@ -1,35 +1,44 @@
-"""What a person sees while a run trains: bars on a terminal, one line an epoch in a log. All on stderr."""
+"""What a person sees while a run trains: bars on a terminal and in a notebook, one line an epoch in a log."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from system.streams import say, stderr_console
+from system.notebook import NotebookText
+from system.streams import plain_console, say, stderr_console
 
 LINES = 20
 """Epochs of a phase that a log tells of, at most."""
 
 
 class Display:
-    """Progress of the phases, and notices."""
+    """Progress of the phases, and notices. On stderr, or in the output of a notebook's cell."""
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
         self.console = console or stderr_console(quiet)
         self._live = self.console.is_terminal
+        self._notebook: NotebookText | None = None
+        if self.console.is_jupyter and not self.console.quiet:
+            self._notebook = NotebookText()
+            self.console = plain_console(self._notebook)
         self._bars: Progress | None = None
-        self._task: TaskID | None = None
+        self._task = TaskID(0)
         self._total = 0
 
     def start(self, phase: str, steps: int | None, done: int = 0, epochs: int = 0) -> None:
         """Show a phase of `steps` steps in `epochs` (None: a fit of unknown length), of which `done` are done."""
         self.stop()
-        self._total = steps or 0
-        if not self._live:
+        if self._notebook is not None and steps is None:
+            self._notebook.change(f"{phase} …")
+            return
+        if not self._live and self._notebook is None:
             say(f"{phase} …" if steps is None else f"{phase}: {steps:,} steps in {epochs} epochs", self.console)
             return
+        self._total = steps or 0
         self._bars = Progress(
             TextColumn("{task.description:<10}"),
             BarColumn(bar_width=20),
@@ -38,18 +47,21 @@ class Display:
             TextColumn("{task.fields[status]}"),
             console=self.console,
         )
-        self._bars.start()
         self._task = self._bars.add_task(phase, total=steps, completed=done, status="")
+        if self._live:
+            self._bars.start()
+        self._move(completed=done)
 
     def advance(self, done: int, loss: float, images_per_second: float) -> None:
         """Move the bar to `done` steps."""
-        if self._bars is not None and self._task is not None:
-            status = f"loss {loss:.4f}  {images_per_second:,.0f} img/s"
-            self._bars.update(self._task, completed=done, status=status)
+        if self._bars is not None:
+            self._move(completed=done, status=f"loss {loss:.4f}  {images_per_second:,.0f} img/s")
 
     def epoch(self, phase: str, epoch: int, epochs: int, values: Mapping[str, float]) -> None:
-        """Say how an epoch ended, where no bar shows it."""
-        if not self._live and (epoch + 1 == epochs or epoch % -(-epochs // LINES) == 0):
+        """Say how an epoch ended, or move the bar to its end."""
+        if self._bars is not None:
+            self._move(completed=self._total * (epoch + 1) / epochs)
+        elif epoch + 1 == epochs or epoch % -(-epochs // LINES) == 0:
             shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
             say(f"{phase} epoch {epoch + 1}/{epochs}  {shown}", self.console)
 
@@ -59,11 +71,24 @@ class Display:
 
     def finish(self, text: str) -> None:
         """End the phase's bar with a line that says how it went."""
+        if self._notebook is not None and self._bars is None:
+            self._notebook.change("")  # "initialise …" is said anew
         self.stop()
         say(text, self.console)
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._bars is not None:
+        if self._bars is not None and self._live:
             self._bars.stop()
-        self._bars, self._task = None, None
+        if self._notebook is not None:
+            self._notebook.keep()
+        self._bars = None
+
+    def _move(self, **changes: Any) -> None:
+        assert self._bars is not None
+        self._bars.update(self._task, **changes)
+        if self._notebook is not None:
+            # Not rich's own way, which asks for ipywidgets and leaves nothing in a saved notebook.
+            with self.console.capture() as captured:
+                self.console.print(self._bars.get_renderable())
+            self._notebook.change(captured.get().rstrip())

@@ -32,14 +32,14 @@ def resolve_config(
         check_method(method)
         raw, source = default_config(method)
     else:
-        raise ConfigError(f"name a method, --method NAME, or a config, --config FILE. Methods: {method_names()}.")
+        raise ConfigError(f"name a method or a config file. Methods: {method_names()}.")
     named = str(raw.setdefault("method", method))
     check_method(named)
     if method is not None and named != method:
-        raise ConfigError(f"{source} is for method {named!r}; received --method {method}.")
+        raise ConfigError(f"{source} is for method {named!r}; received the method {method!r}.")
     schema = METHODS[named].config
     set_values(raw, assignments, schema)
     for path, value in flags.items():
         if value is not None:
             set_value(raw, path, value)
-    return validate(schema, raw, f"{source}, --set and the flags" if assignments else source)
+    return validate(schema, raw, f"{source} and the given settings" if assignments else source)

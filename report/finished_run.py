@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -16,12 +15,11 @@ from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError, UsageError
 from engine.processes import pick_device
 from engine.restore import restore
-from evaluation.evaluate import evaluate
 from evaluation.predictions import EvaluationError, Predictions, predict
 from methods.base import Method
 from models.autoencoder import ModelError
 from report.rows import Row
-from report.table import RunFacts, make_row
+from report.score_table import score_row
 
 PROBLEMS = (CheckpointError, ConfigError, DataError, EvaluationError, ModelError, UsageError)
 """What opening, predicting and scoring raise. The message is for the user."""
@@ -53,37 +51,9 @@ class FinishedRun:
         check_images(images, self.checkpoint, self.path)
         return predict(self.method, images)
 
-    def reported(self, split: str) -> Mapping[str, float]:
-        """What the report that it reproduces gives for this split."""
-        report = self.config.report
-        return {} if report is None else dict(*(found for name, found in report.figures.items() if name == split))
-
-    def has_seen(self, images: ImageSet) -> bool:
-        """Whether it was fitted to these images, or to a set that holds them."""
-        fitted = self.checkpoint.data
-        part_of_all = fitted["split"] == "all" and images.name == fitted["name"]
-        return bool(part_of_all or images.fingerprint == fitted["fingerprint"])
-
     def row(self, predictions: Predictions, neighbours: bool = True) -> Row:
         """The scores of one set of images, as a row of a table; `neighbours` are what takes longest."""
-        images, environment = predictions.images, self.checkpoint.environment
-        loop, report = self.checkpoint.loop, self.config.report
-        run = RunFacts(
-            title=self.config.title,
-            method=self.config.method,
-            k_asked=self.config.clusters,
-            seed=self.config.seed,
-            seconds=loop.seconds,
-            images_per_second=loop.images_per_second,
-            threads=environment["threads"] * environment["processes"],
-            device=environment["device"],
-            peak_memory=loop.peak_memory,
-            checkpoint=str(self.path),
-            notes=(*self.checkpoint.data.get("notes", ()), *self.method.notes),
-            report=None if report is None else report.row,
-        )
-        metrics, seen = evaluate(predictions, neighbours), self.has_seen(images)
-        return make_row(run, metrics, images.name, images.split, seen, self.reported(images.split))
+        return score_row(self.checkpoint, self.config, self.method, predictions, str(self.path), neighbours)
 
 
 def open_run(path: Path, device: str = "auto") -> FinishedRun:

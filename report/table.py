@@ -47,7 +47,7 @@ class RunFacts:
         threads: of the processor, during the fit.
         device: on which it was fitted.
         peak_memory: of the fit, in MiB.
-        checkpoint: the file's path.
+        checkpoint: the file's path; None for a run in memory.
         notes: what must be said of it: subsets, extensions to new images.
         report: the published report and its system that the run reproduces, "A: KMeans, PCA 90 %"; None for none.
     """
@@ -61,7 +61,7 @@ class RunFacts:
     threads: int
     device: str
     peak_memory: float
-    checkpoint: str
+    checkpoint: str | None
     notes: Sequence[str] = ()
     report: str | None = None
 

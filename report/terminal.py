@@ -47,14 +47,14 @@ def add_row(table: Table, cells: Sequence[str]) -> None:
 
 def is_narrow(table: Table) -> bool:
     """Whether the table fits without cutting or folding anything."""
-    console = Console(file=io.StringIO(), width=10 * WIDTH, color_system=None)
+    console = Console(file=io.StringIO(), width=10 * WIDTH, color_system=None, force_jupyter=False)
     return Measurement.get(console, console.options, table).maximum <= WIDTH
 
 
 def printed(parts: Sequence[Table | str]) -> str:
     """The parts below one another, without colours and without spaces at the ends of lines."""
     text = io.StringIO()
-    console = Console(file=text, width=WIDTH, color_system=None)
+    console = Console(file=text, width=WIDTH, color_system=None, force_jupyter=False)  # which would show it at once
     for part in parts:
         console.print(Text(part) if isinstance(part, str) else part)
     return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())

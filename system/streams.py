@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 
@@ -55,6 +56,11 @@ codecs.register_error(READABLE, _readable)
 def stderr_console(quiet: bool = False) -> Console:
     """Prints texts on stderr as they are: brackets are no markup, :cat: no emoji, numbers have no colours."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
+
+
+def plain_console(file: IO[str]) -> Console:
+    """Prints texts into `file` as they are, without colours, also where this process is a notebook's."""
+    return Console(file=file, force_jupyter=False, force_terminal=False, color_system=None, highlight=False, width=100)
 
 
 def say(text: str, console: Console | None = None) -> None:

@@ -8,12 +8,17 @@ from torch import Tensor
 
 from configs.schema import RunConfig
 from data.image_set import ImageSet
+from engine.checkpoint import LoopState
 from engine.fit import Fitted, fit
-from engine.processes import Processes
+from engine.loop import Loop
+from engine.processes import Processes, launch
+from engine.progress import Display
 from estimators.build import CLUSTERERS
+from methods.base import Method
 from methods.registry import METHODS
 from methods.resolve import resolve_config
 from methods.two_stage import METHOD_NAMES
+from parts.phases import Phase
 
 # What makes each method small enough for a test; a two-stage method takes what its parts do.
 DEC_SMALL = [
@@ -86,6 +91,25 @@ def small_config(name: str, seed: int = 0, settings: Sequence[str] = ()) -> RunC
     """The method's config on digits, small, with `settings` in addition."""
     small = [setting for part in ([name] if name in SMALL else name.split("-")) for setting in SMALL.get(part, [])]
     return resolve_config(name, None, [*small, "data.name=digits", f"seed={seed}", "runtime.device=cpu", *settings], {})
+
+
+def run_phases(
+    method: Method, images: Tensor, config: RunConfig, phases: Sequence[Phase] | None = None, first: int = 0
+) -> LoopState:
+    """Beneath `fit`: some phases alone, a method as it stands, or images that `fit` refuses.
+
+    Args:
+        method: built.
+        images: (n, c, h, w).
+        config: its.
+        phases: up to the last one that is run; by default all that the method has.
+        first: the number of the first that is run.
+    """
+    processes = launch(config.runtime)
+    phases = method.phases(images, processes) if phases is None else phases
+    names, state = [phase.name for phase in phases], LoopState(phase=first)
+    Loop(method, images, names, config, processes, lambda *_: None, Display(quiet=True), state=state).run(phases)
+    return state
 
 
 def run_config(config: RunConfig, images: Tensor, processes: Processes) -> Fitted:

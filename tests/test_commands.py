@@ -199,7 +199,7 @@ def test_images_of_which_too_few_differ_are_refused(tmp_path: Path) -> None:
     done = call(train.app, "--method", "dec", "--data", str(tmp_path / "same.npz"), "--out", str(tmp_path / "run"))
     assert done.exit_code == 2
     assert "10 clusters for 300 images, of which 2 differ" in done.stderr
-    assert "--clusters" in done.stderr
+    assert "ask for fewer clusters" in done.stderr
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 

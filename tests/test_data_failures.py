@@ -195,7 +195,7 @@ def test_a_place_that_may_not_be_looked_into_is_one_of_those_tried(
         search("x", attempts[:1], ())
     monkeypatch.setenv(DATA_VARIABLE, "~no-such-user/data")  # nobody's home
     monkeypatch.setenv("DEEP_CLUSTERING_CACHE", "~no-such-user/cache")
-    assert [place for place, _ in user_places(read, None, ())][1] == f"${DATA_VARIABLE} ~no-such-user/data"
+    assert next(place for place, _ in user_places(read, None, ())) == f"${DATA_VARIABLE} ~no-such-user/data"
     assert cache.root() == Path("~no-such-user/cache")
 
 

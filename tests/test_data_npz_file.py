@@ -69,7 +69,7 @@ def test_there_is_no_test_split(tmp_path: Path) -> None:
     [
         ({"x_train": noise(2, 8, 8)}, "no `images`; it has: x_train"),
         ({}, "no `images`; it has: nothing"),
-        ({"images": noise(2, 8, 8).astype(np.int64)}, "`images` are int64. Save them with .astype"),
+        ({"images": noise(2, 8, 8).astype(np.int64)}, "`images` are int64. Make them uint8 with .astype"),
         ({"images": noise(2, 8, 8) * 1.0}, "floats from 0|floats from [0-9]+ to 2[0-9]+; floats must lie in 0 to 1"),
         ({"images": np.full((2, 8, 8), -0.1)}, "floats from -0.1 to -0.1"),
         ({"images": np.full((2, 8, 8), np.nan)}, "floats from nan to nan"),

@@ -97,7 +97,7 @@ def test_fitted_on_test_that_split_is_the_smaller() -> None:
 
 
 def test_splits_that_are_not_there(asked: list[tuple[str, Path | None]]) -> None:
-    with pytest.raises(DataError, match="toy has no validation split.*Train with --set data.validation=0.2"):
+    with pytest.raises(DataError, match="toy has no validation split.*Train with data.validation=0.2"):
         prepare(toy(), "validation", 0)
     with pytest.raises(DataError, match="no split 'dev'. Splits are train, validation, test, all"):
         prepare(toy(), "dev", 0)

@@ -195,8 +195,8 @@ def test_how_often_all_are_assigned_does_not_change_the_training() -> None:
 
 
 def test_tol_ends_the_clustering() -> None:
-    loop = run(built(tol=1.0, max_epochs=50), IMAGES.images)
-    assert loop.state.global_step == 10 * 8 + 8
+    state = run(built(tol=1.0, max_epochs=50), IMAGES.images)
+    assert state.global_step == 10 * 8 + 8
 
 
 def test_a_reset_starts_the_counts_over() -> None:

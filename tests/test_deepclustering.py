@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import eval
 import train
 from data.sources import load as load_images
 from deepclustering import PACKAGES, DeepClustering, load
 from engine.checkpoint import read_checkpoint
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
+from report.table import render
 from tests.runs import ROOT, SMALL, call, small_train
 
 IMAGES = load_images("digits").images[:300, 0].numpy()
@@ -136,6 +140,46 @@ def test_scores_are_those_of_the_labels(kmeans: DeepClustering) -> None:
     assert kmeans.score_table(IMAGES)["acc"] is None
     with pytest.raises(ValueError, match="300 images and 3 labels"):
         kmeans.score_table(IMAGES, [1, 2, 3])
+
+
+def test_the_table_is_the_one_of_the_command(trained: Path) -> None:
+    printed = call(eval.app, str(trained), "--device", "cpu")
+    (row,) = (json.loads(line) for line in call(eval.app, str(trained), "--format", "json").stdout.splitlines())
+    table = load(trained).score_table("digits")
+    assert str(table) == printed.stdout.rstrip("\n")
+    assert {**table, "checkpoint": str(trained)} == row
+    assert table["acc"] > 0.2
+    assert (table["data"], table["split"], table["protocol"]) == ("digits", "train", "transductive")
+    assert max(map(len, repr(table).splitlines())) <= 80
+    assert render(table.rows, "csv").startswith("title,method,")
+
+
+def test_the_table_says_which_images_are_new(kmeans: DeepClustering) -> None:
+    seen, new = kmeans.score_table(IMAGES), kmeans.score_table(IMAGES[:200])
+    assert (seen["split"], seen["protocol"], len(seen.rows)) == ("train", "transductive", 1)
+    assert (new["split"], new["protocol"], new["n"]) == ("new", "held out", 200)
+
+
+@pytest.fixture
+def every_warning() -> Iterator[None]:
+    """Torch says some things once a process; here every time, and warnings are errors."""
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.usefixtures("every_warning")
+def test_images_that_may_only_be_read_are_neither_copied_nor_warned_of(kmeans: DeepClustering, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", IMAGES)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    frozen = IMAGES.copy()
+    frozen.setflags(write=False)
+    for images in (mapped, frozen):
+        assert np.array_equal(kmeans.predict(images), kmeans.labels_)
+        assert np.array_equal(kmeans.predict((images / 255).astype(np.float32)), kmeans.labels_)
+        tensor = kmeans._image_set(images, kmeans.config_, reset=False).images
+        assert tensor.data_ptr() == images.ctypes.data
+    assert np.array_equal(clone(kmeans).fit(mapped).labels_, kmeans.labels_)
 
 
 def test_it_leaves_the_callers_random_numbers_alone() -> None:

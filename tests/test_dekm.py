@@ -21,6 +21,7 @@ from methods.dekm import DEKM, DEKMConfig, DEKMSettings
 from models.autoencoder import ImageShape
 from parts.phases import Batch, GradientPhase
 from tests.joint_runs import run, whole_and_resumed
+from tests.small import run_phases
 from tests.test_dec import bars, config
 
 ADAM = OptimiserSettings(learning_rate=1e-3)
@@ -126,8 +127,8 @@ def test_only_the_encoder_is_trained_towards_a_target_that_stays() -> None:
 
 def test_the_last_kmeans_fits_the_last_encoder() -> None:
     method = built()
-    loop = run(method, IMAGES.images)
-    assert [row["phase"] for row in loop.state.history if "seconds" in row] == ["initialise", "assign"]
+    state = run(method, IMAGES.images)
+    assert [row["phase"] for row in state.history if "seconds" in row] == ["initialise", "assign"]
     z = method.embed(IMAGES.images)
     labels = method.assign_embedded(z).labels
     means = torch.stack([z[labels == i].mean(dim=0) for i in range(4)])
@@ -154,9 +155,9 @@ def test_a_start_far_off_is_left_for_a_better_place() -> None:
 
 
 def test_tol_ends_the_clustering() -> None:
-    loop = run(built(tol=1.0, max_epochs=50), IMAGES.images)
-    assert loop.state.global_step == 10 * 8 + 6
-    assert "ended by tol" in str([row.get("notice") for row in loop.state.history])
+    state = run(built(tol=1.0, max_epochs=50), IMAGES.images)
+    assert state.global_step == 10 * 8 + 6
+    assert "ended by tol" in str([row.get("notice") for row in state.history])
 
 
 def test_resumed_it_ends_with_the_same_bits() -> None:
@@ -166,7 +167,7 @@ def test_resumed_it_ends_with_the_same_bits() -> None:
 def test_constant_images_end_in_an_answer() -> None:
     method = built(max_epochs=1)
     images = torch.full((60, 1, 8, 8), 7, dtype=torch.uint8)
-    run(method, images)
+    run_phases(method, images, method.run)
     assert len(set(method.assign(images).labels.tolist())) == 1
 
 

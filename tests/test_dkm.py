@@ -158,9 +158,9 @@ def test_the_loss_of_a_batch_is_the_reconstruction_and_lambda_times_the_clusteri
 
 def test_alpha_ends_at_its_last_term() -> None:
     method = built()
-    loop = run(method, IMAGES.images)
+    state = run(method, IMAGES.images)
     assert method.head.steps.item() == 5 * 8
-    rows = [row["alpha"] for row in loop.state.history if "alpha" in row]
+    rows = [row["alpha"] for row in state.history if "alpha" in row]
     assert rows == pytest.approx(small().cluster.alpha.values())
 
 

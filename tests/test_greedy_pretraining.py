@@ -7,18 +7,16 @@ import torch
 from torch import nn
 
 from configs.schema import GreedySettings, PretrainSettings, RuntimeSettings
-from engine.loop import Loop
 from engine.phase_keys import phase_keys
 from engine.processes import launch
-from engine.progress import Display
-from engine.randomness import BatchNoise, seed_all
-from methods.dec import DEC
+from engine.randomness import BatchNoise
 from models.autoencoder import ImageShape, ModelError
 from models.build import build_autoencoder
 from models.normalise import Normalise
 from models.settings import ConvSettings, DenseSettings
 from parts.greedy_pretraining import LayerObjective, greedy_pretraining
 from parts.phases import Batch
+from tests.small import run_config
 from tests.test_dec import ADAM, bars, config
 
 SHAPE = ImageShape(1, 8, 8)
@@ -75,16 +73,10 @@ def test_it_lowers_the_error_that_the_whole_begins_with() -> None:
     images = bars().images
     errors = []
     for greedy in (None, SETTINGS.greedy):
-        seed_all(0)
         pretrain = SETTINGS.model_copy(update={"greedy": greedy, "epochs": 1})
         made = config().model_copy(update={"model": NETWORK, "pretrain": pretrain})
-        method = DEC(made, SHAPE)
-        phases = method.phases(images, launch(made.runtime))
-        loop = Loop(
-            method, images, [p.name for p in phases], made, launch(made.runtime), lambda *_: None, Display(quiet=True)
-        )
-        loop.run(phases)
-        (first,) = (row["loss"] for row in loop.state.history if row["phase"] == "pretrain" and "loss" in row)
+        history = run_config(made, images, launch(made.runtime)).checkpoint.loop.history
+        (first,) = (row["loss"] for row in history if row["phase"] == "pretrain" and "loss" in row)
         errors.append(first)
     assert errors[1] < errors[0]
 

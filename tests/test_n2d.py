@@ -7,10 +7,8 @@ import torch
 from pydantic import ValidationError
 
 from configs.load import FOLDER, ConfigError, read_yaml, validate
-from engine.loop import Loop
 from engine.phase_keys import phase_keys
 from engine.processes import launch
-from engine.progress import Display
 from engine.randomness import seed_all
 from estimators.settings import PCASettings, UMAPSettings, UMAPStageSettings
 from evaluation.agreement import agreement
@@ -19,6 +17,7 @@ from methods.n2d import N2D, N2DConfig
 from methods.resolve import resolve_config
 from methods.two_stage import RepresentationSettings, TwoStage, TwoStageConfig
 from models.autoencoder import ImageShape
+from tests.small import run_config
 from tests.test_dec import bars
 
 SHAPE = ImageShape(1, 8, 8)
@@ -107,12 +106,8 @@ def test_a_separable_set_is_found() -> None:
         "representation.autoencoder.pretrain.batch_size=50",
         "representation.umap.epochs=50",
     )
-    seed_all(0)
-    method = TwoStage(made, SHAPE)
-    processes = launch(made.runtime)
-    phases = method.phases(images.images, processes)
-    keys = [phase.name for phase in phases]
-    Loop(method, images.images, keys, made, processes, lambda *_: None, Display(quiet=True)).run(phases)
+    method = run_config(made, images.images, launch(made.runtime)).method
+    assert isinstance(method, TwoStage)
     assert method.embed(images.images).shape == (200, 4)
     assert method.space == "AE UMAP (4-d)"
     assert images.labels is not None

@@ -17,10 +17,8 @@ from data.sources import load
 from engine import environment, sources
 from engine.contents import ELSEWHERE, Contents
 from engine.environment import describe_machine
-from engine.loop import Loop
 from engine.phase_keys import phase_keys
 from engine.processes import launch
-from engine.progress import Display
 from engine.randomness import seed_all
 from engine.sources import source_hashes, versions
 from methods.base import Method
@@ -33,6 +31,7 @@ from parts.phases import Phase
 from tests.forked import answer
 from tests.runs import ROOT
 from tests.settings_changed import changed, fields_of
+from tests.small import run_phases
 
 COMPUTE = launch(RuntimeSettings(device="cpu"))
 IMAGES = load("digits").images[:24].clone()
@@ -104,11 +103,9 @@ class Built:
 
     def outcome(self, count: int) -> list[Any]:
         """What the first phases leave behind."""
-        names = [str(number) for number in range(len(self.phases))]
-        loop = Loop(self.method, IMAGES, names, self.config, COMPUTE, lambda *_: None, Display(quiet=True))
         found = []
         for number in range(count):  # read at each one's end: later phases train some modules on
-            loop.run(self.phases[: number + 1])
+            run_phases(self.method, IMAGES, self.config, self.phases[: number + 1], first=number)
             found.append(plain(self.phases[number].module.state_dict()))
         return found
 

@@ -163,7 +163,9 @@ def test_float32_means_float32_unless_it_is_asked_otherwise() -> None:
 
 def test_processes_that_nobody_asked_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(UsageError, match="4 processes were started, but --devices 2 times --nodes 1 makes 2"):
+    with pytest.raises(
+        UsageError, match="4 processes were started, but runtime.devices 2 times runtime.nodes 1 makes 2"
+    ):
         launch(RuntimeSettings(device="cpu", devices=2))
 
 
@@ -257,9 +259,9 @@ def test_torchrun_tells_processes_what_these_tests_tell_them(tmp_path: Path) -> 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what is asked for")
 def test_a_device_that_is_not_there_is_said() -> None:
-    with pytest.raises(UsageError, match="--device cuda: torch finds none"):
+    with pytest.raises(UsageError, match="device cuda: torch finds none"):
         launch(RuntimeSettings(device="cuda"))
-    with pytest.raises(UsageError, match="--device cuda: torch finds none"):
+    with pytest.raises(UsageError, match="device cuda: torch finds none"):
         pick_device("cuda")
     assert pick_device("auto").type in ("cpu", "mps")
 

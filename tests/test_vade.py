@@ -14,7 +14,6 @@ from torch.distributions import Bernoulli, Categorical, Independent, Normal
 from configs.load import FOLDER, read_yaml, validate
 from configs.schema import OptimiserSettings
 from data.image_set import ImageSet
-from engine.checkpoint import LoopState
 from engine.optimisers import build_optimiser
 from engine.phase_keys import phase_keys
 from engine.processes import launch
@@ -28,6 +27,7 @@ from methods.vade import VaDE, VaDEConfig, VaDEObjective
 from models.autoencoder import ImageShape
 from parts.phases import Batch, GradientPhase
 from tests.joint_runs import run, whole_and_resumed
+from tests.small import run_phases
 from tests.test_dec import bars
 
 SHAPE = ImageShape(1, 8, 8)
@@ -92,14 +92,14 @@ def quality(method: VaDE, images: ImageSet) -> float:
 def test_a_separable_set_is_found(pretrain: dict[str, Any]) -> None:
     """From a variational pretraining, and from the paper's deterministic one."""
     method = built(pretrain=pretrain)
-    loop = run(method, IMAGES.images)
+    state = run(method, IMAGES.images)
     assert quality(method, IMAGES) > 0.99
-    losses = [row["loss"] for row in loop.state.history if row["phase"] == "cluster" and "loss" in row]
+    losses = [row["loss"] for row in state.history if row["phase"] == "cluster" and "loss" in row]
     assert losses[-1] < losses[0]
     pi = method.prior.mixture.log_weights.detach().exp()
     assert pi.sum().item() == pytest.approx(1.0, abs=1e-6)
     assert float(pi.min()) > 0.1  # four classes of one size
-    assert any("changed" in row for row in loop.state.history)
+    assert any("changed" in row for row in state.history)
 
 
 def test_the_loss_is_the_negative_bound_of_torchs_distributions() -> None:
@@ -181,10 +181,10 @@ def test_constant_images_stay_finite_above_the_floor_and_are_reported() -> None:
     """Every component closes in on the one point that there is."""
     method = built(floor=0.01)
     images = torch.full((100, *SHAPE), 128, dtype=torch.uint8)
-    loop = run(method, images)
+    state = run_phases(method, images, method.run)
     assert method.prior.log_variances.exp().min().item() >= 0.01 * (1 - 1e-5)
     assert all(bool(parameter.isfinite().all()) for parameter in method.parameters())
-    notices = [row["notice"] for row in loop.state.history if "notice" in row]
+    notices = [row["notice"] for row in state.history if "notice" in row]
     assert any("collapsing" in notice for notice in notices)
     assert method.assign(images).labels.unique().numel() == 1
 
@@ -201,8 +201,8 @@ def test_a_component_without_images_is_reported_and_stays_finite() -> None:
     method = placed(max_epochs=1)
     with torch.no_grad():
         method.prior.means[3] = 1e3
-    loop = run(method, IMAGES.images, state=LoopState(phase=2))
-    notices = [row["notice"] for row in loop.state.history if "notice" in row]
+    state = run_phases(method, IMAGES.images, method.run, first=2)
+    notices = [row["notice"] for row in state.history if "notice" in row]
     assert re.search(r"clusters? (\d, )*3(, \d)* of 4 without images", notices[0])
     assert all(bool(parameter.isfinite().all()) for parameter in method.parameters())
     assert method.prior.mixture.log_weights.exp().sum().item() == pytest.approx(1.0, abs=1e-6)
@@ -211,7 +211,7 @@ def test_a_component_without_images_is_reported_and_stays_finite() -> None:
 def test_more_clusters_than_images_are_refused() -> None:
     method = VaDE(config().model_copy(update={"clusters": 30}), SHAPE)
     with pytest.raises(ClusteringError, match="30"):
-        run(method, IMAGES.images[:20])
+        run_phases(method, IMAGES.images[:20], method.run)
 
 
 def test_what_is_no_vae_is_refused() -> None:
@@ -284,8 +284,8 @@ def test_vae_dec_finds_a_separable_set_and_keeps_the_bound() -> None:
     ]
     seed_all(0)
     method = METHODS["vae-dec"].build(resolve_config("vae-dec", None, small, {}), SHAPE)
-    loop = run(method, IMAGES.images)  # type: ignore[arg-type]
+    state = run(method, IMAGES.images)  # type: ignore[arg-type]
     assert IMAGES.labels is not None
     assert agreement(contingency(IMAGES.labels, method.assign(IMAGES.images).labels))["acc"] > 0.99
-    rows = [row for row in loop.state.history if row["phase"] == "cluster" and "loss" in row]
+    rows = [row for row in state.history if row["phase"] == "cluster" and "loss" in row]
     assert rows[-1]["reconstruction"] < 1.05 * rows[0]["reconstruction"]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from configs.schema import PretrainSettings, RunConfig, RuntimeSettings
-from engine.loop import Loop
-from engine.processes import launch
-from engine.progress import Display
+from data.image_set import ImageSet
+from engine.checkpoint import Checkpoint
+from engine.fit import fit
 from engine.randomness import BatchNoise, seed_all
 from methods.base import Assignments
 from models.autoencoder import ImageShape, ModelError
@@ -234,34 +234,23 @@ class VAEMethod(nn.Module):
 @pytest.mark.parametrize("stop_at", [1, 5, 9])
 def test_resumed_in_the_warm_up_it_ends_with_the_same_bits(stop_at: int) -> None:
     config = RunConfig(method="vae", clusters=2, runtime=RuntimeSettings(device="cpu", checkpoint_seconds=0))
-    processes = launch(config.runtime)
+    images = ImageSet("small", "train", IMAGES)
     seed_all(0)
-    whole = VAEMethod()
-    saved: dict[int, Any] = {}
+    whole, resumed = VAEMethod(), VAEMethod()
+    saved: dict[int, Checkpoint] = {}
 
-    def save(state: Any, optimiser: Any) -> None:
-        if optimiser is not None:
-            saved[state.global_step] = copy.deepcopy((state, whole.state_dict(), optimiser.state_dict()))
+    def save(checkpoint: Checkpoint) -> None:
+        if checkpoint.optimiser is not None:
+            saved[checkpoint.loop.global_step] = copy.deepcopy(checkpoint)
 
-    def loop(method: VAEMethod, **more: Any) -> Loop:
-        return Loop(method, IMAGES, ["pretrain"], config, processes, display=Display(quiet=True), **more)
-
-    first = loop(whole, save=save)
-    first.run(whole.phases(IMAGES, processes))
-    assert first.state.global_step == 15
-
-    state, weights, optimiser = saved[stop_at]
-    resumed = VAEMethod()
-    resumed.load_state_dict(weights)
-    second = loop(resumed, save=lambda *_: None, state=state)
-    second.run(resumed.phases(IMAGES, processes), optimiser)
+    first = fit(config, images, method=whole, save=save).checkpoint.loop
+    assert first.global_step == 15
+    second = fit(config, images, method=resumed, earlier=saved[stop_at]).checkpoint.loop
     assert resumed.vae.steps.item() == 15
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     kept = ("loss", "reconstruction", "kl")
-    assert [[row[k] for k in kept] for row in second.state.history] == [
-        [row[k] for k in kept] for row in first.state.history
-    ]
+    assert [[row[k] for k in kept] for row in second.history] == [[row[k] for k in kept] for row in first.history]
 
 
 def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca() -> None:

@@ -23,24 +23,24 @@ from typing import Annotated, NamedTuple
 
 import torch
 import typer
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from configs.schema import RunConfig
 from data.image_set import ImageSet
 from data.sources import load
-from engine.loop import SCALARS_EVERY, Loop
+from engine.fit import fit
+from engine.loop import SCALARS_EVERY
 from engine.memory import keep_freed_memory
 from engine.optimisers import build_optimiser, learning_rate, set_learning_rate
 from engine.processes import launch
-from engine.progress import Display
 from engine.randomness import BatchNoise, derive_seed, epoch_order, seed_all
 from methods.base import Method
-from methods.registry import METHODS
+from methods.dec import DEC, DECConfig
 from methods.resolve import resolve_config
 from models.autoencoder import ImageShape
-from parts.phases import Batch, GradientPhase
+from parts.phases import Batch, Compute, GradientPhase, Phase
 from parts.pretraining import ReconstructionObjective
 from report.tensorboard.page import TensorBoardObserver
 
@@ -104,6 +104,13 @@ class Flops(NamedTuple):
     backward: int
 
 
+class Pretraining(DEC):
+    """DEC that ends after its pretraining."""
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        return super().phases(images, compute)[:1]
+
+
 class Case:
     """The pretraining of one network, and what was measured of it.
 
@@ -125,8 +132,10 @@ class Case:
         self.config, self.images = config, images
         self.processes = launch(config.runtime)
         self.dtype = torch.bfloat16 if config.runtime.precision == "bf16-mixed" else torch.float32
-        self.method: Method = METHODS[config.method].build(config, ImageShape(*images.images.shape[1:]))
-        phase = self.method.phases(images.images, self.processes)[0]
+        if not isinstance(config, DECConfig):
+            raise TypeError(f"{config.method} is not configured as DEC")
+        self.method = Pretraining(config, ImageShape(*images.images.shape[1:]))
+        (phase,) = self.method.phases(images.images, self.processes)
         if not isinstance(phase, GradientPhase) or not isinstance(phase.module, ReconstructionObjective):
             raise TypeError(f"the first phase of {config.method} is {phase.name}, no pretraining of an autoencoder")
         self.phase, self.objective = phase, phase.module
@@ -152,18 +161,7 @@ class Case:
         clock = Clock()
         with TemporaryDirectory() as folder:
             board = TensorBoardObserver(Path(folder), self.images, self.config.clusters)
-            loop = Loop(
-                self.method,
-                self.images.images,
-                ["no store uses it"],
-                self.config,
-                self.processes,
-                save=lambda state, optimiser: None,
-                display=Display(quiet=True),
-                observers=(board, clock),
-            )
-            loop.run([self.phase])
-            board.close()
+            fit(self.config, self.images, method=self.method, processes=self.processes, watch=lambda: (board, clock))
         return [(after - before) / SCALARS_EVERY for before, after in pairwise(clock.times)][1:]
 
     def _parts(self) -> Mapping[str, list[float]]:

@@ -1,0 +1,87 @@
+"""What a run's clusters of one set of images are worth: the row that `eval.py` prints, for Python as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from configs.schema import RunConfig
+from data.image_set import ImageSet
+from engine.checkpoint import Checkpoint
+from evaluation.evaluate import evaluate
+from evaluation.predictions import Predictions
+from methods.base import Method
+from report.rows import Row, Value
+from report.table import RunFacts, make_row, render
+
+
+def score_row(
+    checkpoint: Checkpoint,
+    config: RunConfig,
+    method: Method,
+    predictions: Predictions,
+    path: str | None = None,
+    neighbours: bool = True,
+) -> Row:
+    """The row of one run and one set of images.
+
+    Args:
+        checkpoint: of the run.
+        config: of the run.
+        method: fitted.
+        predictions: its, for the images.
+        path: of the checkpoint; None where it is in memory alone.
+        neighbours: score nearest neighbours, which takes longest in many dimensions.
+
+    Raises:
+        EvaluationError: as `evaluate`.
+    """
+    images, environment, loop = predictions.images, checkpoint.environment, checkpoint.loop
+    run = RunFacts(
+        title=config.title,
+        method=config.method,
+        k_asked=config.clusters,
+        seed=config.seed,
+        seconds=loop.seconds,
+        images_per_second=loop.images_per_second,
+        threads=environment["threads"] * environment["processes"],
+        device=environment["device"],
+        peak_memory=loop.peak_memory,
+        checkpoint=path,
+        notes=(*checkpoint.data.get("notes", ()), *method.notes),
+        report=None if config.report is None else config.report.row,
+    )
+    figures = {} if config.report is None else config.report.figures
+    reported: Mapping[str, float] = dict(*(found for split, found in figures.items() if split == images.split))
+    return make_row(
+        run, evaluate(predictions, neighbours), images.name, images.split, has_seen(checkpoint, images), reported
+    )
+
+
+def has_seen(checkpoint: Checkpoint, images: ImageSet) -> bool:
+    """Whether the run was fitted to these images, or to a set that holds them."""
+    fitted = checkpoint.data
+    part_of_all = fitted["split"] == "all" and images.name == fitted["name"]
+    return bool(part_of_all or images.fingerprint == fitted["fingerprint"])
+
+
+class ScoreTable(Mapping[str, Value]):
+    """A row of results: prints as the table of `eval.py`, and gives its values by their names.
+
+    Attributes:
+        rows: the row, for `report.table.render` and `report.table.write`, which make CSV, JSON, Markdown and LaTeX.
+    """
+
+    def __init__(self, row: Row) -> None:
+        self.rows = (row,)
+
+    def __getitem__(self, key: str) -> Value:
+        return self.rows[0][key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows[0])
+
+    def __len__(self) -> int:
+        return len(self.rows[0])
+
+    def __repr__(self) -> str:
+        return render(self.rows, "table")
