@@ -244,13 +244,18 @@ def test_shards_sums_broadcasts_and_layers(tmp_path: Path) -> None:
 
 def test_torchrun_tells_processes_what_these_tests_tell_them(tmp_path: Path) -> None:
     script = tmp_path / "told.py"
-    script.write_text("import json, os; print(json.dumps(dict(os.environ)), flush=True)")
-    done = subprocess.run(
+    # A file each: two that write to one pipe come in between each other.
+    script.write_text(
+        "import json, os, pathlib\n"
+        "here = pathlib.Path(__file__).with_name(os.environ['RANK'] + '.json')\n"
+        "here.write_text(json.dumps(dict(os.environ)))\n"
+    )
+    subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", str(script)],
         env=environment(), capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    told = sorted((json.loads(line) for line in done.stdout.splitlines()), key=lambda names: str(names["RANK"]))
-    for rank, names in enumerate(told):
+    for rank in range(2):
+        names = json.loads((tmp_path / f"{rank}.json").read_text())
         here = as_torchrun(rank, port=0)
         assert here.keys() <= names.keys()
         for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK"):
