@@ -15,8 +15,12 @@ import typer
 
 import compare
 import train
+from configs.load import default_config
 from configs.text_yaml import parse_text
+from engine.run_folder import default_folder
+from methods.registry import METHODS
 from methods.resolve import resolve_config
+from methods.two_stage import METHOD_NAMES
 from report.comparison.plan import parse_grid, parse_seeds, plan
 from report.comparison.recorded import read_rows
 
@@ -69,3 +73,44 @@ def test_every_command_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
             refused.append(f"{page}: {script} {' '.join(words)}\n  {type(error).__name__}: {error}")
     assert not refused, "\n".join(refused)
     assert len(commands) > 80
+
+
+def commented() -> Iterator[tuple[str, str, str]]:
+    """Every command with a comment: its page, the command, the comment."""
+    for page in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]):
+        for line in page.read_text("utf-8").splitlines():
+            if found := re.match(r" {4}(python .*?)\s+# (.*)", line):
+                yield str(page.relative_to(ROOT)), found[1], found[2]
+
+
+def test_what_comments_say_of_commands_is_so() -> None:
+    """Configs and methods that they name are there, folders are where a run goes, numbers are counted."""
+    wrong = []
+    for page, command, comment in commented():
+        for name in re.findall(r"configs/[\w./-]+\.yaml", comment):
+            if not (ROOT / name).is_file():
+                wrong.append(f"{page}: {name} is not there")
+            elif (method := re.search(r"--method (\S+)", command)) and default_config(method[1])[1] != str(ROOT / name):
+                wrong.append(f"{page}: {method[1]} is not configured by {name}")
+        if folder := re.search(r"(checkpoints/[\w-]+)/", comment):
+            config = resolve_config(re.findall(r"--method (\S+)", command)[0], None, [], {})
+            if default_folder(config) != ROOT / folder[1]:
+                wrong.append(f"{page}: the run goes to {default_folder(config)}")
+        if count := re.match(r"(\d+) systems", comment):
+            files = glob(str(ROOT / re.findall(r"configs/\S+", command)[0]))
+            if len(files) != int(count[1]):
+                wrong.append(f"{page}: {len(files)} systems")
+    assert not wrong, "\n".join(wrong)
+    assert len([*commented()]) > 15
+
+
+def test_the_readme_counts_its_methods_and_every_row_of_its_table_can_be_typed() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert f"{len(METHOD_NAMES)} two-stage baselines" in text
+    listed = re.search(r"methods of the literature \(([^)]*)\)", text)
+    assert listed is not None
+    names = {name.strip().lower() for name in re.split(r",|\band\b", listed[1].replace("\n", " "))}
+    assert names == METHODS.keys() - set(METHOD_NAMES) - {"pace"}
+    rows = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+    assert len(rows) == 5
+    assert set(rows) <= METHODS.keys()
