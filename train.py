@@ -11,26 +11,18 @@ if __name__ == "__main__":
     quiet_imports()
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from configs.load import to_yaml
-from configs.schema import RunConfig
-from data.image_set import ImageSet
-from data.prepare import prepare
-from engine.errors import CheckpointError, Interrupted, TrainingError
-from engine.fit import REFUSED, fit
-from engine.memory import keep_freed_memory
-from engine.phase_store import PhaseStore
-from engine.processes import launch, process_number
-from engine.progress import Display
-from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, saver
 from methods.registry import method_names
-from methods.resolve import resolve_config
-from report.tensorboard.page import TensorBoardObserver
 from system.command import App
 from system.streams import print_path
+
+if TYPE_CHECKING:
+    from configs.schema import RunConfig
+    from data.image_set import ImageSet
+    from engine.progress import Display
 
 app = App()
 
@@ -60,6 +52,18 @@ def main(
     share: Annotated[bool, typer.Option(help="Take finished phases from earlier runs, and keep ours.")] = True,
 ) -> None:
     """Train one method and write one checkpoint."""
+    # Here, where torch and all that stands on it are needed: --help answers without these seconds.
+    from configs.load import to_yaml
+    from engine.errors import CheckpointError, Interrupted, TrainingError
+    from engine.fit import REFUSED, fit
+    from engine.memory import keep_freed_memory
+    from engine.phase_store import PhaseStore
+    from engine.processes import launch, process_number
+    from engine.progress import Display
+    from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, saver
+    from methods.resolve import resolve_config
+    from report.tensorboard.page import TensorBoardObserver
+
     keep_freed_memory()
     flags = {
         "data.name": data,
@@ -114,6 +118,8 @@ def main(
 
 def load_images(config: RunConfig, data_root: Path | None) -> tuple[ImageSet, ImageSet | None]:
     """What the method is fitted to and, where the config holds a share out, that share."""
+    from data.prepare import prepare
+
     images = prepare(config.data, config.data.split, config.seed, data_root)
     if not config.data.validation:
         return images, None

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from configs.load import differences
+from configs.load import ConfigError, differences
 from configs.schema import RunConfig
-from data.image_set import ImageSet
+from data.image_set import DataError, ImageSet
 from data.prepare import protocol_notes
 from data.subsets import count_different
 from engine.checkpoint import Checkpoint, LoopState
@@ -23,11 +23,12 @@ from engine.phase_store import PhaseStore
 from engine.processes import Processes, launch
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
+from estimators.base import ClusteringError, RepresentationError
 from methods.base import Assignments, Method
-from methods.registry import METHODS, REFUSALS
-from models.autoencoder import ImageShape
+from methods.registry import METHODS
+from models.autoencoder import ImageShape, ModelError
 
-REFUSED = (*REFUSALS, UsageError)
+REFUSED = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError)
 """What is raised before the training for a config or images that cannot be. The message is for the user."""
 
 

@@ -1,27 +1,67 @@
-"""From settings to a clusterer. A new one is one entry here."""
+"""From settings to a clusterer. A new one is one entry here.
+
+Each is imported when it is built: together they take a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from estimators.agglomerative import AgglomerativeClusterer
 from estimators.base import Clusterer
-from estimators.density import DBSCANClusterer, HDBSCANClusterer
-from estimators.kmeans import KMeansClusterer
-from estimators.mixture import GMMClusterer
 from estimators.settings import ClustererSettings
-from estimators.som import SOMClusterer
-from estimators.spectral import SpectralClusterer
+
+
+def _kmeans(settings: Any) -> Clusterer:
+    from estimators.kmeans import KMeansClusterer
+
+    return KMeansClusterer(settings)
+
+
+def _gmm(settings: Any) -> Clusterer:
+    from estimators.mixture import GMMClusterer
+
+    return GMMClusterer(settings)
+
+
+def _agglomerative(settings: Any) -> Clusterer:
+    from estimators.agglomerative import AgglomerativeClusterer
+
+    return AgglomerativeClusterer(settings)
+
+
+def _spectral(settings: Any) -> Clusterer:
+    from estimators.spectral import SpectralClusterer
+
+    return SpectralClusterer(settings)
+
+
+def _dbscan(settings: Any) -> Clusterer:
+    from estimators.density import DBSCANClusterer
+
+    return DBSCANClusterer(settings)
+
+
+def _hdbscan(settings: Any) -> Clusterer:
+    from estimators.density import HDBSCANClusterer
+
+    return HDBSCANClusterer(settings)
+
+
+def _som(settings: Any) -> Clusterer:
+    from estimators.som import SOMClusterer
+
+    return SOMClusterer(settings)
+
 
 CLUSTERERS: dict[str, Callable[[Any], Clusterer]] = {
-    "kmeans": KMeansClusterer,
-    "gmm": GMMClusterer,
-    "agglomerative": AgglomerativeClusterer,
-    "spectral": SpectralClusterer,
-    "dbscan": DBSCANClusterer,
-    "hdbscan": HDBSCANClusterer,
-    "som": SOMClusterer,
+    "kmeans": _kmeans,
+    "gmm": _gmm,
+    "agglomerative": _agglomerative,
+    "spectral": _spectral,
+    "dbscan": _dbscan,
+    "hdbscan": _hdbscan,
+    "som": _som,
 }
 
 

@@ -1,31 +1,29 @@
-"""`METHODS`: what `--method NAME` can be. A new method is one file and one entry here."""
+"""`METHODS`: what `--method NAME` can be. A new method is one file and one entry here.
+
+Nothing here imports a method, or torch: a list of names takes no seconds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from importlib import import_module
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from configs.load import ConfigError
 from configs.schema import RunConfig
-from data.image_set import DataError
-from estimators.base import ClusteringError, RepresentationError
-from estimators.build import CLUSTERERS
-from methods.base import Method
-from methods.dcn import DCN, DCNConfig
-from methods.dec import DEC, DECConfig
-from methods.dekm import DEKM, DEKMConfig
-from methods.dkm import DKM, DKMConfig
-from methods.n2d import N2D, N2DConfig
-from methods.pace import PACE, PACEConfig
-from methods.scan import SCAN, SCANConfig
-from methods.two_stage import METHOD_NAMES, NAMES, TwoStage, TwoStageConfig
-from methods.vade import VaDE, VaDEConfig
-from models.autoencoder import ImageShape, ModelError
 
-REFUSALS = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError)
-"""What a method raises for a config or for images that it cannot take."""
+if TYPE_CHECKING:
+    from methods.base import Method
+    from models.autoencoder import ImageShape
+
+ENCODERS, REDUCERS = ("", "hog", "ae", "vae", "simclr"), ("", "pca", "umap", "pca-umap")
+CLUSTERERS = ("kmeans", "gmm", "agglomerative", "spectral", "dbscan", "hdbscan", "som")
+REPRESENTATIONS = tuple("-".join(filter(None, parts)) or "raw" for parts in product(ENCODERS, REDUCERS))
+METHOD_NAMES = tuple("-".join(parts) for parts in product(REPRESENTATIONS, CLUSTERERS))
+"""The names of two-stage methods."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +31,36 @@ class MethodEntry:
     """How a method is configured and built.
 
     Attributes:
-        config: the schema of its config.
-        build: from such a config and the images' shape.
+        file: the method's, in `methods/`.
+        name: of its class there. Its config's class is `name` with "Config" after it.
     """
 
-    config: type[RunConfig]
-    build: Callable[[Any, ImageShape], Method]
+    file: str
+    name: str
+
+    @property
+    def config(self) -> type[RunConfig]:
+        """The schema of its config."""
+        schema: type[RunConfig] = getattr(import_module(f"methods.{self.file}"), f"{self.name}Config")
+        return schema
+
+    @property
+    def build(self) -> Callable[[Any, ImageShape], Method]:
+        """The method, from such a config and the images' shape."""
+        method: Callable[[Any, ImageShape], Method] = getattr(import_module(f"methods.{self.file}"), self.name)
+        return method
 
 
 METHODS: dict[str, MethodEntry] = {
-    **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry(DECConfig, DEC)),
-    "scan": MethodEntry(SCANConfig, SCAN),
-    "pace": MethodEntry(PACEConfig, PACE),
-    "vade": MethodEntry(VaDEConfig, VaDE),
-    "dcn": MethodEntry(DCNConfig, DCN),
-    "dkm": MethodEntry(DKMConfig, DKM),
-    "dekm": MethodEntry(DEKMConfig, DEKM),
-    "n2d": MethodEntry(N2DConfig, N2D),
-    **dict.fromkeys(METHOD_NAMES, MethodEntry(TwoStageConfig, TwoStage)),
+    **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry("dec", "DEC")),
+    "scan": MethodEntry("scan", "SCAN"),
+    "pace": MethodEntry("pace", "PACE"),
+    "vade": MethodEntry("vade", "VaDE"),
+    "dcn": MethodEntry("dcn", "DCN"),
+    "dkm": MethodEntry("dkm", "DKM"),
+    "dekm": MethodEntry("dekm", "DEKM"),
+    "n2d": MethodEntry("n2d", "N2D"),
+    **dict.fromkeys(METHOD_NAMES, MethodEntry("two_stage", "TwoStage")),
 }
 
 
@@ -59,7 +69,7 @@ def method_names() -> str:
     joint = [name for name in METHODS if name not in METHOD_NAMES]
     return (
         f"{', '.join(joint)}; or two stages, REPRESENTATION-CLUSTERER such as ae-kmeans or pca-umap-gmm: "
-        f"{', '.join(NAMES)} with {', '.join(CLUSTERERS)}"
+        f"{', '.join(REPRESENTATIONS)} with {', '.join(CLUSTERERS)}"
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import product
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from configs.schema import RunConfig, Settings
 from estimators.base import Clusterer, FittedArrays, Reducer
-from estimators.build import CLUSTERERS, build_clusterer
+from estimators.build import build_clusterer
 from estimators.pca import PCA
 from estimators.settings import (
     ClustererSettings,
@@ -113,10 +112,6 @@ ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
     "vae": VAEBackbone,
     "simclr": ContrastiveBackbone,
 }
-ENCODERS, REDUCERS = ("", *ENCODER_KINDS), ("", "pca", "umap", "pca-umap")
-NAMES = tuple("-".join(filter(None, (encoder, reducer))) or "raw" for encoder, reducer in product(ENCODERS, REDUCERS))
-"""The names of representations."""
-METHOD_NAMES = tuple(f"{representation}-{clusterer}" for representation, clusterer in product(NAMES, CLUSTERERS))
 
 
 class TwoStage(nn.Module):

@@ -15,9 +15,8 @@ from engine.processes import Processes, launch
 from engine.progress import Display
 from estimators.build import CLUSTERERS
 from methods.base import Method
-from methods.registry import METHODS
+from methods.registry import METHOD_NAMES, METHODS
 from methods.resolve import resolve_config
-from methods.two_stage import METHOD_NAMES
 from parts.phases import Phase
 
 # What makes each method small enough for a test; a two-stage method takes what its parts do.

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "report": {"evaluation", "engine", "methods", "models", "data", "configs", "system"},
     "evaluation": {"methods", "data"},
-    "engine": {"methods", "parts", "models", "data", "configs", "system"},
+    "engine": {"methods", "parts", "models", "estimators", "data", "configs", "system"},
     "methods": {"parts", "models", "losses", "estimators", "data", "configs"},
     "parts": {"models", "losses", "estimators", "data", "configs"},
     "estimators": {"configs", "system"},

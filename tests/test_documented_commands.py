@@ -18,9 +18,8 @@ import train
 from configs.load import default_config
 from configs.text_yaml import parse_text
 from engine.run_folder import default_folder
-from methods.registry import METHODS
+from methods.registry import METHOD_NAMES, METHODS
 from methods.resolve import resolve_config
-from methods.two_stage import METHOD_NAMES
 from report.comparison.plan import parse_grid, parse_seeds, plan
 from report.comparison.recorded import read_rows
 

@@ -17,8 +17,7 @@ from engine.processes import launch
 from methods import n2d
 from methods.base import CentroidMethod, EmbeddingMethod, Generative, Method
 from methods.joint import JointMethod
-from methods.registry import METHODS
-from methods.two_stage import METHOD_NAMES
+from methods.registry import METHOD_NAMES, METHODS
 from models.autoencoder import ImageShape
 from tests.small import TESTED, run_config, small_config
 

@@ -20,8 +20,7 @@ from engine.processes import Processes, launch
 from engine.steps import Steps
 from evaluation.evaluate import evaluate
 from evaluation.predictions import predict
-from methods.registry import METHODS
-from methods.two_stage import METHOD_NAMES
+from methods.registry import METHOD_NAMES, METHODS
 from parts.pretraining import ReconstructionObjective
 from tests.pretend_accelerator import DEVICE, pretend
 from tests.small import TESTED, small_config

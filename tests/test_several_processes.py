@@ -12,8 +12,7 @@ import pytest
 
 from engine.processes import launch
 from estimators.build import CLUSTERERS
-from methods.registry import METHODS
-from methods.two_stage import METHOD_NAMES
+from methods.registry import METHOD_NAMES, METHODS
 from tests.run_methods import MORE, RUNTIME, histories, write_histories
 from tests.two_processes import in_two
 
