@@ -18,12 +18,18 @@ from parts.backbones import Backbone
 from parts.initialisation import Centroids, fit_clusterer
 from parts.phases import Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 
+GROWS_FROM = 60_000
+"""Images from which on passes over all of them become rarer."""
+
 
 class ClusteringPhaseSettings(Settings):
     """What the clustering phases of all joint methods have; methods add their own."""
 
     update_interval: PositiveInt = 140
     """Steps between two assignments of the whole training set."""
+    update_grows: bool = True
+    """Above 60,000 images, so many times as many steps: an epoch has as many of these passes as on 60,000, and an image
+    costs the same. False: as in the papers, whose passes take ever more of the time."""
     max_epochs: PositiveInt = 10
     min_steps: Annotated[int, Field(ge=0)] = 1000
     """As many epochs more as a small data set needs to reach this number of steps."""
@@ -33,6 +39,10 @@ class ClusteringPhaseSettings(Settings):
     def epochs(self, images: int) -> int:
         """Of so many training images, at most."""
         return epochs_needed(images, self.batch_size, self.max_epochs, self.min_steps)
+
+    def refresh_interval(self, images: int) -> int:
+        """Steps between two passes over so many training images."""
+        return round(self.update_interval * max(images / GROWS_FROM, 1)) if self.update_grows else self.update_interval
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class JointTraining:
             epochs=settings.epochs(len(self.images)),
             batch_size=settings.batch_size,
             refresh=refresh,
-            refresh_interval=settings.update_interval,
+            refresh_interval=settings.refresh_interval(len(self.images)),
             clusters=self.clusters,
             tol=tol,
             restart=restart,

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from configs.load import FOLDER
 from configs.schema import OptimiserSettings, PretrainSettings
 from data.image_set import ImageSet
 from engine.loop import Loop
@@ -20,6 +21,8 @@ from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.dec import target_distribution
 from methods.dec import DEC, DECConfig, DECObjective, DECSettings
+from methods.joint import JointConfig
+from methods.resolve import resolve_config
 from models.autoencoder import ImageShape
 from models.settings import DenseSettings
 from parts.phases import Batch, GradientPhase, epochs_needed
@@ -237,3 +240,15 @@ def test_augmented_images_are_predicted_for_and_clean_ones_make_the_target() -> 
 def test_a_name_that_does_not_fit_its_settings_is_refused(settings: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         DECConfig.model_validate(settings)
+
+
+def test_an_epoch_of_more_images_has_no_more_passes_over_all_of_them() -> None:
+    """600,000 images in batches of 256: 2,343 steps an epoch, ten times as many as on 60,000."""
+    settings = DECSettings(update_interval=140)
+    assert [settings.refresh_interval(n) for n in (1_000, 60_000, 600_000)] == [140, 140, 1400]
+    assert (600_000 // 256) / settings.refresh_interval(600_000) == pytest.approx((60_000 // 256) / 140, rel=0.01)
+    assert DECSettings(update_interval=140, update_grows=False).refresh_interval(600_000) == 140
+    for file in sorted((FOLDER / "paper").glob("*.yaml")):
+        made = resolve_config(None, file, [], {})
+        if isinstance(made, JointConfig) and hasattr(made, "cluster") and hasattr(made.cluster, "update_grows"):
+            assert not made.cluster.update_grows, file
