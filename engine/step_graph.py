@@ -103,9 +103,13 @@ class HeldNoise:
         self._held: list[tuple[bool, Tensor]] = []
         self._next = 0
 
+    def rewind(self, seed: int = 0) -> None:
+        """The same numbers again, from the first of them on."""
+        self._next = 0
+
     def draw(self, seed: int) -> None:
         """New numbers in all tensors, and from the first of them on."""
-        self._next = 0
+        self.rewind()
         self._generator.manual_seed(seed)
         for uniform, tensor in self._held:
             self._fill(uniform, tensor)
