@@ -103,7 +103,7 @@ class HeldNoise:
         self._held: list[tuple[bool, Tensor]] = []
         self._next = 0
 
-    def rewind(self, seed: int = 0) -> None:
+    def rewind(self) -> None:
         """The same numbers again, from the first of them on."""
         self._next = 0
 

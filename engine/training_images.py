@@ -26,7 +26,7 @@ class TrainingImages:
 
     def __init__(self, images: UInt8[Tensor, "n c h w"], device: torch.device) -> None:
         self.images, self.device = images, device
-        self.resident = images.to(device) if device.type == "cpu" or _fits(images, device) else None
+        self.resident = images.to(device) if _fits(images, device) else None
         self._order: Int64[Tensor, " n"] = torch.arange(0)
         self._ahead: Ahead | None = None
 
@@ -41,10 +41,9 @@ class TrainingImages:
         self._batch, self._rows = batch, rows
         self._order = order.to(self.device)
         if self.resident is None:
-            cpu_order = order
 
             def gather(number: int) -> UInt8[Tensor, "b c h w"]:
-                return self.images[cpu_order[number * batch :][rows]].pin_memory()
+                return self.images[order[number * batch :][rows]].pin_memory()
 
             self._ahead = Ahead(gather, len(order) // batch)
 

@@ -25,7 +25,6 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
-from estimators.neighbours import neighbour_graph
 from methods.base import Assignments
 from methods.dec import TrainingTarget
 from methods.joint import JointConfig, JointMethod
@@ -153,9 +152,7 @@ class PACE(JointMethod):
             if axes.size:
                 descriptors = compute.map(lambda part: axes.describe(normalise.unit(part)), images)
                 axes.place(compute.once(lambda: axes.fit(descriptors)))
-            z, count = features(), min(wanted, len(images) - 1)
-            graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
-            neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
+            neighbourhood.find(features(), wanted, compute)
 
         return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
 

@@ -18,7 +18,6 @@ from torch.nn import functional
 from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from data.augmentation import Augmentation
 from data.noise import Noise
-from estimators.neighbours import neighbour_graph
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
 from methods.base import Assignments
@@ -29,7 +28,7 @@ from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
 from parts.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
-from parts.neighbourhood import Neighbourhood
+from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 
 STRONG = AugmentationSettings(
@@ -143,7 +142,7 @@ class NeighbourObjective(Objective):
         first, second = self.classifier(torch.cat(views), batch.noise).chunk(2, dim=1)  # (r, b, k) each
         disagreements = disagreement(first, second)
         sizes = self.compute.pooled(first.exp().mean(dim=1))  # (r, k)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, uniform(sizes))
+        losses = disagreements + self.entropy * marginal_divergence(sizes, uniform(sizes, sizes.shape[1]))
         return {
             "loss": losses.sum(),
             "lowest": self.compute.pooled(losses.detach()).min(),
@@ -151,9 +150,8 @@ class NeighbourObjective(Objective):
         }
 
 
-def uniform(like: Float[Tensor, "*r k"]) -> Float[Tensor, " k"]:
+def uniform(like: Tensor, k: int) -> Float[Tensor, " k"]:
     """Clusters of equal size: the divergence from them is log k less the entropy that eq. 2 has."""
-    k = like.shape[-1]
     return torch.full((k,), 1 / k, device=like.device)
 
 
@@ -218,9 +216,7 @@ class SCAN(JointMethod):
         backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
 
         def find() -> None:
-            z, count = compute.map(backbone.encode, images), min(wanted, len(images) - 1)
-            graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
-            neighbourhood.place(graph[:, 1:].contiguous())  # without the image itself
+            neighbourhood.find(compute.map(backbone.encode, images), wanted, compute)
 
         return FitPhase("neighbours", neighbourhood, find)
 
@@ -236,11 +232,13 @@ class SCAN(JointMethod):
 
     def _selection(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
-        entropy = self.config.cluster.entropy
+        entropy, k = self.config.cluster.entropy, self.config.clusters
 
         def select() -> None:
-            z = compute.map(backbone.encode, images)
-            losses = compute.once(lambda: own_losses(heads, z, neighbourhood, entropy))
+            assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
+            z = compute.map(backbone.encode, images).to(heads.weight.device)
+            ends, prior = neighbourhood.indices.to(z.device).unbind(dim=1), uniform(z, k)
+            losses = compute.once(lambda: own_losses(heads, z, ends, entropy, prior))
             head.take(heads, int(losses.argmin()))
             neighbourhood.own_losses = losses
 
@@ -268,24 +266,3 @@ class SCAN(JointMethod):
         """The head's probabilities and their largest."""
         p = map_batches(lambda rows: self.head(rows)[0].exp(), z, self.backbone.device)
         return Assignments(p.argmax(dim=1), p)
-
-
-def own_losses(
-    heads: ClusterHeads, z: Float[Tensor, "n d"], neighbourhood: Neighbourhood, entropy: float
-) -> Float[Tensor, " r"]:
-    """Eq. 2 of every head over all training images, unchanged, each with all of its neighbours, on the CPU.
-
-    Args:
-        heads: r of them.
-        z: features of the training images.
-        neighbourhood: of the training images.
-        entropy: λ.
-    """
-    assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
-    losses = []
-    for head in range(len(heads.weight)):
-        log_p = map_batches(lambda rows: heads(rows, slice(head, head + 1))[0], z, heads.weight.device)  # noqa: B023
-        columns = neighbourhood.indices.to(log_p.device).unbind(dim=1)
-        apart = torch.stack([disagreement(log_p, log_p[column]) for column in columns]).mean()
-        losses.append(apart + entropy * marginal_divergence(log_p.exp().mean(dim=0), uniform(log_p)))
-    return torch.stack(losses)

@@ -7,9 +7,17 @@ Based on Shared Near Neighbors", IEEE Transactions on Computers 1973.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+
+from estimators.neighbours import neighbour_graph
+from losses.scan import disagreement, marginal_divergence
+from models.batched import BATCH_SIZE
+from models.cluster_heads import ClusterHeads
+from parts.phases import Compute
 
 BUDGET = 2**24
 """Bytes that images whose edges are looked at together may take, however many neighbours they have."""
@@ -34,6 +42,12 @@ class Neighbourhood(nn.Module):
         self.indices = indices
         self._bounds = None
 
+    def find(self, z: Float[Tensor, "n d"], neighbours: int, compute: Compute) -> None:
+        """Take as many nearest others of every latent in `z`, or all others where there are fewer."""
+        count = min(neighbours, len(z) - 1)
+        graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
+        self.place(graph[:, 1:].contiguous())  # without the image itself
+
     def partners(self, indices: Int64[Tensor, " b"], uniform: Float[Tensor, "b s"]) -> Int64[Tensor, " b"]:
         """For every image where a walk of s steps to random neighbours ends, each by a number from 0 to 1."""
         assert self.indices is not None, "neighbours are found before heads are trained"
@@ -54,6 +68,32 @@ class Neighbourhood(nn.Module):
     def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
         self.indices, self.own_losses = state["indices"], state["own_losses"]
         self._bounds = None
+
+
+@torch.no_grad()
+def own_losses(
+    heads: ClusterHeads,
+    z: Float[Tensor, "n d"],
+    ends: Sequence[Int64[Tensor, " n"]],
+    entropy: float,
+    prior: Float[Tensor, " k"],
+) -> Float[Tensor, " r"]:
+    """Every head's loss over all images (SCAN, eq. 2), on the CPU: what heads are compared by.
+
+    Args:
+        heads: r of them.
+        z: what they see of the images, on their device.
+        ends: whom every image shall agree with, one or more for each.
+        entropy: λ.
+        prior: expected shares of the clusters.
+    """
+    losses = []
+    for head in range(len(heads.weight)):
+        only = slice(head, head + 1)
+        log_p = torch.cat([heads(rows, only)[0].float() for rows in torch.split(z, BATCH_SIZE)])
+        apart = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
+        losses.append(apart + entropy * marginal_divergence(log_p.exp().mean(dim=0), prior))
+    return torch.stack(losses).cpu()
 
 
 def edge_weights(indices: Int64[Tensor, "n m"], power: float) -> Float[Tensor, "n m"]:

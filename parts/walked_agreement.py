@@ -8,13 +8,12 @@ via Information Maximizing Self-Augmented Training", ICML 2017 (IMSAT).
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from losses.scan import disagreement, marginal_divergence
-from models.batched import BATCH_SIZE
 from models.cluster_heads import ClusterHeads
-from parts.neighbourhood import Neighbourhood
+from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, Objective
 from parts.training_features import TrainingFeatures
 
@@ -69,18 +68,12 @@ class HeadsObjective(Objective):
     def own_losses(self, walks: int, seed: int) -> Float[Tensor, " r"]:
         """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
         z = self.features(self.heads.weight.device)
-        return self.compute.once(lambda: self._own_losses(z, walks, seed).cpu())
+        return self.compute.once(
+            lambda: own_losses(self.heads, z, self._ends(z, walks, seed), self.entropy, self.prior)
+        )
 
-    @torch.no_grad()
-    def _own_losses(self, z: Float[Tensor, "n d"], walks: int, seed: int) -> Float[Tensor, " r"]:
+    def _ends(self, z: Float[Tensor, "n d"], walks: int, seed: int) -> list[Int64[Tensor, " n"]]:
         generator = torch.Generator().manual_seed(seed)  # the same walks on any device
         everyone = torch.arange(len(z), device=z.device)
         uniform = [torch.rand(len(z), self.walk, generator=generator) for _ in range(walks)]
-        ends = [self.neighbourhood.partners(everyone, numbers.to(z.device)) for numbers in uniform]
-        losses = []
-        for head in range(len(self.heads.weight)):
-            only = slice(head, head + 1)
-            log_p = torch.cat([self.heads(rows, only)[0].float() for rows in torch.split(z, BATCH_SIZE)])
-            away = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
-            losses.append(away + self.entropy * marginal_divergence(log_p.exp().mean(dim=-2), self.prior))
-        return torch.stack(losses)
+        return [self.neighbourhood.partners(everyone, numbers.to(z.device)) for numbers in uniform]

@@ -1,4 +1,4 @@
-"""Scores, tables and figures, from predictions alone."""
+"""Tables and figures, from scores and predictions alone; TensorBoard; comparisons of many runs."""
 
 from contextlib import suppress
 

@@ -17,6 +17,8 @@ from configs.load import (
     to_yaml,
     validate,
 )
+from estimators import build
+from methods import registry, two_stage
 from methods.dec import DECConfig
 from methods.registry import METHODS
 from methods.resolve import resolve_config
@@ -238,3 +240,10 @@ def test_differences_name_the_path_and_both_values() -> None:
     assert "model.name: 'conv' → 'dense'" in found
     assert not any(line.startswith("pretrain") for line in found)
     assert differences(before, before) == []
+
+
+def test_the_names_of_parts_are_those_that_can_be_built() -> None:
+    """They stand in the registry once more, which imports nothing that takes seconds."""
+    assert tuple(build.CLUSTERERS) == registry.CLUSTERERS
+    assert ("", *two_stage.ENCODER_KINDS) == registry.ENCODERS
+    assert {part for name in registry.REDUCERS for part in name.split("-") if part} == two_stage.REDUCER_KINDS.keys()

@@ -18,6 +18,7 @@ from engine.fit import Fitted, fit
 from engine.loop import SCALARS_EVERY
 from engine.processes import Processes, launch
 from engine.steps import Steps
+from engine.training_images import Ahead
 from evaluation.evaluate import evaluate
 from evaluation.predictions import predict
 from methods.registry import METHOD_NAMES, METHODS
@@ -159,3 +160,19 @@ def test_the_images_live_there_and_methods_pass_over_them_there(digits: ImageSet
         before = accelerator.waits["a copy to the device from pageable memory"]
         processes.map(lambda part: part.float().flatten(1), digits.images)
         assert accelerator.waits["a copy to the device from pageable memory"] == before
+
+
+def test_batches_are_gathered_ahead_of_use_and_in_any_order() -> None:
+    """A resumed epoch begins in its middle."""
+    made: list[int] = []
+
+    def make(number: int) -> Tensor:
+        made.append(number)
+        return torch.tensor(10 * number)
+
+    ahead = Ahead(make, 4)
+    assert [int(ahead.take(number)) for number in (2, 3)] == [20, 30]
+    assert made == [2, 3]  # nothing beyond the last
+    assert int(ahead.take(0)) == 0
+    assert int(ahead.take(1)) == 10
+    assert made[:4] == [2, 3, 0, 1]  # the second of them while the first was used

@@ -136,7 +136,7 @@ def limit(phase: GradientPhase, processes: Any, images: ImageSet, replays: int =
     optimiser = Adam(parameters, lr=1e-6, fused=device.type in ("cuda", "cpu"), capturable=captures)
 
     def body() -> torch.Tensor:
-        noise.draw(0)
+        noise.rewind()
         losses: dict[str, torch.Tensor] = module(Batch(resident[index], index, noise))
         optimiser.zero_grad()
         processes.fabric.backward(losses["loss"])
@@ -148,24 +148,13 @@ def limit(phase: GradientPhase, processes: Any, images: ImageSet, replays: int =
         body()
     step: Callable[[], object] = body
     if captures:
-        noise.draw(0)
-        step, _ = CAPTURES[device.type](lambda: body_without_drawing(body, noise))
+        step, _ = CAPTURES[device.type](body)
     synchronise(device)
     begin = time.perf_counter()
     for _ in range(replays if captures else 5):
         step()
     synchronise(device)
     return (time.perf_counter() - begin) / (replays if captures else 5)
-
-
-def body_without_drawing(body: Callable[[], torch.Tensor], noise: HeldNoise) -> torch.Tensor:
-    """The step with the noise that is there: a generator that is seeded by hand cannot be captured."""
-    draw = noise.draw
-    noise.draw = noise.rewind  # type: ignore[method-assign]
-    try:
-        return body()
-    finally:
-        noise.draw = draw  # type: ignore[method-assign]
 
 
 def synchronise(device: torch.device) -> None:
