@@ -82,6 +82,11 @@ class Clusterer(FittedArrays, ABC):
         return len(self.centroids) if self.is_fitted else 0
 
     @property
+    def noise_cluster(self) -> int | None:
+        """The label of the points that lie in no cluster; None where every point lies in one."""
+        return None
+
+    @property
     def centroids(self) -> Float[Tensor, "k d"]:
         """The centre of every cluster."""
         return self.arrays["centroids"]

@@ -91,8 +91,16 @@ def linked(points: Float[Tensor, "n d"], radius: float) -> Int64[Tensor, " n"]:
     return torch.from_numpy(start.argsort().argsort()[place])
 
 
+class DensityClusterer(TransductiveClusterer):
+    """Finds the number of clusters, and leaves points out of all of them: noise, which is the last label."""
+
+    @property
+    def noise_cluster(self) -> int | None:
+        return self.clusters - 1 if self.is_fitted and int(self.arrays["noise"]) > 0 else None
+
+
 @final
-class DBSCANClusterer(TransductiveClusterer):
+class DBSCANClusterer(DensityClusterer):
     """Regions where points have enough neighbours within a radius. It finds the number of clusters; k is ignored."""
 
     def __init__(self, settings: DBSCANSettings) -> None:
@@ -122,7 +130,7 @@ class DBSCANClusterer(TransductiveClusterer):
 
 
 @final
-class HDBSCANClusterer(TransductiveClusterer):
+class HDBSCANClusterer(DensityClusterer):
     """Dense regions that persist over many radii. It finds the number of clusters; k is ignored."""
 
     def __init__(self, settings: HDBSCANSettings) -> None:

@@ -101,6 +101,7 @@ def merged(predictions: Predictions, groups: int) -> Predictions:
         centroids=centroids,
         decoded_centroids=None,
         criteria={},
+        noise=None,
     )
 
 

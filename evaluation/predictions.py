@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from data.image_set import ImageSet
-from methods.base import Assignments, CentroidMethod, EmbeddingMethod, Generative, Method
+from methods.base import Assignments, CentroidMethod, EmbeddingMethod, Generative, Method, NoiseMethod
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Predictions:
         reconstructions: (n, c, h, w), uint8, or None where the method does not reconstruct.
         decoded_centroids: (k, c, h, w), uint8, or None.
         criteria: the method's own unsupervised criterion on these images, by name.
+        noise: the label of the images that lie in no cluster; None where every image lies in one.
     """
 
     images: ImageSet
@@ -38,14 +39,16 @@ class Predictions:
     reconstructions: UInt8[Tensor, "n c h w"] | None = None
     decoded_centroids: UInt8[Tensor, "k c h w"] | None = None
     criteria: Mapping[str, float] = field(default_factory=dict)
+    noise: int | None = None
 
 
-def predict(method: Method, images: ImageSet) -> Predictions:
+def predict(method: Method, images: ImageSet, decoded: bool = True) -> Predictions:
     """What `method` says about `images`.
 
     Args:
         method: fitted.
         images: of the shape that it was fitted to.
+        decoded: with what the method's decoder makes of images and centroids, if it has one.
     """
     pixels = images.images
     z = method.embed(pixels)
@@ -56,9 +59,10 @@ def predict(method: Method, images: ImageSet) -> Predictions:
         clusters=method.clusters,
         space=method.space,
         centroids=method.centroid_positions() if isinstance(method, CentroidMethod) else None,
-        reconstructions=method.reconstruct(pixels) if isinstance(method, Generative) else None,
-        decoded_centroids=method.decoded_centroids() if isinstance(method, Generative) else None,
+        reconstructions=method.reconstruct(pixels) if decoded and isinstance(method, Generative) else None,
+        decoded_centroids=method.decoded_centroids() if decoded and isinstance(method, Generative) else None,
         criteria=method.criteria(z) if isinstance(method, EmbeddingMethod) else {},
+        noise=method.noise_cluster if isinstance(method, NoiseMethod) else None,
     )
 
 

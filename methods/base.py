@@ -102,6 +102,16 @@ class CentroidMethod(Protocol):
 
 
 @runtime_checkable
+class NoiseMethod(Protocol):
+    """A method that may leave images out of all clusters."""
+
+    @property
+    def noise_cluster(self) -> int | None:
+        """The label of images that lie in no cluster; None where every image lies in one."""
+        ...
+
+
+@runtime_checkable
 class EmbeddingMethod(Protocol):
     """A method whose answer follows from `embed` alone, so that scoring need not embed the images twice."""
 

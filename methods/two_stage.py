@@ -152,6 +152,11 @@ class TwoStage(nn.Module):
         return self.clusterer.clusters or self.config.clusters
 
     @property
+    def noise_cluster(self) -> int | None:
+        """The label of images that DBSCAN or HDBSCAN left out of all clusters."""
+        return self.clusterer.noise_cluster
+
+    @property
     def space(self) -> str:
         # The dimensions are known once all is fitted.
         size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""

@@ -1,0 +1,33 @@
+"""What a person calls the clusters: a JSON file, {"0": "boots", "3": "bags"}."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from data.files import reason
+from evaluation.predictions import EvaluationError
+
+FORM = 'It holds one JSON object, a name by the cluster\'s number: {"0": "boots", "3": "bags"}.'
+
+
+def read_names(path: Path, clusters: int) -> dict[int, str]:
+    """The names in the file, by cluster. Empty names are left out.
+
+    Args:
+        path: what `names.json` of a gallery holds, or what a person wrote.
+        clusters: k.
+
+    Raises:
+        EvaluationError: there is no such file, it holds something else, or it names a cluster that there is not.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"the names in {path} cannot be read ({reason(error, path)}). {FORM}") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content.values()):
+        raise EvaluationError(f"the names in {path} cannot be read. {FORM}")
+    unknown = [key for key in content if not (key.isdecimal() and int(key) < clusters)]
+    if unknown:
+        raise EvaluationError(f"{path} names cluster {unknown[0]!r}; the clusters are 0 to {clusters - 1}.")
+    return {int(key): " ".join(name.split()) for key, name in content.items() if name.strip()}
