@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from evaluation.predictions import EvaluationError, Predictions
+from evaluation.predictions import Predictions
 
 NOISE = -1
 """The cluster of images that DBSCAN and HDBSCAN leave out of all clusters."""
@@ -157,4 +157,3 @@ FORMATS: Mapping[str, Callable[[Mapping[str, Sequence[str | int | float | None]]
     "json": as_json,
     "parquet": as_parquet,
 }
-

@@ -51,6 +51,20 @@ class FinishedRun:
         check_images(images, self.checkpoint, self.path)
         return predict(self.method, images)
 
+    def answer(self, images: str | None, split: str | None, data_root: Path | None) -> Predictions:
+        """What it says about the images that it was fitted to or, where `images` names others, about those.
+
+        Args:
+            images: a data set's name, or a path.
+            split: of them; all that there are, or what the method was fitted to.
+            data_root: where data sets are kept.
+        """
+        fitted = self.config.data
+        settings = fitted if images is None else DataSettings(name=images, split="all")
+        found = prepare(settings, split or settings.split, self.config.seed, data_root)
+        check_images(found, self.checkpoint, self.path)
+        return predict(self.method, found, decoded=False)
+
     def row(self, predictions: Predictions, neighbours: bool = True) -> Row:
         """The scores of one set of images, as a row of a table; `neighbours` are what takes longest."""
         return score_row(self.checkpoint, self.config, self.method, predictions, str(self.path), neighbours)

@@ -13,7 +13,7 @@ from torch import Tensor
 from estimators.neighbours import neighbour_graph
 
 NEAREST = 5
-FAR = 5.0
+FAR = 8.0
 """Median absolute deviations beyond the median, from which an image is an outlier."""
 MOST = 200
 

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
 from sklearn.metrics.pairwise import euclidean_distances
 from torch import Tensor
@@ -27,13 +27,19 @@ def latent_map(predictions: Predictions) -> Figure | None:
     of two dimensions is shown as it is. The draw looks at no label. None for fewer than five images, where UMAP's
     spectral initialisation fails.
     """
+    placed = map_places(predictions)
+    if placed is None:
+        return None
+    return draw_map(predictions, *placed, kind="" if predictions.embedding.shape[1] == 2 else "UMAP")
+
+
+def map_places(predictions: Predictions) -> tuple[Int64[Tensor, " m"], Float[np.ndarray, "m 2"]] | None:
+    """The images that a map shows and their places on it."""
     chosen = seeded_draw(len(predictions.images), POINTS)
     if len(chosen) < FEWEST:
         return None
     embedding = predictions.embedding[chosen]
-    if embedding.shape[1] == 2:
-        return draw_map(predictions, chosen, embedding.numpy(), kind="")
-    return draw_map(predictions, chosen, umap(embedding), kind="UMAP")
+    return chosen, embedding.numpy() if embedding.shape[1] == 2 else umap(embedding)
 
 
 def umap(embedding: Float[Tensor, "n d"]) -> Float[np.ndarray, "n 2"]:

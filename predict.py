@@ -1,0 +1,135 @@
+"""Which image is in which cluster: `python predict.py checkpoint.pt new/pictures`.
+
+The table goes to stdout, or to --output; everything else goes to stderr.
+"""
+
+from __future__ import annotations
+
+from system.start import quiet_imports
+
+if __name__ == "__main__":
+    quiet_imports()
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from system.command import App, leave
+
+if TYPE_CHECKING:
+    from evaluation.predictions import Predictions
+    from report.answers import Answers
+    from report.finished_run import FinishedRun
+
+FORMATS = ("csv", "json", "parquet")
+
+app = App()
+
+
+@app.command()
+def main(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A file that train.py wrote.")],
+    images: Annotated[
+        str | None,
+        typer.Argument(metavar="[PATH|NAME]", help="New pictures; without it those that the run was fitted to."),
+    ] = None,
+    format_: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "csv",
+    output: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    sort_into: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Make a folder for each cluster, with links to its images.")
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copies in place of links, for --sort-into.")] = False,
+    gallery: Annotated[Path | None, typer.Option(metavar="DIR", help="Make a page to look at the clusters.")] = None,
+    names: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Names of clusters, as a gallery saves them.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation, test or all; default: all there is.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
+    device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Print the cluster of each image."""
+    if format_ not in FORMATS:
+        raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
+    if format_ == "parquet" and output is None and sys.stdout.isatty():
+        raise leave(["--format parquet is for programs, not for a terminal. Add --output FILE."])
+    if copy and sort_into is None:
+        raise leave(["--copy belongs to --sort-into DIR, which is not given."])
+    # Here, where torch and all that stands on it are needed: --help answers without these seconds.
+    from engine.memory import keep_freed_memory
+    from report.answers import answers, columns
+    from report.cluster_names import read_names
+    from report.finished_run import PROBLEMS, open_run
+    from report.originals import files_of
+    from report.sorting import check_empty
+    from report.sorting import sort_into as sort
+    from system.streams import say
+
+    keep_freed_memory()
+    try:
+        if sort_into is not None:
+            check_empty(sort_into)  # before minutes are spent
+        run = open_run(checkpoint, device)
+        called = {} if names is None else read_names(names, run.method.clusters)
+        predictions = run.answer(images, split, data_root)
+        found = answers(predictions, files_of(predictions.images))
+    except PROBLEMS as error:
+        raise leave([str(error)]) from error
+    problems = []
+    try:
+        write_table(columns(found, called), format_, output)
+    except PROBLEMS as error:
+        problems.append(str(error))
+    try:
+        if sort_into is not None:
+            number = sort(sort_into, found, predictions.images, called, copy)
+            say(f"sorted: {sort_into} ({number:,} images)")
+    except PROBLEMS as error:
+        problems.append(str(error))
+    try:
+        if gallery is not None:
+            say(f"gallery: {make_gallery(gallery, run, predictions, found, called)}")
+    except PROBLEMS as error:
+        problems.append(str(error))
+    if problems:
+        raise leave(problems, 1)
+
+
+def write_table(table: Mapping[str, list[str | int | float | None]], format_: str, output: Path | None) -> None:
+    """Write the table to the file, or to stdout where none is named."""
+    from evaluation.predictions import EvaluationError
+    from report.answers import FORMATS as WRITERS
+    from system.atomic import write_atomically
+    from system.streams import say
+
+    content = WRITERS[format_](table)
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        write_atomically(output, lambda file: file.write(content))
+    except OSError as error:
+        raise EvaluationError(f"cannot write {output}: {error.strerror or error}.") from error
+    say(f"table: {output}")
+
+
+def make_gallery(
+    folder: Path, run: FinishedRun, predictions: Predictions, found: Answers, names: Mapping[int, str]
+) -> Path:
+    """The page of the clusters."""
+    from report.gallery.build import build_gallery
+    from system.names import printable
+
+    images = predictions.images
+    title = printable(f"Clusters of {Path(images.name).name}")
+    k = len(found.cluster.unique()) - int((found.cluster < 0).any())
+    about = f"{len(images):,} images, {k} clusters by {run.config.title}, seed {run.config.seed}."
+    return build_gallery(folder, predictions, found, names, title, about)
+
+
+if __name__ == "__main__":
+    app()
