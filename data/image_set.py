@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -36,6 +37,7 @@ class ImageSet:
     labels: Int64[Tensor, " n"] | None = None
     class_names: tuple[str, ...] = ()
     origin: str = ""
+    names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
@@ -74,7 +76,8 @@ class ImageSet:
     def subset(self, index: Int64[Tensor, " m"]) -> ImageSet:
         """The images at `index`, (m,), in that order."""
         labels = None if self.labels is None else self.labels[index]
-        return replace(self, images=self.images[index], labels=labels)
+        names = None if self.names is None else [self.names[i] for i in index.tolist()]
+        return replace(self, images=self.images[index], labels=labels, names=names)
 
 
 def concatenate(first: ImageSet, second: ImageSet, split: str = "all") -> ImageSet:
