@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from evaluation.internal import calinski_harabasz, davies_bouldin, silhouette
@@ -17,7 +19,8 @@ def evaluate(predictions: Predictions, neighbours: bool = True) -> dict[str, flo
     `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, silhouette, silhouette_space,
     davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max`. Those that compare with classes
     are None without labels, and the method's own criteria follow (inertia, log_likelihood, bic).
-    `size_min` and `size_max` are over all k clusters, so 0 when one is empty.
+    `size_min` and `size_max` are over all k clusters, so 0 when one is empty. Noise is no cluster there; for the other
+    scores it is one more, since an image that is left out is no success.
     All are exact: nothing is sampled. Without `neighbours`, neighbour_purity is None: in many dimensions it takes
     longer than all others.
 
@@ -29,12 +32,14 @@ def evaluate(predictions: Predictions, neighbours: bool = True) -> dict[str, flo
     classes, clusters, k = predictions.images.labels, predictions.assignments.labels, predictions.clusters
     embedding = predictions.embedding.float()
     sizes = clusters.bincount(minlength=k)
+    if predictions.noise is not None:
+        sizes = torch.cat([sizes[: predictions.noise], sizes[predictions.noise + 1 :]])
     agreements: dict[str, float] = {}
     if classes is not None:
         agreements = agreement(contingency(classes, clusters))
     return {
         "n": len(clusters),
-        "k": k,
+        "k": len(sizes),
         "k_used": int((sizes > 0).sum()),
         **{key: agreements.get(key) for key in AGREEMENT},
         "silhouette": silhouette(embedding, clusters),
@@ -42,8 +47,8 @@ def evaluate(predictions: Predictions, neighbours: bool = True) -> dict[str, flo
         "davies_bouldin": davies_bouldin(embedding, clusters),
         "calinski_harabasz": calinski_harabasz(embedding, clusters),
         "neighbour_purity": neighbour_purity(embedding, classes) if neighbours and classes is not None else None,
-        "size_min": int(sizes.min()),
-        "size_max": int(sizes.max()),
+        "size_min": int(sizes.min()) if len(sizes) else 0,
+        "size_max": int(sizes.max()) if len(sizes) else 0,
         **predictions.criteria,
     }
 

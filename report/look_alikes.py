@@ -38,8 +38,8 @@ class Reduced:
     """
 
     def __init__(self, images: UInt8[Tensor, "n c h w"]) -> None:
-        side = [min(SIDE, length) for length in images.shape[2:]]
-        parts = [adaptive_avg_pool2d(part.float(), side).flatten(1) for part in torch.split(images, BATCH)]
+        height, width = (min(SIDE, length) for length in images.shape[2:])
+        parts = [adaptive_avg_pool2d(part.float(), (height, width)).flatten(1) for part in torch.split(images, BATCH)]
         pixels = torch.cat(parts)
         self.brightness: Float[Tensor, " n"] = pixels.mean(dim=1)
         about = pixels - self.brightness.unsqueeze(1)
@@ -81,7 +81,7 @@ def look_alikes(images: UInt8[Tensor, "n c h w"]) -> list[list[int]]:
 def distinct(images: UInt8[Tensor, "n c h w"], order: Int64[Tensor, " m"], count: int) -> Int64[Tensor, " _"]:
     """The first `count` of the images in `order` of which no two are nearly the same.
 
-    Where there are too few of them, the first of the others fill up. Only the first 20 times `count` are looked at.
+    Where there are too few of them, the first of the others follow. Only the first 20 times `count` are looked at.
     """
     order = order[: 20 * count]
     if len(order) == 0:
@@ -95,4 +95,4 @@ def distinct(images: UInt8[Tensor, "n c h w"], order: Int64[Tensor, " m"], count
         if not bool(reduced.alike(torch.full_like(others, position), others).any()):
             chosen.append(position)
     rest = [position for position in range(len(order)) if position not in set(chosen)]
-    return order[torch.tensor(sorted([*chosen, *rest[: count - len(chosen)]]), dtype=torch.int64)]
+    return order[torch.tensor([*chosen, *rest[: count - len(chosen)]], dtype=torch.int64)]

@@ -6,6 +6,8 @@ mean over the nearest in place of the distance to the last of them.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -15,6 +17,8 @@ from estimators.neighbours import neighbour_graph
 NEAREST = 5
 FAR = 8.0
 """Median absolute deviations beyond the median, from which an image is an outlier."""
+LEAST = 2.0
+"""And at least so many times as far as the median, where distances hardly differ."""
 MOST = 200
 
 
@@ -33,5 +37,5 @@ def outliers(points: Float[Tensor, "n d"]) -> Int64[Tensor, " m"]:
     score = isolation(points).clamp(min=torch.finfo(torch.float32).tiny).log()
     middle = score.median()
     usual = (score - middle).abs().median()
-    far = (score - middle > FAR * usual.clamp(min=1e-6)).nonzero()[:, 0]
+    far = (score - middle > (FAR * usual).clamp(min=math.log(LEAST))).nonzero()[:, 0]
     return far[score[far].argsort(descending=True, stable=True)][:MOST]

@@ -25,13 +25,13 @@ def cluster_sizes(predictions: Predictions) -> Figure:
         outline = [withStroke(linewidth=3, foreground="white")]  # where the dashed line passes
         texts = [f"{height:,}" for height in heights]
         axes.bar_label(bars, texts, fontsize=7, padding=2, path_effects=outline)
-    axes.set_xticks(range(len(order)), [str(cluster) for cluster in order])
+    axes.set_xticks(range(len(order)), ["noise" if cluster == predictions.noise else str(cluster) for cluster in order])
     axes.set_xlim(-0.6, len(order) - 0.4)
     axes.margins(y=0.12)
     axes.set_xlabel("cluster")
     axes.set_ylabel("images")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    used = sum(height > 0 for height in heights)
-    axes.set_title(f"{subject(predictions)}: {used} of {len(order)} clusters used")
+    proper = [count for cluster, count in enumerate(counts.tolist()) if cluster != predictions.noise]
+    axes.set_title(f"{subject(predictions)}: {sum(count > 0 for count in proper)} of {len(proper)} clusters used")
     return figure

@@ -16,6 +16,7 @@ from evaluation.contingency import UNMATCHED, contingency, match
 from evaluation.predictions import Predictions, members
 from report.figures.style import PALETTE, WIDTH, colour, new_figure, plain, subject
 
+GREY = "#9a9a9a"
 FEWEST = 5
 """Images of which a map can be made."""
 
@@ -39,7 +40,7 @@ def draw_map(
     axes = figure.subplots(1, panels, squeeze=False)[0]
     clusters = predictions.assignments.labels[chosen]
     _scatter(axes[0], places, clusters, cluster_colours(predictions))
-    _write_numbers(axes[0], places, clusters)
+    _write_numbers(axes[0], places, clusters, predictions.noise)
     axes[0].set_title("by cluster")
     if classes is not None:
         names = predictions.images.class_names
@@ -52,7 +53,12 @@ def draw_map(
 
 
 def cluster_colours(predictions: Predictions) -> list[str]:
-    """A colour a cluster: with labels that of its matched class, and one of its own where it has none."""
+    """A colour a cluster: with labels its matched class's, and one of its own where it has none. Noise is grey."""
+    colours = _colours(predictions)
+    return [GREY if cluster == predictions.noise else shade for cluster, shade in enumerate(colours)]
+
+
+def _colours(predictions: Predictions) -> list[str]:
     if predictions.images.labels is None:
         return [colour(cluster) for cluster in range(predictions.clusters)]
     classes = len(predictions.images.class_names)
@@ -75,11 +81,12 @@ def _scatter(axes: Axes, places: np.ndarray, groups: Tensor, colours: list[str])
     axes.set_box_aspect(1)
 
 
-def _write_numbers(axes: Axes, places: np.ndarray, clusters: Int64[Tensor, " n"]) -> None:
+def _write_numbers(axes: Axes, places: np.ndarray, clusters: Int64[Tensor, " n"], noise: int | None) -> None:
     family = matplotlib.rcParams["font.family"][0]  # the others may have no bold face, and digits need none
     for cluster in torch.unique(clusters).tolist():
         x, y = np.median(places[members(clusters, cluster).numpy()], axis=0)
-        axes.text(x, y, str(cluster), ha="center", va="center", fontsize=9, fontweight="bold", fontfamily=family,
+        if cluster != noise:
+            axes.text(x, y, str(cluster), ha="center", va="center", fontsize=9, fontweight="bold", fontfamily=family,
                   path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from evaluation.predictions import Predictions, members
 from report.figures.style import gap, new_picture_figure, plain, rows_of, subject
+from report.look_alikes import distinct
 from report.selection import centroid_distances, lowest, margins
 
 TYPICAL, BORDERLINE = 10, 6
@@ -20,15 +22,17 @@ TYPICAL, BORDERLINE = 10, 6
 def samples(predictions: Predictions) -> Figure:
     """One row a cluster: nearest to the centroid on the left, smallest margin to another on the right.
 
+    On the left no two are nearly the same, while there are others. Noise is in no cluster, and has no typical images.
+
     Beside the rows: the cluster's size and, with labels, its commonest class and that class's share.
     """
-    labels, clusters = predictions.assignments.labels, range(predictions.clusters)
+    clusters = range(predictions.clusters)
     distance, margin = centroid_distances(predictions), margins(predictions)
     images = predictions.images.images
     figure = new_picture_figure(height=0.42 * predictions.clusters * images.shape[2] / images.shape[3] + 0.7)
     left, right = figure.subplots(1, 2, width_ratios=[_width(images, TYPICAL), _width(images, BORDERLINE)])
-    _draw_rows(left, images, [lowest(distance, labels, j, TYPICAL) for j in clusters], TYPICAL)
-    _draw_rows(right, images, [lowest(margin, labels, j, BORDERLINE) for j in clusters], BORDERLINE)
+    _draw_rows(left, images, [typical(predictions, distance, j) for j in clusters], TYPICAL)
+    _draw_rows(right, images, [borderline(predictions, margin, j) for j in clusters], BORDERLINE)
     _describe_rows(left, images, [describe(predictions, j) for j in clusters])
     left.set_title("typical (nearest to the centroid)")
     right.set_title("borderline (smallest margin)")
@@ -36,12 +40,27 @@ def samples(predictions: Predictions) -> Figure:
     return figure
 
 
+def typical(predictions: Predictions, distance: Float[Tensor, " n"], cluster: int) -> Int64[Tensor, " m"]:
+    """The images of a cluster nearest to its centre, unlike one another; of noise any, in the order of the images."""
+    own = members(predictions.assignments.labels, cluster)
+    if cluster == predictions.noise:
+        return own[:TYPICAL]
+    return distinct(predictions.images.images, own[distance[own].argsort(stable=True)], TYPICAL)
+
+
+def borderline(predictions: Predictions, margin: Float[Tensor, " n"], cluster: int) -> Int64[Tensor, " m"]:
+    """The images of a cluster that nearly went elsewhere; none of noise."""
+    count = 0 if cluster == predictions.noise else BORDERLINE
+    return lowest(margin, predictions.assignments.labels, cluster, count)
+
+
 def describe(predictions: Predictions, cluster: int) -> str:
     """A cluster's number and size and, with labels, its commonest class and that class's share."""
     positions = members(predictions.assignments.labels, cluster)
     if len(positions) == 0:
         return f"cluster {cluster}, empty"
-    text = f"cluster {cluster}, {len(positions):,} images"
+    name = "noise" if cluster == predictions.noise else f"cluster {cluster}"
+    text = f"{name}, {len(positions):,} images"
     if predictions.images.labels is None:
         return text
     counts = torch.bincount(predictions.images.labels[positions])
