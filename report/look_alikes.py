@@ -6,11 +6,8 @@ their contrast.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -23,8 +20,8 @@ BRIGHTNESS = 8.0
 """Of 255: how far the mean brightness of nearly equal images may differ."""
 CONTRAST = 1.25
 """By which factor their contrast may differ."""
-LINKS = 8
-"""An image is compared with so many of its nearest ones. Larger groups hang together by chains."""
+LINKS = 32
+"""An image is compared with so many of its nearest ones."""
 BATCH = 4096
 
 
@@ -59,7 +56,10 @@ class Reduced:
 
 
 def look_alikes(images: UInt8[Tensor, "n c h w"]) -> list[list[int]]:
-    """Groups of images that are nearly the same, the largest group first; positions ascend within a group."""
+    """Groups of images that are nearly the same, the largest group first; positions ascend within a group.
+
+    Every image of a group is nearly the same as one of them, so that no chain leads from one picture to another.
+    """
     n = len(images)
     if n < 2:
         return []
@@ -67,15 +67,17 @@ def look_alikes(images: UInt8[Tensor, "n c h w"]) -> list[list[int]]:
     # Brightness beside the pattern, so that plain images find those of their own colour.
     points = torch.cat([reduced.pattern, reduced.brightness.unsqueeze(1) / 255], dim=1)
     neighbours = neighbour_graph(points, min(LINKS + 1, n)).indices
-    first = torch.arange(n).repeat_interleave(neighbours.shape[1])
-    second = neighbours.flatten()
-    linked = reduced.alike(first, second) & (first != second)
-    ends = first[linked].numpy(), second[linked].numpy()
-    _, group = connected_components(coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(n, n)), directed=False)
-    members: dict[int, list[int]] = {}
-    for position in np.unique(np.concatenate(ends)).tolist():
-        members.setdefault(int(group[position]), []).append(position)
-    return sorted(members.values(), key=lambda own: (-len(own), own))
+    alike = reduced.alike(torch.arange(n).repeat_interleave(neighbours.shape[1]), neighbours.flatten())
+    alike = alike.view(neighbours.shape) & (neighbours != torch.arange(n).unsqueeze(1))
+    links = alike.sum(dim=1)
+    taken: set[int] = set()
+    groups = []
+    for middle in links.argsort(descending=True, stable=True)[: int((links > 0).sum())].tolist():
+        group = {*neighbours[middle, alike[middle]].tolist(), middle} - taken
+        if middle not in taken and len(group) > 1:
+            groups.append(sorted(group))
+            taken |= group
+    return sorted(groups, key=lambda own: (-len(own), own))
 
 
 def distinct(images: UInt8[Tensor, "n c h w"], order: Int64[Tensor, " m"], count: int) -> Int64[Tensor, " _"]:

@@ -127,11 +127,25 @@ function show(index, list) {
   );
   const original = G.originals && G.originals[index];
   $("viewer-original").hidden = !original;
-  if (original) $("viewer-original").href = G.root + original;
+  if (original) {
+    $("viewer-original").href = G.root + original;
+    enlarge(G.root + original, index);
+  }
   const at = list.indexOf(index);
   $("viewer-back").disabled = at <= 0;
   $("viewer-next").disabled = at < 0 || at >= list.length - 1;
   if (!$("viewer").open) $("viewer").showModal();
+}
+// The original in place of its small picture, where the browser can show it.
+function enlarge(address, index) {
+  const picture = new Image();
+  picture.onload = () => {
+    if (current.index !== index) return;
+    const style = $("viewer-image").style;
+    [style.backgroundImage, style.backgroundSize, style.backgroundPosition] = [`url("${address}")`, "contain", "center"];
+    $("viewer-image").classList.toggle("pixels", picture.naturalWidth < 64);
+  };
+  picture.src = address;
 }
 function move(step) {
   const at = current.list.indexOf(current.index) + step;
