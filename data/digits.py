@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from data.image_set import ImageSet
+from data.names import Names
 
 NAME = "digits"
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
@@ -43,4 +44,5 @@ def load(split: str, data_root: Path | None = None) -> ImageSet:
         torch.from_numpy(bunch.target[rows]).long(),
         CLASS_NAMES,
         origin="scikit-learn",
+        names=Names.rows(split, len(images)),
     )

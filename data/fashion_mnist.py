@@ -15,6 +15,7 @@ import torch
 
 from data import cache, debian, idx, network
 from data.image_set import DataError, ImageSet
+from data.names import Names
 from data.places import NAMING, Attempt, Unavailable, search, user_places
 
 NAME = "fashion-mnist"
@@ -73,6 +74,7 @@ def _read(folder: Path, split: str) -> ImageSet:
         torch.from_numpy(labels).long(),
         CLASS_NAMES,
         origin=str(folder),
+        names=Names.rows(split, len(images)),
     )
 
 

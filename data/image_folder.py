@@ -78,18 +78,8 @@ def load(path: Path, split: str) -> ImageSet:
     number = {name: label for label, name in enumerate(names)}
     labels = [number[file.class_name] for file in chosen if file.class_name is not None]
     if len(labels) < len(chosen):
-        return ImageSet(
-            str(path), split, images, origin=str(path), names=[str(f.path.relative_to(path)) for f in chosen]
-        )
-    return ImageSet(
-        str(path),
-        split,
-        images,
-        torch.tensor(labels),
-        tuple(names),
-        origin=str(path),
-        names=[str(f.path.relative_to(path)) for f in chosen],
-    )
+        return ImageSet(str(path), split, images, origin=str(path))
+    return ImageSet(str(path), split, images, torch.tensor(labels), tuple(names), origin=str(path))
 
 
 def _parts(path: Path) -> dict[str, Path]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+
+from data.names import Names
+from data.reading import WasRead
 
 
 class DataError(Exception):
@@ -29,6 +31,9 @@ class ImageSet:
         labels: (n,), int64, 0 to len(class_names) - 1, or None.
         class_names: the name of every class, in the labels' order; empty without labels.
         origin: where the images were found, for people: a folder, a file or a package.
+        names: where each image came from: a path below what the user named, or a row of a file; None where that is
+            not known.
+        was_read: what reading did with the files; None where there was nothing to decide.
     """
 
     name: str
@@ -37,7 +42,8 @@ class ImageSet:
     labels: Int64[Tensor, " n"] | None = None
     class_names: tuple[str, ...] = ()
     origin: str = ""
-    names: Sequence[str] | None = None
+    names: Names | None = None
+    was_read: WasRead | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
@@ -53,6 +59,8 @@ class ImageSet:
                 f"{self.name} ({self.split}): the images have {channels} channels and {height}×{width} pixels; "
                 "none of these may be 0."
             )
+        if self.names is not None and len(self.names) != len(self.images):
+            raise DataError(f"{self.name}: {len(self.images)} images but {len(self.names)} names.")
         if self.labels is None:
             return
         if self.labels.shape != self.images.shape[:1]:
@@ -76,7 +84,7 @@ class ImageSet:
     def subset(self, index: Int64[Tensor, " m"]) -> ImageSet:
         """The images at `index`, (m,), in that order."""
         labels = None if self.labels is None else self.labels[index]
-        names = None if self.names is None else [self.names[i] for i in index.tolist()]
+        names = None if self.names is None else self.names.subset(index)
         return replace(self, images=self.images[index], labels=labels, names=names)
 
 
@@ -94,6 +102,14 @@ def concatenate(first: ImageSet, second: ImageSet, split: str = "all") -> ImageS
                 f"and {', '.join(second.class_names)}."
             )
         labels = torch.cat([first.labels, second.labels])
-    names = first.class_names if labels is not None else ()
-    origin = first.origin if first.origin == second.origin else f"{first.origin} and {second.origin}"
-    return ImageSet(first.name, split, torch.cat([first.images, second.images]), labels, names, origin)
+    names = None if first.names is None or second.names is None else first.names + second.names
+    return ImageSet(
+        first.name,
+        split,
+        torch.cat([first.images, second.images]),
+        labels,
+        class_names=first.class_names if labels is not None else (),
+        origin=first.origin if first.origin == second.origin else f"{first.origin} and {second.origin}",
+        names=names,
+        was_read=first.was_read if first.was_read == second.was_read else None,
+    )

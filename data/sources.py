@@ -12,8 +12,10 @@ from pathlib import Path
 from data import csv_file, digits, fashion_mnist, idx_file, image_folder, npz_file, parquet_file, torchvision_sets
 from data.files import exists, is_file, is_folder, reason, shortened
 from data.image_set import DataError, ImageSet, concatenate
+from data.reading import Reading
 
-SPLITS = ("train", "test", "all")
+SPLITS = ("train", "validation", "test", "all")
+NAMED_SPLITS = ("train", "test", "all")
 
 # From a split, "train" or "test", and the folder that the user named for data, if any, to the images.
 Source = Callable[[str, Path | None], ImageSet]
@@ -24,21 +26,33 @@ SOURCES: Mapping[str, Source] = {
     **{name: partial(torchvision_sets.load, name) for name in torchvision_sets.SETS},
 }
 
-# From a path and a split, "train", "test" or "all", to the images there.
-Reader = Callable[[Path, str], ImageSet]
+# From a path, one of `SPLITS` and how pictures are read to the images there.
+Reader = Callable[[Path, str, Reading], ImageSet]
+
+
+def _as_it_is(load: Callable[[Path, str], ImageSet]) -> Reader:
+    """A reader of files that hold images of one size, which leave nothing to be chosen."""
+
+    def read(path: Path, split: str, reading: Reading) -> ImageSet:
+        if split == "validation":
+            raise DataError(f"{path} has no validation split. data.validation=0.2 holds a share of train out.")
+        return load(path, split)
+
+    return read
+
 
 FILE_READERS: Mapping[str, Reader] = {  # by the end of the file's name, in small letters
-    ".npz": npz_file.load,
-    ".csv": csv_file.load,
-    ".csv.gz": csv_file.load,
-    ".parquet": parquet_file.load,
-    "idx3-ubyte": idx_file.load,
-    "idx3-ubyte.gz": idx_file.load,
+    ".npz": _as_it_is(npz_file.load),
+    ".csv": _as_it_is(csv_file.load),
+    ".csv.gz": _as_it_is(csv_file.load),
+    ".parquet": _as_it_is(parquet_file.load),
+    "idx3-ubyte": _as_it_is(idx_file.load),
+    "idx3-ubyte.gz": _as_it_is(idx_file.load),
 }
 # By what a folder holds, the first that fits; otherwise it is one of image files.
 FOLDER_READERS: Sequence[tuple[Callable[[Path], bool], Reader]] = (
-    (parquet_file.holds, parquet_file.load),
-    (idx_file.holds, idx_file.load),
+    (parquet_file.holds, _as_it_is(parquet_file.load)),
+    (idx_file.holds, _as_it_is(idx_file.load)),
 )
 PATHS = (
     "a folder of images, of .parquet files or of MNIST's IDX files, "
@@ -51,14 +65,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(SOURCES))
 
 
-def load(name_or_path: str, split: str = "train", data_root: Path | None = None) -> ImageSet:
+def load(
+    name_or_path: str, split: str = "train", data_root: Path | None = None, reading: Reading | None = None
+) -> ImageSet:
     """The images of one split, (n, c, h, w), uint8.
 
     Args:
         name_or_path: one of `names()`, or the path of what has a reader here (`PATHS`). A name wins over a folder of
             the same name, which "./name" reaches.
-        split: "train", "test", or "all" for train followed by test.
+        split: one of `SPLITS`; "all" is train followed by validation, test, and what belongs to none of them.
         data_root: a folder to search first for a named data set.
+        reading: how pictures are read; named data sets are what they are.
 
     Raises DataError when there is no such data set, when it can be neither found nor downloaded, or when its
     files are damaged.
@@ -66,20 +83,22 @@ def load(name_or_path: str, split: str = "train", data_root: Path | None = None)
     if split not in SPLITS:
         raise DataError(f"there is no split {split!r}. Splits are {', '.join(SPLITS)}.")
     if name_or_path not in SOURCES:
-        return _load_path(name_or_path, split)
+        return _load_path(name_or_path, split, reading or Reading())
+    if split not in NAMED_SPLITS:
+        raise DataError(f"{name_or_path} has no {split} split. Its splits are {', '.join(NAMED_SPLITS)}.")
     source = SOURCES[name_or_path]
     if split == "all":
         return concatenate(source("train", data_root), source("test", data_root))
     return source(split, data_root)
 
 
-def _load_path(name_or_path: str, split: str) -> ImageSet:
+def _load_path(name_or_path: str, split: str, reading: Reading) -> ImageSet:
     path = Path(os.path.expanduser(name_or_path))
     try:
         # An empty name is no path, though pathlib reads it as the current folder.
         reader = _reader(path) if name_or_path else None
         if reader is not None:
-            return reader(path, split)
+            return reader(path, split, reading)
         there = bool(name_or_path) and exists(path)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
@@ -101,7 +120,7 @@ def _load_path(name_or_path: str, split: str) -> ImageSet:
 
 def _reader(path: Path) -> Reader | None:
     if is_folder(path):
-        return next((read for holds, read in FOLDER_READERS if holds(path)), image_folder.load)
+        return next((read for holds, read in FOLDER_READERS if holds(path)), _as_it_is(image_folder.load))
     if is_file(path):
         return next((read for ending, read in FILE_READERS.items() if path.name.lower().endswith(ending)), None)
     return None

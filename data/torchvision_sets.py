@@ -19,6 +19,7 @@ from torch import Tensor
 
 from data import cache, network
 from data.image_set import DataError, ImageSet
+from data.names import Names
 from data.places import NAMING, Attempt, Unavailable, search, user_places
 
 DIGITS = tuple(str(digit) for digit in range(10))
@@ -153,6 +154,7 @@ def _read(name: str, dataset: Any, split: str, folder: Path) -> ImageSet:
         torch.as_tensor(np.asarray(getattr(parsed, entry.labels))).long(),
         entry.class_names,
         origin=str(folder),
+        names=Names.rows(split, len(parsed.data)),
     )
 
 

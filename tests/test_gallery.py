@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from data.image_set import ImageSet
+from data.names import Names
 from evaluation.predictions import EvaluationError, Predictions
 from methods.base import Assignments
 from report.answers import answers
@@ -38,7 +39,7 @@ def predictions(folder: Path, noise: int | None = None) -> Predictions:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
     z = torch.stack([10.0 * LABELS, torch.arange(N) / 10], dim=1)
     centroids = torch.tensor([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
-    images_set = ImageSet("pictures", "all", images, origin=str(folder), names=NAMES)
+    images_set = ImageSet("pictures", "all", images, origin=str(folder), names=Names.of(NAMES))
     return Predictions(images_set, z, Assignments(LABELS), 3, "made", centroids, noise=noise)
 
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from data.image_set import ImageSet
+from data.names import Names
 from evaluation.predictions import EvaluationError
 from report import sorting
 from report.answers import Answers
@@ -24,7 +25,7 @@ def pictures(folder: Path) -> ImageSet:
     for name, image in zip(FILES, images, strict=True):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / name)
-    return ImageSet("pictures", "all", images, origin=str(folder), names=FILES)
+    return ImageSet("pictures", "all", images, origin=str(folder), names=Names.of(FILES))
 
 
 def tree(folder: Path) -> list[str]:
@@ -53,7 +54,7 @@ def test_copies_are_files_of_their_own(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_table_become_pictures(tmp_path: Path) -> None:
-    images = replace(pictures(tmp_path / "in"), origin="table.npz", names=[f"table.npz[{i}]" for i in range(5)])
+    images = replace(pictures(tmp_path / "in"), origin="table.npz", names=Names.rows("table.npz", 5))
     assert images.names is not None
     sort_into(tmp_path / "out", Answers(images.names, CLUSTERS), images, {}, copy=False)
     with Image.open(tmp_path / "out" / "01" / "table.npz[3].png") as picture:
