@@ -46,6 +46,9 @@ def main(
     names: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Names of clusters, as a gallery saves them.")
     ] = None,
+    onnx: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the network as ONNX: pictures in, probabilities out.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="train, validation, test or all; default: all there is.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
@@ -62,6 +65,7 @@ def main(
     from report.answers import answers, columns
     from report.cluster_names import read_names
     from report.finished_run import PROBLEMS, open_run
+    from report.onnx_file import write_onnx
     from report.originals import files_of
     from report.sorting import check_empty
     from report.sorting import sort_into as sort
@@ -86,6 +90,12 @@ def main(
         if sort_into is not None:
             number = sort(sort_into, found, predictions.images, called, copy)
             say(f"sorted: {sort_into} ({number:,} images)")
+    except PROBLEMS as error:
+        problems.append(str(error))
+    try:
+        if onnx is not None:
+            difference = write_onnx(onnx, run.method, predictions.images)
+            say(f"network: {onnx} (probabilities within {difference:.1g} of ours)")
     except PROBLEMS as error:
         problems.append(str(error))
     try:
@@ -121,12 +131,13 @@ def make_gallery(
     folder: Path, run: FinishedRun, predictions: Predictions, found: Answers, names: Mapping[int, str]
 ) -> Path:
     """The page of the clusters."""
+    from report.answers import NOISE
     from report.gallery.build import build_gallery
     from system.names import printable
 
     images = predictions.images
     title = printable(f"Clusters of {Path(images.name).name}")
-    k = len(found.cluster.unique()) - int((found.cluster < 0).any())
+    k = len(set(found.cluster.tolist()) - {NOISE})
     about = f"{len(images):,} images, {k} clusters by {run.config.title}, seed {run.config.seed}."
     return build_gallery(folder, predictions, found, names, title, about)
 

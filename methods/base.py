@@ -125,6 +125,15 @@ class EmbeddingMethod(Protocol):
 
 
 @runtime_checkable
+class SoftMethod(Protocol):
+    """A method whose answer is one network's, from images to probabilities."""
+
+    def soft_assign(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """The probabilities of the clusters, on the device of the images."""
+        ...
+
+
+@runtime_checkable
 class NetworkMethod(Protocol):
     """A method with networks that can be drawn layer by layer."""
 

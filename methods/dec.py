@@ -23,10 +23,8 @@ from torch import Tensor, nn
 from configs.schema import PositiveFloat, PositiveInt, Share
 from estimators.settings import KMeansClustererSettings
 from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
-from methods.base import Assignments
-from methods.joint import CentroidJointMethod, JointConfig
+from methods.joint import CentroidJointMethod, JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
-from models.batched import map_batches
 from models.normalise import Normalise
 from parts.backbones import Branch
 from parts.in_place import renewed
@@ -135,7 +133,7 @@ class DECObjective(Objective):
         return {"loss": loss, "clustering": clustering, **own}
 
 
-class DEC(CentroidJointMethod):
+class DEC(SoftAssignments, CentroidJointMethod):
     """Deep embedded clustering, as the top of this file describes it.
 
     Args:
@@ -173,10 +171,10 @@ class DEC(CentroidJointMethod):
             ),
         )
 
-    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
-        """The soft assignment q and its largest entry (Xie et al., section 3.1)."""
-        q = map_batches(self.head, z, self.backbone.device)
-        return Assignments(q.argmax(dim=1), q)
+    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The soft assignment q (Xie et al., section 3.1)."""
+        q: Tensor = self.head(z)
+        return q
 
     @property
     def centroids(self) -> Centroids:

@@ -26,8 +26,7 @@ from estimators.kmeans import inertia
 from estimators.settings import KMeansClustererSettings
 from losses.dkm import soft_kmeans, softmin
 from losses.squared_distances import squared_distances
-from methods.base import Assignments
-from methods.joint import CentroidJointMethod, JointConfig
+from methods.joint import CentroidJointMethod, JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.normalise import Normalise
@@ -100,7 +99,7 @@ class DKMObjective(Objective):
         self.head.steps += 1
 
 
-class DKM(CentroidJointMethod):
+class DKM(SoftAssignments, CentroidJointMethod):
     """Deep k-means, as the top of this file describes it.
 
     Args:
@@ -134,10 +133,10 @@ class DKM(CentroidJointMethod):
             training.cluster(settings, objective, assign_all, restart=resets(training, settings, head, assign_all)),
         )
 
-    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """The softened minimum at the last α; its largest entry is that of the nearest centroid."""
-        q = map_batches(self.head, z, self.backbone.device)
-        return Assignments(q.argmax(dim=1), q)
+        q: Tensor = self.head(z)
+        return q
 
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """inertia: the sum of squared distances to the nearest centroid, in float64, KMeans' own minimum."""

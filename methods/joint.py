@@ -100,7 +100,11 @@ class JointMethod(nn.Module, ABC):
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent z, on the CPU."""
-        return map_batches(self.backbone.encode, images, self.backbone.device)
+        return map_batches(self.encode, images, self.backbone.device)
+
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The latent z of a batch, on its device."""
+        return self.backbone.encode(images)
 
     @property
     def clusters(self) -> int:
@@ -129,6 +133,22 @@ class JointMethod(nn.Module, ABC):
         if not self.backbone.has_decoder:
             return None
         return map_batches(self.backbone.decode, z, self.backbone.device).to(torch.uint8)
+
+
+class SoftAssignments(JointMethod):
+    """A joint method whose answer is one network's: probabilities of the clusters, and the largest of them."""
+
+    @abstractmethod
+    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The probabilities of the clusters given latents, on their device."""
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        q = map_batches(self.soft, z, self.backbone.device)
+        return Assignments(q.argmax(dim=1), q)
+
+    def soft_assign(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """The probabilities of the clusters given images, on their device."""
+        return self.soft(self.encode(images))
 
 
 class CentroidJointMethod(JointMethod):

@@ -25,11 +25,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
-from methods.base import Assignments
 from methods.dec import TrainingTarget
-from methods.joint import JointConfig, JointMethod
+from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
-from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
 from parts.backbones import ContrastiveStageSettings, PretrainingSettings
@@ -99,7 +97,7 @@ class PACEConfig(JointConfig):
         return self
 
 
-class PACE(JointMethod):
+class PACE(SoftAssignments):
     """A contrastive encoder, then heads that agree between neighbours, then encoder and the best head together.
 
     Args:
@@ -223,9 +221,9 @@ class PACE(JointMethod):
             ),
         )
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """What the head sees, on the CPU."""
-        return map_batches(JoinedFeature(self.backbone, self.axes), images, self.backbone.device)
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """What the head sees of a batch, on its device."""
+        return JoinedFeature(self.backbone, self.axes)(images)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -236,7 +234,7 @@ class PACE(JointMethod):
     def space(self) -> str:
         return f"feature ({self.backbone.latent + self.axes.size}-d)"
 
-    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
-        """The head's probabilities and their largest."""
-        p = map_batches(lambda rows: self.head(rows)[0].exp(), z, self.backbone.device)
-        return Assignments(p.argmax(dim=1), p)
+    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The head's probabilities."""
+        log_p: Tensor = self.head(z)[0]
+        return log_p.exp()

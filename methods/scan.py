@@ -20,10 +20,8 @@ from data.augmentation import Augmentation
 from data.noise import Noise
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
-from methods.base import Assignments
-from methods.joint import JointConfig, JointMethod
+from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
-from models.batched import map_batches
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
 from parts.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
@@ -183,7 +181,7 @@ class SelfLabelObjective(Objective):
         return {"loss": balanced_cross_entropy(log_q, labels, shares), "confident": shares.sum()}
 
 
-class SCAN(JointMethod):
+class SCAN(SoftAssignments):
     """A contrastive encoder; encoder and heads that agree between neighbours; encoder and the best head on their own.
 
     Args:
@@ -262,7 +260,7 @@ class SCAN(JointMethod):
     def space(self) -> str:
         return f"feature ({self.backbone.latent}-d)"
 
-    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
-        """The head's probabilities and their largest."""
-        p = map_batches(lambda rows: self.head(rows)[0].exp(), z, self.backbone.device)
-        return Assignments(p.argmax(dim=1), p)
+    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The head's probabilities."""
+        log_p: Tensor = self.head(z)[0]
+        return log_p.exp()

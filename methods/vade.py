@@ -22,8 +22,7 @@ from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Share
 from estimators.base import Clusterer
 from estimators.settings import GMMSettings
 from losses.vade import cluster_divergence, latent_divergence, log_responsibilities
-from methods.base import Assignments
-from methods.joint import JointConfig, JointMethod
+from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.mixture_prior import MixturePrior
@@ -102,7 +101,7 @@ def _means_within(gamma: Float[Tensor, "n k"], values: Float64[Tensor, "n d"]) -
     return weights.T @ values / total.unsqueeze(1)
 
 
-class VaDE(JointMethod):
+class VaDE(SoftAssignments):
     """A variational autoencoder, then a Gaussian mixture of its means, then both together.
 
     Args:
@@ -153,10 +152,10 @@ class VaDE(JointMethod):
             training.cluster(settings, objective, refresh, tol=settings.tol, validates=True),
         )
 
-    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
-        """γ of the posteriors' means and its largest entry."""
-        gamma = map_batches(self.prior, z, self.backbone.device)
-        return Assignments(gamma.argmax(dim=1), gamma)
+    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """γ of the posteriors' means."""
+        gamma: Tensor = self.prior(z)
+        return gamma
 
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """log_likelihood: mean of log p(z) under the mixture, nats."""
