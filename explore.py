@@ -39,6 +39,7 @@ from report.figures.principal_components import Spectrum, explained_variance, pr
 from report.finished_run import PROBLEMS, FinishedRun, check_shape, open_run
 from report.network_layers import Layer, layers_of
 from report.selection import seeded_draw
+from report.unusual import MOST, unusual_tables
 from system.command import App, leave
 from system.streams import as_printed
 
@@ -59,6 +60,10 @@ def main(
         Path | None, typer.Option(help="A file that train.py wrote: clusters instead of classes, and its network.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Draw figures into this folder.")] = None,
+    unusual: Annotated[
+        bool | None,
+        typer.Option(help=f"Look for near-duplicates and outliers; by default among up to {MOST:,} images."),
+    ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
 ) -> None:
     """Print what a set of images holds, by class or, with a checkpoint, by cluster."""
@@ -71,6 +76,8 @@ def main(
     layers = [] if fitted is None else layers_in(fitted, images)
     counts = pixel_counts(images.images, groups)
     tables = [set_table(images, counts, duplicates=len(images) - len(drop_duplicates(images)))]
+    if unusual or (unusual is None and len(images) <= MOST):
+        tables += unusual_tables(images)
     if groups.kind != "set":
         shown = tuple(as_printed(name) for name in groups.names)
         tables.append(group_table(replace(groups, names=shown), counts))

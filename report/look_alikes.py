@@ -25,6 +25,13 @@ LINKS = 32
 BATCH = 4096
 
 
+def reduced_pixels(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """The pixels of images that are reduced to `SIDE`, 0 to 255."""
+    height, width = (min(SIDE, length) for length in images.shape[2:])
+    parts = [adaptive_avg_pool2d(part.float(), (height, width)).flatten(1) for part in torch.split(images, BATCH)]
+    return torch.cat(parts)
+
+
 class Reduced:
     """Images as they are compared.
 
@@ -35,9 +42,7 @@ class Reduced:
     """
 
     def __init__(self, images: UInt8[Tensor, "n c h w"]) -> None:
-        height, width = (min(SIDE, length) for length in images.shape[2:])
-        parts = [adaptive_avg_pool2d(part.float(), (height, width)).flatten(1) for part in torch.split(images, BATCH)]
-        pixels = torch.cat(parts)
+        pixels = reduced_pixels(images)
         self.brightness: Float[Tensor, " n"] = pixels.mean(dim=1)
         about = pixels - self.brightness.unsqueeze(1)
         self.contrast: Float[Tensor, " n"] = about.square().mean(dim=1).sqrt()

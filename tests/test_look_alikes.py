@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from data.image_set import ImageSet
+from data.names import Names
 from report.look_alikes import distinct, look_alikes
 from report.outliers import outliers
+from report.unusual import shown, unusual_tables
 
 
 def pictures(n: int, side: int = 64) -> torch.Tensor:
@@ -49,3 +53,20 @@ def test_the_farthest_are_outliers() -> None:
     assert outliers(torch.cat([blob, far])).tolist() == [301, 300]
     assert outliers(torch.ones(5, 2)).tolist() == []
     assert outliers(torch.ones(1, 2)).tolist() == []
+
+
+def test_files_are_named_and_long_lists_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    images = (0.3 * pictures(14) + 90).to(torch.uint8)
+    images[-1] = (torch.arange(64) // 32 * 255).to(torch.uint8)  # unlike all
+    twice = torch.cat([images, images[:12]])
+    names = Names.of([f"{i:02}.png" for i in range(len(twice))])
+    alike, apart = unusual_tables(ImageSet("made", "all", twice, names=names))
+    assert "Near-duplicates: 24 images in 12 groups" in alike
+    assert "00.png, 14.png" in alike
+    assert "09.png, 23.png" in alike
+    assert "10.png" not in alike
+    assert "… and 2 more groups" in alike
+    assert "13.png" in apart
+    assert unusual_tables(ImageSet("made", "all", images[:3])) == ["No near-duplicates and no outliers."]
+    assert shown(["a", "b", "c", "d"], 3) == "a, b, c and 1 more"

@@ -1,0 +1,45 @@
+"""Which files of a set are nearly the same, and which are unlike all others: tables of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from data.image_set import ImageSet
+from report.look_alikes import look_alikes, reduced_pixels
+from report.originals import files_of
+from report.outliers import outliers
+from report.terminal import printed
+from system.names import printable
+
+MOST = 20_000
+"""Images up to which nobody waits long: half a minute."""
+GROUPS, FILES = 10, 3
+"""Groups that are shown, and files of a group."""
+
+
+def unusual_tables(images: ImageSet) -> list[str]:
+    """Near-duplicates and outliers by their files' names, as far as there are any."""
+    files = files_of(images)
+    alike = [[files[position] for position in group] for group in look_alikes(images.images)]
+    apart = [files[position] for position in outliers(reduced_pixels(images.images)).tolist()]
+    tables = []
+    if alike:
+        count = sum(len(group) for group in alike)
+        lines = [shown(group, FILES) for group in alike[:GROUPS]]
+        title = f"Near-duplicates: {count:,} images in {len(alike):,} groups"
+        tables.append(_table(title, lines, len(alike) - GROUPS, "groups"))
+    if apart:
+        title = f"Outliers: {len(apart):,} images unlike all others, the farthest first"
+        tables.append(_table(title, apart[:GROUPS], len(apart) - GROUPS, "images"))
+    return tables or ["No near-duplicates and no outliers."]
+
+
+def shown(names: Sequence[str], count: int) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - count
+    return ", ".join(names[:count]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _table(title: str, lines: Sequence[str], more: int, what: str) -> str:
+    rest = [f"… and {more:,} more {what}"] if more > 0 else []
+    return printed([title, *(f"  {printable(line)}" for line in (*lines, *rest))])
