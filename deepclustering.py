@@ -65,7 +65,7 @@ from engine.restore import restore  # noqa: E402
 from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
-from report.score_table import ScoreTable, has_seen, score_row  # noqa: E402
+from report.score_table import ScoreTable, count_seen, score_row  # noqa: E402
 
 FORM = f"Images are {LAYOUTS}, or a table with image_shape."
 
@@ -176,7 +176,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             labels: (n,), the class of every image, of any kind.
         """
         images = self._new(X)
-        if not isinstance(X, str | Path) and not has_seen(self.checkpoint_, images):
+        if not isinstance(X, str | Path) and count_seen(self.checkpoint_, images) < len(images):
             images = replace(images, split="new")
         if labels is not None:
             indices, names = as_classes(labels)

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 SIZE = 16
@@ -18,3 +18,13 @@ def fingerprints(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n size"]:
     pixels = np.ascontiguousarray(images.cpu().numpy().reshape(len(images), -1))
     digests = b"".join(blake2b(row, digest_size=SIZE).digest() for row in pixels)
     return torch.frombuffer(bytearray(digests), dtype=torch.uint8).view(len(images), SIZE)
+
+
+def short_fingerprints(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
+    """The first 8 bytes of every image's fingerprint, ascending: what a checkpoint keeps of the images of a fit."""
+    return fingerprints(images)[:, :8].contiguous().view(torch.int64).flatten().sort().values
+
+
+def count_among(images: UInt8[Tensor, "n c h w"], known: Int64[Tensor, " m"]) -> int:
+    """How many of the images are among those whose `short_fingerprints` are `known`."""
+    return int(torch.isin(short_fingerprints(images), known).sum())

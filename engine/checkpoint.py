@@ -74,7 +74,7 @@ class Checkpoint:
 
     Attributes:
         config: the resolved config.
-        data: name, split, fingerprint, n and shape of the training images.
+        data: name, split, fingerprint, n and shape of the training images, and a short fingerprint of each.
         environment: versions, git commit, device, threads.
         method: the method's state: weights and fitted arrays.
         loop: where the loop is, with history and timings.

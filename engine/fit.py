@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from configs.load import ConfigError, differences
 from configs.schema import RunConfig
+from data.fingerprints import short_fingerprints
 from data.image_set import DataError, ImageSet
 from data.prepare import protocol_notes
 from data.subsets import count_different
@@ -166,6 +167,7 @@ def _begin(config: RunConfig, images: ImageSet, processes: Processes) -> Checkpo
             "fingerprint": images.fingerprint,
             "n": len(images),
             "shape": list(images.images.shape[1:]),
+            "image_fingerprints": short_fingerprints(images.images),
             # Plain float32 on a CPU is nothing that a table must say.
             "notes": [*protocol_notes(config.data), *([] if computed == "float32" else [computed])],
         },

@@ -12,6 +12,8 @@ Row = Mapping[str, Value]
 MISSING = "–"
 BETWEEN_NOTES = "; "
 """Between the notes of one row."""
+MIXED = "mixed"
+"""The protocol of a row that scores images of which some were fitted to."""
 SD = "_sd"
 """Behind a key: the standard deviation over seeds, where the row is a mean."""
 

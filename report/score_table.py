@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from configs.schema import RunConfig
+from data.fingerprints import count_among
 from data.image_set import ImageSet
 from engine.checkpoint import Checkpoint
 from evaluation.evaluate import evaluate
@@ -53,15 +54,19 @@ def score_row(
     figures = {} if config.report is None else config.report.figures
     reported: Mapping[str, float] = dict(*(found for split, found in figures.items() if split == images.split))
     return make_row(
-        run, evaluate(predictions, neighbours), images.name, images.split, has_seen(checkpoint, images), reported
+        run, evaluate(predictions, neighbours), images.name, images.split, count_seen(checkpoint, images), reported
     )
 
 
-def has_seen(checkpoint: Checkpoint, images: ImageSet) -> bool:
-    """Whether the run was fitted to these images, or to a set that holds them."""
+def count_seen(checkpoint: Checkpoint, images: ImageSet) -> int:
+    """To how many of these images the run was fitted: image by image, whatever they are called."""
     fitted = checkpoint.data
-    part_of_all = fitted["split"] == "all" and images.name == fitted["name"]
-    return bool(part_of_all or images.fingerprint == fitted["fingerprint"])
+    if images.fingerprint == fitted["fingerprint"]:
+        return len(images)
+    if "image_fingerprints" in fitted:
+        return count_among(images.images, fitted["image_fingerprints"])
+    # Checkpoints of before know the whole set alone.
+    return len(images) if fitted["split"] == "all" and images.name == fitted["name"] else 0
 
 
 class ScoreTable(Mapping[str, Value]):

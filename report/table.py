@@ -13,7 +13,7 @@ from evaluation.predictions import EvaluationError
 from report.aggregate import REPORTED
 from report.formats import render_as, render_csv, render_json, render_latex, render_markdown
 from report.reported import render_reported
-from report.rows import BETWEEN_NOTES, Row, Value, value
+from report.rows import BETWEEN_NOTES, MIXED, Row, Value, value
 from report.terminal import render_terminal
 from system.atomic import write_atomically
 
@@ -67,7 +67,7 @@ class RunFacts:
 
 
 def make_row(
-    run: RunFacts, metrics: Mapping[str, Value], data: str, split: str, fitted: bool, reported: Mapping[str, float]
+    run: RunFacts, metrics: Mapping[str, Value], data: str, split: str, fitted: int, reported: Mapping[str, float]
 ) -> Row:
     """The row of one checkpoint and split.
 
@@ -76,15 +76,19 @@ def make_row(
         metrics: what `evaluation.evaluate.evaluate` returned.
         data: the data set's name or path.
         split: "train", "test" or "all".
-        fitted: whether the method was fitted to these very images (transductive) or not (held out).
+        fitted: to how many of these very images the method was fitted: all (transductive), none (held out), or some
+            (mixed).
         reported: figures that a published report gives for the split, by the metrics' names.
     """
+    notes = list(run.notes)
+    if protocol(fitted, int(str(metrics["n"]))) == MIXED:
+        notes.append(f"{fitted:,} of the {metrics['n']:,} images were fitted to")
     return {
         "title": run.title,
         "method": run.method,
         "data": data,
         "split": split,
-        "protocol": "transductive" if fitted else "held out",
+        "protocol": protocol(fitted, int(str(metrics["n"]))),
         "seed": run.seed,
         "k_asked": run.k_asked,
         **metrics,
@@ -94,11 +98,18 @@ def make_row(
         "threads": run.threads,
         "device": run.device,
         "peak_memory_mb": run.peak_memory or None,
-        "notes": BETWEEN_NOTES.join(run.notes) or None,
+        "notes": BETWEEN_NOTES.join(notes) or None,
         "report": run.report,
         **{REPORTED + key: figure for key, figure in reported.items()},
         "checkpoint": run.checkpoint,
     }
+
+
+def protocol(fitted: int, n: int) -> str:
+    """What scores of n images are called of which a method was fitted to so many."""
+    if fitted == 0:
+        return "held out"
+    return "transductive" if fitted == n else MIXED
 
 
 def render(rows: Sequence[Row], format: str) -> str:

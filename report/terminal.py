@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.neighbour_purity import neighbours_of
-from report.rows import CRITERIA, MISSING, SD, Column, Row, all_keys, value
+from report.rows import CRITERIA, MISSING, MIXED, SD, Column, Row, all_keys, value
 from system.names import printable
 
 WIDTH = 80
@@ -61,7 +61,7 @@ def printed(parts: Sequence[Table | str]) -> str:
 
 
 # Behind a split that the method was fitted to; the legend explains it.
-FITTED = "*"
+FITTED, PARTLY = "*", "(*)"
 ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 
 METHOD, SPLIT = Column("title", "Method"), Column("split", "Split")
@@ -150,15 +150,12 @@ def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], gap: int)
 
 def _cell(column: Column, row: Row) -> str:
     text = column.show(row)
-    return text + FITTED if column is SPLIT and _is_fitted(row) else text
+    marks = {"transductive": FITTED, MIXED: PARTLY}
+    return text + marks.get(str(value(row, "protocol")), "") if column is SPLIT else text
 
 
 def _are_means(rows: Sequence[Row]) -> bool:
     return any(key.endswith(SD) for row in rows for key in row)
-
-
-def _is_fitted(row: Row) -> bool:
-    return value(row, "protocol") == "transductive"
 
 
 def _differing(rows: Sequence[Row], *columns: Column) -> list[Column]:
@@ -201,12 +198,14 @@ def _nearest(rows: Sequence[Row]) -> str:
 
 
 def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
-    fitted = [_is_fitted(row) for row in rows]
+    protocols = {value(row, "protocol") for row in rows}
     lines = ["Mean ± standard deviation over the seeds."] if _are_means(rows) else []
-    if any(fitted):
+    if "transductive" in protocols:
         lines.append(f"{FITTED} transductive: scored on the images that the method was fitted to.")
-    if not all(fitted):
-        which = f"Without {FITTED}, held out" if any(fitted) else "Held out"
+    if MIXED in protocols:
+        lines.append(f"{PARTLY} mixed: the method was fitted to some of these images; the notes say to how many.")
+    if "held out" in protocols:
+        which = f"Without {FITTED}, held out" if len(protocols) > 1 else "Held out"
         lines.append(f"{which}: scored on images that the fit never saw.")
     if _differing(rows, SPACE):
         lines.append("Internal metrics compare clusterings within one space only.")

@@ -155,9 +155,13 @@ def test_the_table_is_the_one_of_the_command(trained: Path) -> None:
 
 
 def test_the_table_says_which_images_are_new(kmeans: DeepClustering) -> None:
-    seen, new = kmeans.score_table(IMAGES), kmeans.score_table(IMAGES[:200])
+    seen, part, new = (kmeans.score_table(images) for images in (IMAGES, IMAGES[:200], 1 - IMAGES[:200]))
     assert (seen["split"], seen["protocol"], len(seen.rows)) == ("train", "transductive", 1)
+    assert (part["split"], part["protocol"], part["n"]) == ("train", "transductive", 200)
     assert (new["split"], new["protocol"], new["n"]) == ("new", "held out", 200)
+    some = kmeans.score_table(np.concatenate([IMAGES[:200], 1 - IMAGES[:200]]))
+    assert (some["split"], some["protocol"]) == ("new", "mixed")
+    assert "200 of the 400 images were fitted to" in some["notes"]
 
 
 @pytest.fixture

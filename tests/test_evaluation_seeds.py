@@ -23,7 +23,7 @@ def row(seed: int, acc: float | None, split: str = "train", threads: int = 2) ->
         peak_memory=1000.0 + seed, notes=(f"note {seed % 2}",), report="A: DEC",
     )  # fmt: skip
     metrics = {**metrics, **more, **last, "size_min": 5 + seed, "size_max": 20}
-    return make_row(run, metrics, "digits", split, split == "train", {"nmi": 0.6})
+    return make_row(run, metrics, "digits", split, int(str(metrics["n"])) * (split == "train"), {"nmi": 0.6})
 
 
 def test_mean_and_sample_deviation_by_hand() -> None:

@@ -46,6 +46,7 @@ def row(
     seed: int = 0,
     space: str = "latent (10-d)",
     seconds: dict[str, float] | None = None,
+    fitted: int | None = None,
     **changed: Value,
 ) -> Row:
     run = RunFacts(
@@ -61,7 +62,9 @@ def row(
         checkpoint=f"checkpoints/{data}-{method}-s{seed}/checkpoint.pt",
     )
     metrics = {**METRICS, "silhouette_space": space, **changed}
-    return make_row(run, metrics, data, split, split == "train", {})
+    n = int(str(metrics["n"]))
+    fitted = (n if split == "train" else 0) if fitted is None else fitted
+    return make_row(run, metrics, data, split, fitted, {})
 
 
 def unlabelled(**changed: Any) -> Row:
@@ -255,3 +258,13 @@ def test_a_methods_own_criteria_stand_in_documents_too() -> None:
     assert "| -11.500 | 1234567 |" in render([mixture], "markdown")
     assert "Log-likelihood of an image & BIC" in render([mixture], "latex")
     assert "BIC" not in render([row()], "markdown")
+
+
+@pytest.mark.parametrize(("fitted", "protocol", "mark"), [(60000, "transductive", "train*"), (1, "mixed", "train(*)")])
+def test_images_that_were_fitted_are_counted(fitted: int, protocol: str, mark: str) -> None:
+    made = row(fitted=fitted)
+    assert made["protocol"] == protocol
+    text = render([made, row(split="test")], "table")
+    assert mark in text
+    assert ("1 of the 60,000 images were fitted to" in text) == (fitted == 1)
+    assert "Without *, held out" in text

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import eval
 import predict
 import train
 from data.sources import load
@@ -178,3 +179,15 @@ def test_a_file_that_answers_otherwise_is_not_written(
     with pytest.raises(Exception, match="would answer otherwise"):
         write_onnx(tmp_path / "dec.onnx", run.method, images)
     assert not list(tmp_path.iterdir())
+
+
+def test_images_that_were_fitted_are_known_one_by_one(kmeans: Path, pictures: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    for i, file in enumerate(sorted(pictures.rglob("*.png"))[:3]):
+        (new / f"{i}.png").write_bytes(file.read_bytes())
+    Image.fromarray(np.full((8, 8), 77, dtype=np.uint8)).save(new / "3.png")
+    done = call(eval.app, str(kmeans), "--data", str(new), "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert (row["protocol"], "3 of the 4 images were fitted to" in row["notes"]) == ("mixed", True)
