@@ -113,6 +113,11 @@ def main(
             display, "stopped at once. The same command with --resume goes on from the last checkpoint.", 130
         ) from error
     if processes.is_first:
+        display.stop()
+        display.notice(
+            f"Next: python eval.py {path}   for the scores, "
+            f"python predict.py {path} --gallery DIR   to look at the clusters."
+        )
         print_path(path)
 
 

@@ -164,6 +164,7 @@ class Loop:
                 step = state.epoch * per_epoch + state.batch
                 if self._refresh_is_due(phase, step) and self._refresh(phase, step):
                     self._end_epoch(phase, batch_size)
+                    self.display.complete()
                     return
                 rate = learning_rate(phase.optimiser, step % (cycle * per_epoch), per_epoch, cycle)
                 self._steps.take(step, state.epoch, state.batch, rate)

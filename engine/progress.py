@@ -15,6 +15,23 @@ LINES = 20
 """Epochs of a phase that a log tells of, at most."""
 
 
+FEW, MANY = 20, 100
+"""Steps an epoch, and epochs, from which on a person wonders why there are so many."""
+
+
+def announced(steps: int, epochs: int) -> str:
+    """What a phase is about to do: "4,680 steps in 20 epochs"."""
+    why = ""
+    if epochs > MANY and steps < FEW * epochs:
+        why = ": a small set is passed over more often, for as many steps as a larger one"
+    return f"{steps:,} steps in {epochs:,} epochs{why}"
+
+
+def readable(value: float) -> str:
+    """Four digits: "0.1235", "12,346"."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
 class Display:
     """Progress of the phases, and notices. On stderr, or in the output of a notebook's cell."""
 
@@ -36,7 +53,7 @@ class Display:
             self._notebook.change(f"{phase} …")
             return
         if not self._live and self._notebook is None:
-            say(f"{phase} …" if steps is None else f"{phase}: {steps:,} steps in {epochs} epochs", self.console)
+            say(f"{phase} …" if steps is None else f"{phase}: {announced(steps, epochs)}", self.console)
             return
         self._total = steps or 0
         self._bars = Progress(
@@ -62,8 +79,13 @@ class Display:
         if self._bars is not None:
             self._move(completed=self._total * (epoch + 1) / epochs)
         elif epoch + 1 == epochs or epoch % -(-epochs // LINES) == 0:
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            say(f"{phase} epoch {epoch + 1}/{epochs}  {shown}", self.console)
+            shown = "  ".join(f"{name} {readable(value)}" for name, value in values.items())
+            say(f"{phase} epoch {epoch + 1:,}/{epochs:,}  {shown}", self.console)
+
+    def complete(self) -> None:
+        """Move the bar of a phase that ended before its last epoch to its end."""
+        if self._bars is not None:
+            self._move(total=1, completed=1)
 
     def notice(self, text: str) -> None:
         """Tell the user something that is no error."""

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from deepclustering import DeepClustering
-from engine.progress import Display
+from engine.progress import Display, announced, readable
 from system import notebook
 from tests.toy import Toy, run
 
@@ -99,3 +99,38 @@ def test_a_bar_on_a_terminal_is_full_at_the_end_of_its_phase() -> None:
     shown = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert re.search(r"pretrain +━{20} 100%", shown)
     assert re.search(r"cluster +━{20} 100%", shown)
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs", "text"),
+    [
+        (4680, 20, "4,680 steps in 20 epochs"),
+        (
+            2000,
+            2000,
+            "2,000 steps in 2,000 epochs: a small set is passed over more often, for as many steps as a larger one",
+        ),
+        (100_000, 500, "100,000 steps in 500 epochs"),
+    ],
+)
+def test_many_epochs_are_explained(steps: int, epochs: int, text: str) -> None:
+    assert announced(steps, epochs) == text
+
+
+def test_numbers_of_a_log_can_be_read() -> None:
+    assert [readable(value) for value in (12345.6, 0.00012345, 999.9, 1e15)] == [
+        "12,346",
+        "0.0001234",
+        "999.9",
+        "1e+15",
+    ]
+
+
+def test_a_bar_that_ends_early_ends_at_its_end() -> None:
+    text = io.StringIO()
+    display = Display(Console(file=text, force_terminal=True, width=80, force_jupyter=False))
+    display.start("cluster", 100, epochs=10)
+    display.epoch("cluster", 3, 10, {})
+    display.complete()
+    display.stop()
+    assert "100%" in text.getvalue().splitlines()[-1]
