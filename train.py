@@ -10,6 +10,7 @@ from system.start import quiet_imports
 if __name__ == "__main__":
     quiet_imports()
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,10 +115,8 @@ def main(
         ) from error
     if processes.is_first:
         display.stop()
-        display.notice(
-            f"Next: python eval.py {path}   for the scores, "
-            f"python predict.py {path} --gallery DIR   to look at the clusters."
-        )
+        display.notice(f"scores:    python eval.py {shlex.quote(str(path))}")
+        display.notice(f"clusters:  python predict.py {shlex.quote(str(path))} --gallery DIR")
         print_path(path)
 
 
