@@ -80,12 +80,11 @@ def load(
     Raises DataError when there is no such data set, when it can be neither found nor downloaded, or when its
     files are damaged.
     """
-    if split not in SPLITS:
-        raise DataError(f"there is no split {split!r}. Splits are {', '.join(SPLITS)}.")
+    known = NAMED_SPLITS if name_or_path in SOURCES else SPLITS
+    if split not in known:
+        raise DataError(f"there is no split {split!r}. Splits are {', '.join(known)}.")
     if name_or_path not in SOURCES:
         return _load_path(name_or_path, split, reading or Reading())
-    if split not in NAMED_SPLITS:
-        raise DataError(f"{name_or_path} has no {split} split. Its splits are {', '.join(NAMED_SPLITS)}.")
     source = SOURCES[name_or_path]
     if split == "all":
         return concatenate(source("train", data_root), source("test", data_root))
@@ -120,7 +119,7 @@ def _load_path(name_or_path: str, split: str, reading: Reading) -> ImageSet:
 
 def _reader(path: Path) -> Reader | None:
     if is_folder(path):
-        return next((read for holds, read in FOLDER_READERS if holds(path)), _as_it_is(image_folder.load))
+        return next((read for holds, read in FOLDER_READERS if holds(path)), image_folder.load)
     if is_file(path):
         return next((read for ending, read in FILE_READERS.items() if path.name.lower().endswith(ending)), None)
     return None
