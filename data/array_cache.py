@@ -13,6 +13,7 @@ import math
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from data.arrays import as_tensor
 from system.atomic import remove_torn, write_atomically
 from system.cache import root
 from system.lock import locked
@@ -85,7 +85,7 @@ def mapped(file: Path, shape: tuple[int, ...], offset: int = 0) -> UInt8[Tensor,
     """Bytes of a file as an array, read when they are looked at."""
     if 0 in shape:
         return torch.zeros(shape, dtype=torch.uint8)
-    return as_tensor(np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape))
+    return _shared(np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape))
 
 
 def find(key: str) -> Entry | None:
@@ -144,7 +144,7 @@ def spilled(blocks: Blocks) -> UInt8[Tensor, "n c h w"]:
     with tempfile.TemporaryFile(dir=folder()) as stream:
         shape = _written(stream, blocks)
         stream.flush()
-        return as_tensor(np.memmap(stream, dtype=np.uint8, mode="r", shape=tuple(shape)))
+        return _shared(np.memmap(stream, dtype=np.uint8, mode="r", shape=tuple(shape)))
 
 
 def rows(images: UInt8[Tensor, "n c h w"], index: Int64[Tensor, " m"]) -> UInt8[Tensor, "m c h w"]:
@@ -199,6 +199,13 @@ def why_not(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {folder()} is full"
     return f"{folder()} cannot be written ({error.strerror or error})"
+
+
+def _shared(array: UInt8[np.ndarray, ...]) -> UInt8[Tensor, ...]:
+    """The array as a tensor that shares its memory, which may only be read: nothing here writes to images."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(array)
 
 
 def _written(stream: Any, blocks: Blocks) -> list[int]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,9 +81,20 @@ def load_tree(tree: Tree, split: str, reading: Reading) -> ImageSet:
         )
     order = [i for name in ORDER for i in splits.get(name, ())]
     pixels = read_pictures([tree.pictures[i] for i in order], reading, str(path), notes=tree.notes)
-    was_read = replace(pixels.was_read, left_out=(*pixels.was_read.left_out, *tree.left_out))
     kept = [order[i] for i in pixels.kept.tolist()]
+    was_read = replace(
+        pixels.was_read,
+        left_out=(*pixels.was_read.left_out, *tree.left_out),
+        notes=(*_sizes(splits, kept), *pixels.was_read.notes),
+    )
     return _chosen(tree, split, pixels, kept, was_read)
+
+
+def _sizes(splits: Mapping[str, Sequence[int]], kept: Sequence[int]) -> list[str]:
+    """How many images every split has, where there are several."""
+    read = set(kept)
+    counts = [f"{sum(i in read for i in members):,} in {name}" for name, members in splits.items() if name != "other"]
+    return [", ".join(counts)] if len(counts) > 1 else []
 
 
 def _chosen(tree: Tree, split: str, pixels: Pixels, kept: Sequence[int], was_read: WasRead) -> ImageSet:

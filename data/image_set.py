@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from data.array_cache import joined, rows
 from data.names import Names
 from data.reading import WasRead
 
@@ -90,7 +91,7 @@ class ImageSet:
         """The images at `index`, (m,), in that order."""
         labels = None if self.labels is None else self.labels[index]
         names = None if self.names is None else self.names.subset(index)
-        return replace(self, images=self.images[index], labels=labels, names=names)
+        return replace(self, images=rows(self.images, index), labels=labels, names=names)
 
 
 def fingerprint(images: UInt8[Tensor, "n c h w"]) -> str:
@@ -120,7 +121,7 @@ def concatenate(first: ImageSet, second: ImageSet, split: str = "all") -> ImageS
     return ImageSet(
         first.name,
         split,
-        torch.cat([first.images, second.images]),
+        joined([first.images, second.images]),
         labels,
         class_names=first.class_names if labels is not None else (),
         origin=first.origin if first.origin == second.origin else f"{first.origin} and {second.origin}",

@@ -66,6 +66,15 @@ def pictures_below(folder: Path) -> Found:
     return found
 
 
+def has_pictures(folder: Path) -> bool:
+    """Whether there is a picture in `folder` or below it. Links to folders are not followed."""
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(PASSED_OVER)]
+        if any(is_picture(name) and not name.startswith(PASSED_OVER) for name in files):
+            return True
+    return False
+
+
 def kinds(others: Counter[str]) -> str:
     """How many files there are of every ending: "12 .txt, 3 .svg"."""
     return ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in others.most_common())
