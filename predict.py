@@ -77,7 +77,8 @@ def main(
             check_empty(sort_into)  # before minutes are spent
         run = open_run(checkpoint, device)
         called = {} if names is None else read_names(names, run.method.clusters)
-        predictions = run.answer(images, split, data_root)
+        default = run.config.data.split if images is None else "all"
+        predictions = run.predict(split or default, images, data_root, decoded=False)
         found = answers(predictions, files_of(predictions.images))
     except PROBLEMS as error:
         raise leave([str(error)]) from error

@@ -9,7 +9,8 @@ import torch
 from configs.load import ConfigError
 from configs.schema import DataSettings, RunConfig
 from data.image_set import DataError, ImageSet
-from data.prepare import prepare
+from data.prepare import prepare, reading_of
+from data.reading import as_before
 from data.sources import names
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError, UsageError
@@ -40,30 +41,39 @@ class FinishedRun:
         method.to(device)
         self.path, self.checkpoint, self.config, self.method = path, checkpoint, config, method
 
-    def predict(self, split: str, other: str | None, data_root: Path | None) -> Predictions:
-        """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole."""
-        settings = self.config.data if other is None else DataSettings(name=other)
-        try:
-            images = prepare(settings, split, self.config.seed, data_root)
-        except DataError as error:
-            advice = "" if other else where_else(settings.name)
-            raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
-        check_images(images, self.checkpoint, self.path)
-        return predict(self.method, images)
-
-    def answer(self, images: str | None, split: str | None, data_root: Path | None) -> Predictions:
-        """What it says about the images that it was fitted to or, where `images` names others, about those.
+    def predict(self, split: str, other: str | None, data_root: Path | None, decoded: bool = True) -> Predictions:
+        """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole.
 
         Args:
-            images: a data set's name, or a path.
-            split: of them; all that there are, or what the method was fitted to.
+            split: which images.
+            other: a data set's name, or a path; None: its own.
             data_root: where data sets are kept.
+            decoded: with what a decoder makes of them, for figures.
         """
-        fitted = self.config.data
-        settings = fitted if images is None else DataSettings(name=images, split="all")
-        found = prepare(settings, split or settings.split, self.config.seed, data_root)
-        check_images(found, self.checkpoint, self.path)
-        return predict(self.method, found, decoded=False)
+        try:
+            images = self.images(split, other, data_root)
+        except DataError as error:
+            advice = "" if other else where_else(self.config.data.name)
+            raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
+        check_shape(images, self.checkpoint, self.path)
+        if other is None:
+            check_unchanged(images, self.checkpoint, self.path)
+        return predict(self.method, images, decoded)
+
+    def images(self, split: str, other: str | None, data_root: Path | None) -> ImageSet:
+        """A split of its own data set, drawn as its config has it, or of another, whose pictures are read as its own.
+
+        Raises:
+            DataError: when they cannot be read.
+        """
+        own, data = self.config.data, self.checkpoint.data
+        if other is None:
+            return prepare(own, split, self.config.seed, data_root, data.get("place"))
+        # Older checkpoints tell the shape alone.
+        channels, *size = data["shape"]
+        done = data.get("reading") or {"size": size, "channels": channels if channels in (1, 3) else None}
+        reading = as_before(done, reading_of(own))
+        return prepare(DataSettings(name=other), split, self.config.seed, data_root, reading=reading)
 
     def row(self, predictions: Predictions, neighbours: bool = True) -> Row:
         """The scores of one set of images, as a row of a table; `neighbours` are what takes longest."""
@@ -91,14 +101,14 @@ def check_shape(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
         )
 
 
-def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
-    """Refuse images that the network cannot take, and a training set that is no longer what it was."""
-    check_shape(images, checkpoint, path)
-    same_name = (images.name, images.split) == (checkpoint.data["name"], checkpoint.data["split"])
-    if same_name and images.fingerprint != checkpoint.data["fingerprint"]:
+def check_unchanged(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
+    """Refuse a training set that is no longer what it was."""
+    same_split = images.split == checkpoint.data["split"]
+    if same_split and images.fingerprint != checkpoint.data["fingerprint"]:
         raise DataError(
             f"the images of {images.name} ({images.split}) are not those that {path} was trained on: they have "
-            "changed since. Give back the old ones, or score the new ones under another name with --data."
+            "changed since. Named as other images they are taken as they are now: predict.py CHECKPOINT PATH, "
+            "or eval.py CHECKPOINT --data PATH."
         )
 
 

@@ -168,7 +168,7 @@ def test_a_file_that_answers_otherwise_is_not_written(
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     run = open_run(dec, "cpu")
-    images = run.answer(None, None, None).images
+    images = run.images("train", None, None)
     other = open_run(dec, "cpu").method
     with torch.no_grad():
         other.head.centroids.mul_(3)  # type: ignore[attr-defined]
