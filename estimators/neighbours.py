@@ -21,7 +21,7 @@ from torch import Tensor
 
 from estimators.base import RepresentationError
 from estimators.neighbour_cells import Cells
-from estimators.neighbours_on_device import nearest_on_device
+from estimators.neighbours_on_device import SPARE, nearest_on_device
 
 EXACT_POINTS = 200_000
 """Up to so many points every one is compared with every other. Beyond, only with those of the cells near to it."""
@@ -37,8 +37,6 @@ MOST_CANDIDATES = 256
 SAMPLE = 512
 ROWS = 2048
 """Points searched at a time. Where they are few, faiss does without matrix products and is four times slower."""
-SPARE = 8
-"""Candidates beyond the neighbours asked for, so that rounding does not decide."""
 
 Rows = slice | Int64[np.ndarray, " m"]
 Search = Callable[[Rows], Int64[np.ndarray, "m c"]]
@@ -95,7 +93,7 @@ def neighbour_graph(points: Float[Tensor, "n d"], count: int) -> Neighbours:
     if not bool(torch.isfinite(points).all()):
         raise RepresentationError("neighbours need finite points; received NaN or infinity.")
     if points.device.type != "cpu":
-        return Neighbours(*nearest_on_device(points, count, SPARE))
+        return Neighbours(*nearest_on_device(points, count))
     origin, unit = _frame(points)
     vectors = _moved(points, origin, unit)
     indices, squared = np.empty((n, count), np.int64), np.empty((n, count), np.float32)

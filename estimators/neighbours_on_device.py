@@ -12,31 +12,34 @@ from torch import Tensor
 
 NUMBERS = 2**28
 """float32 numbers that a block of rows may take, 1 GiB."""
+SPARE = 8
+"""Candidates beyond the neighbours asked for, so that rounding does not decide."""
 SMALLEST = 2.0**-126
 """The smallest number of float32 whose inverse is one."""
 
 
 def nearest_on_device(
-    points: Float[Tensor, "n d"], count: int, spare: int
-) -> tuple[Int64[Tensor, "n {count}"], Float32[Tensor, "n {count}"]]:
-    """Indices and distances of the `count` nearest of every point, on the CPU: itself first, then by distance.
+    points: Float[Tensor, "n d"], count: int, asked: Int64[Tensor, " m"] | None = None
+) -> tuple[Int64[Tensor, "m {count}"], Float32[Tensor, "m {count}"]]:
+    """Indices and distances of the `count` nearest of points, on the CPU: themselves first, then by distance.
 
-    Every point is compared with every other, by float32 products of the centred points. Among `count` + `spare`
-    candidates the differences of the coordinates decide, equal distances by the lower index.
+    Each is compared with all, by float32 products of the centred points. Among a few candidates more than `count` the
+    differences of the coordinates decide, equal distances by the lower index.
 
     Args:
         points: finite values.
         count: 1 to n.
-        spare: candidates beyond it, so that rounding does not decide.
+        asked: the points whose nearest are wanted, by their indices; all where None.
     """
     vectors, unit = _centred(points)
     n, dimensions = vectors.shape
-    candidates = min(count + spare, n)
+    candidates = min(count + SPARE, n)
     squares = vectors.square().sum(dim=1)
     indices, squared = [], []
+    queries = torch.arange(n, device=points.device) if asked is None else asked.to(points.device)
     with _float32_products():
         block = max(NUMBERS // max(n, candidates * dimensions), 1)
-        for own in torch.split(torch.arange(n, device=points.device), block):
+        for own in torch.split(queries, block):
             rows = vectors[own]
             # ‖y‖² − 2⟨x, y⟩: what is left out is the same for all y.
             rough = torch.addmm(squares, rows, vectors.T, alpha=-2.0)
