@@ -21,6 +21,7 @@ from data.prepare import SPLITS, splits_to_score
 from engine.memory import keep_freed_memory
 from engine.run_folder import CHECKPOINTS
 from evaluation.classify import check_features, clusters_as_features, labels_of
+from evaluation.evaluate import sampling_notes
 from evaluation.merge_tree import merged
 from evaluation.predictions import EvaluationError, Predictions
 from report.aggregate import over_seeds, told_apart
@@ -30,7 +31,7 @@ from report.figures.files import say_drawn
 from report.figures.places import figure_folder
 from report.finished_run import PROBLEMS, FinishedRun, open_run
 from report.formats import for_stdout
-from report.rows import Row, value
+from report.rows import BETWEEN_NOTES, Row, value
 from report.table import FORMATS, render, write
 from system.command import App, NoCache, leave
 from system.streams import as_printed, say
@@ -167,7 +168,8 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
                 kept[name] = predictions
             for groups in wishes.broader:
                 row = fitted.row(merged(predictions, groups), wishes.neighbours)
-                rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": None})
+                notes = BETWEEN_NOTES.join(sampling_notes(row)) or None
+                rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": notes})
             if wishes.figures is not None:
                 folder = figure_folder(wishes.figures, path, name, wishes.data, CHECKPOINTS)
                 undrawn += say_drawn(folder, draw(predictions, folder, fitted.checkpoint.loop.history))

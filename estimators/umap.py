@@ -12,7 +12,7 @@ from torch import Tensor
 
 from estimators.base import Reducer, RepresentationError
 from estimators.inverse_distance import InverseDistance, distinct_rows
-from estimators.neighbours import neighbour_graph
+from estimators.neighbours import neighbour_graph, recall_notes
 from estimators.settings import UMAPSettings
 from estimators.umap_layout import lay_out
 
@@ -26,7 +26,7 @@ class UMAP(Reducer):
 
     Attributes:
         arrays: of the u distinct training points, points: (u, d), uint8 where all are k / 255, else float32; and
-            places: (u, e), float32.
+            places: (u, e), float32. Where the search for neighbours was not exact, also recall: (), float64.
     """
 
     places_its_points = True
@@ -48,6 +48,8 @@ class UMAP(Reducer):
         graph = neighbour_graph(points, min(self.settings.neighbours, len(points) - 1))
         rows, places = distinct_rows(points, lay_out(points, graph, self.settings, seed))
         self.arrays = {"points": _stored(points[rows]), "places": places}
+        if graph.recall < 1:
+            self.arrays["recall"] = torch.tensor(graph.recall, dtype=torch.float64)
 
     def transform(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
         """Places, float32."""
@@ -67,6 +69,7 @@ class UMAP(Reducer):
         return (
             "UMAP seeded, one thread" if self.settings.reproducible else "UMAP on all threads, not repeatable",
             f"new images: {count} nearest neighbour{'s' if count > 1 else ''}",
+            *recall_notes(float(self.arrays.get("recall", 1.0))),
         )
 
 

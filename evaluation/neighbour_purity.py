@@ -7,8 +7,11 @@ import torch  # before faiss: the other way round their two OpenMP runtimes clas
 
 # isort: split
 import faiss
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+from estimators.neighbours_on_device import nearest_on_device
+from evaluation.sampling import Estimate, estimate
 
 NEIGHBOURS = 20
 
@@ -24,27 +27,65 @@ def neighbour_purity(
     """Mean share of a point's nearest neighbours that have its class, 0 to 1.
 
     The neighbours are the `neighbours` nearest other points by Euclidean distance (all others where there
-    are fewer), found by exact search in float32. None for a single point. Not for forked worker processes,
-    where faiss can hang.
+    are fewer), found by exact search in float32, on the points' device. None for a single point. Not for forked worker
+    processes, where faiss can hang.
     """
-    n, dimensions = points.shape
-    count = neighbours_of(n, neighbours)
-    if count < 1:
+    if neighbours_of(len(points), neighbours) < 1:
         return None
+    return float(_have_the_class(points, classes, neighbours).double().mean())
+
+
+def neighbour_purity_estimate(
+    points: Float[Tensor, "n d"],
+    classes: Int64[Tensor, " n"],
+    sample: Int64[Tensor, " s"],
+    neighbours: int = NEIGHBOURS,
+) -> Estimate:
+    """The neighbour purity from the points of a sample, whose neighbours are sought among all points.
+
+    Args:
+        points: n of them, at least 2.
+        classes: of every point.
+        sample: different points.
+        neighbours: as for `neighbour_purity`.
+    """
+    shares = _have_the_class(points, classes, neighbours, sample).double().mean(dim=1)
+    return estimate(shares, len(points))
+
+
+def _have_the_class(
+    points: Float[Tensor, "n d"],
+    classes: Int64[Tensor, " n"],
+    neighbours: int,
+    sample: Int64[Tensor, " s"] | None = None,
+) -> Bool[Tensor, "s m"]:
+    """Of every point, or of those of the sample, and each of its nearest others: whether they are of one class."""
+    count = neighbours_of(len(points), neighbours)
+    if points.device.type == "cpu":
+        others = _nearest_others(points, count, sample)
+    else:
+        others = nearest_on_device(points, count + 1, sample)[0][:, 1:]
+    own = classes if sample is None else classes[sample]
+    return classes[others] == own[:, None]
+
+
+def _nearest_others(
+    points: Float[Tensor, "n d"], count: int, sample: Int64[Tensor, " s"] | None
+) -> Int64[Tensor, "s m"]:
     # Centred and scaled: no neighbour changes, and the distances neither overflow nor lose digits.
     centred = points.float() - points.float().mean(dim=0)
     centred /= centred.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     vectors = np.ascontiguousarray(centred.numpy())
-    index = faiss.IndexFlatL2(dimensions)
+    index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(vectors)
-    _, found = index.search(vectors, count + 1)
-    others = torch.from_numpy(_without_self(found))
-    return float((classes[others] == classes[:, None]).double().mean())
+    own = np.arange(len(vectors)) if sample is None else sample.numpy()
+    _, found = index.search(vectors if sample is None else vectors[own], count + 1)
+    return torch.from_numpy(_without_self(found, own))
 
 
-def _without_self(found: Int64[np.ndarray, "n nearest"]) -> Int64[np.ndarray, "n _"]:
+def _without_self(found: Int64[np.ndarray, "s nearest"], own: Int64[np.ndarray, " s"]) -> Int64[np.ndarray, "s _"]:
     """Every row without its own number, or without its last one where duplicates crowded it out."""
-    keep = found != np.arange(len(found))[:, None]
+    keep = found != own[:, None]
     keep[keep.all(axis=1), -1] = False
-    others: Int64[np.ndarray, "n _"] = found[keep].reshape(len(found), -1)
+    others: Int64[np.ndarray, "s _"] = found[keep].reshape(len(found), -1)
     return others

@@ -142,15 +142,15 @@ class PACE(SoftAssignments):
         )
 
     def _neighbours(self, features: TrainingFeatures) -> Phase:
-        axes, neighbourhood, normalise = self.axes, self.neighbourhood, self.backbone.normalise
+        axes, neighbourhood, backbone = self.axes, self.neighbourhood, self.backbone
         wanted = self.config.cluster.neighbours
 
         def find() -> None:
             images, compute = features.images, features.compute
             if axes.size:
-                descriptors = compute.map(lambda part: axes.describe(normalise.unit(part)), images)
+                descriptors = compute.map(lambda part: axes.describe(backbone.normalise.unit(part)), images)
                 axes.place(compute.once(lambda: axes.fit(descriptors)))
-            neighbourhood.find(features(), wanted, compute)
+            neighbourhood.find(features(backbone.device), wanted, compute)
 
         return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
 
@@ -228,7 +228,7 @@ class PACE(SoftAssignments):
     @property
     def notes(self) -> tuple[str, ...]:
         note = self.free_sizes.note(self.prior)
-        return () if note is None else (note,)
+        return (*self.neighbourhood.notes, *(() if note is None else (note,)))
 
     @property
     def space(self) -> str:

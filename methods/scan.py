@@ -214,7 +214,7 @@ class SCAN(SoftAssignments):
         backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
 
         def find() -> None:
-            neighbourhood.find(compute.map(backbone.encode, images), wanted, compute)
+            neighbourhood.find(compute.map(backbone.encode, images).to(backbone.device), wanted, compute)
 
         return FitPhase("neighbours", neighbourhood, find)
 
@@ -255,6 +255,10 @@ class SCAN(SoftAssignments):
                 batch_size=settings.batch_size,
             ),
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.neighbourhood.notes
 
     @property
     def space(self) -> str:

@@ -8,18 +8,19 @@ Based on Shared Near Neighbors", IEEE Transactions on Computers 1973.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from estimators.neighbours import neighbour_graph
+from estimators.neighbours import neighbour_graph, recall_notes
 from losses.scan import disagreement, marginal_divergence
 from models.batched import BATCH_SIZE
 from models.cluster_heads import ClusterHeads
 from parts.phases import Compute
 
-BUDGET = 2**24
+BUDGET = 2**25
 """Bytes that images whose edges are looked at together may take, however many neighbours they have."""
 
 
@@ -28,6 +29,9 @@ class Neighbourhood(nn.Module):
 
     Args:
         power: a walk takes an edge with a chance in proportion to this power of its Jaccard similarity; 0: all alike.
+
+    Attributes:
+        recall: share of the true neighbours that `find` found; 1.0 where its search was exact.
     """
 
     def __init__(self, power: float) -> None:
@@ -35,6 +39,7 @@ class Neighbourhood(nn.Module):
         self.power = power
         self.indices: Int64[Tensor, "n m"] | None = None
         self.own_losses: Float[Tensor, " r"] | None = None
+        self.recall = 1.0
         self._bounds: Float[Tensor, "n m"] | None = None
 
     def place(self, indices: Int64[Tensor, "n m"]) -> None:
@@ -43,10 +48,19 @@ class Neighbourhood(nn.Module):
         self._bounds = None
 
     def find(self, z: Float[Tensor, "n d"], neighbours: int, compute: Compute) -> None:
-        """Take as many nearest others of every latent in `z`, or all others where there are fewer."""
+        """Take as many nearest others of every latent in `z`, or all others where there are fewer.
+
+        The search runs on the device of `z`.
+        """
         count = min(neighbours, len(z) - 1)
-        graph = compute.once(lambda: neighbour_graph(z, count + 1).indices)
-        self.place(graph[:, 1:].contiguous())  # without the image itself
+        graph = compute.once(lambda: neighbour_graph(z, count + 1))
+        self.place(graph.indices[:, 1:].contiguous())  # without the image itself
+        self.recall = graph.recall
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a table must say of the graph."""
+        return recall_notes(self.recall)
 
     def partners(self, indices: Int64[Tensor, " b"], uniform: Float[Tensor, "b s"]) -> Int64[Tensor, " b"]:
         """For every image where a walk of s steps to random neighbours ends, each by a number from 0 to 1."""
@@ -62,11 +76,12 @@ class Neighbourhood(nn.Module):
             indices = self.indices[indices, step]
         return indices
 
-    def get_extra_state(self) -> dict[str, Tensor | None]:
-        return {"indices": self.indices, "own_losses": self.own_losses}
+    def get_extra_state(self) -> dict[str, Tensor | float | None]:
+        return {"indices": self.indices, "own_losses": self.own_losses, "recall": self.recall}
 
-    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         self.indices, self.own_losses = state["indices"], state["own_losses"]
+        self.recall = state.get("recall", 1.0)  # checkpoints of before it was measured are without
         self._bounds = None
 
 
@@ -113,21 +128,20 @@ def jaccard_similarity(indices: Int64[Tensor, "n m"]) -> Float[Tensor, "n m"]:
     """
     n, m = indices.shape
     sets = torch.cat([torch.arange(n, device=indices.device).unsqueeze(1), indices], dim=1)
-    rows = images_together(n, m)
-    is_neighbour = torch.zeros(rows, n, dtype=torch.bool, device=indices.device)
     similarities = []
-    for own in torch.split(sets, rows):
-        table = is_neighbour[: len(own)].scatter_(1, own, True)
-        others = sets[own[:, 1:]]  # (b, m, m + 1)
-        shared = table.gather(1, others.flatten(1)).view(others.shape).sum(dim=2)
-        table.scatter_(1, own, False)  # clean for the next images, at less cost than a new one
+    for own in torch.split(sets, images_together(m)):
+        others = sets[own[:, 1:]].flatten(1)  # (b, m * (m + 1))
+        ordered = own.sort(dim=1).values
+        place = torch.searchsorted(ordered, others).clamp_max_(m)
+        is_shared = ordered.gather(1, place).eq_(others)
+        shared = is_shared.view(len(own), m, m + 1).sum(dim=2)
         similarities.append(shared / (2 * (m + 1) - shared))
     return torch.cat(similarities)
 
 
-def images_together(n: int, m: int) -> int:
-    """Of n images with m neighbours as many as fit into `BUDGET`, at least one.
+def images_together(m: int) -> int:
+    """Of images with m neighbours as many as fit into `BUDGET`, at least one.
 
-    Each takes a byte for every image, and for every neighbour of a neighbour its number and a byte.
+    For every neighbour of a neighbour each takes three numbers of 8 bytes: it, its place, and the neighbour there.
     """
-    return min(max(BUDGET // (n + 9 * m * (m + 1)), 1), n)
+    return max(BUDGET // (24 * m * (m + 1)), 1)

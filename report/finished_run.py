@@ -39,7 +39,7 @@ class FinishedRun:
         if not checkpoint.loop.done:
             raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
         method.to(device)
-        self.path, self.checkpoint, self.config, self.method = path, checkpoint, config, method
+        self.path, self.checkpoint, self.config, self.method, self.device = path, checkpoint, config, method, device
 
     def predict(self, split: str, other: str | None, data_root: Path | None, decoded: bool = True) -> Predictions:
         """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole.
@@ -77,7 +77,9 @@ class FinishedRun:
 
     def row(self, predictions: Predictions, neighbours: bool = True) -> Row:
         """The scores of one set of images, as a row of a table; `neighbours` are what takes longest."""
-        return score_row(self.checkpoint, self.config, self.method, predictions, str(self.path), neighbours)
+        return score_row(
+            self.checkpoint, self.config, self.method, predictions, str(self.path), neighbours, self.device
+        )
 
 
 def open_run(path: Path, device: str = "auto") -> FinishedRun:

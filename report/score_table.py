@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import torch
+
 from configs.schema import RunConfig
 from data.fingerprints import count_among
 from data.image_set import ImageSet
 from engine.checkpoint import Checkpoint
-from evaluation.evaluate import evaluate
+from evaluation.evaluate import CPU, evaluate, sampling_notes
 from evaluation.predictions import Predictions
 from methods.base import Method
 from report.rows import Row, Value
@@ -22,6 +24,7 @@ def score_row(
     predictions: Predictions,
     path: str | None = None,
     neighbours: bool = True,
+    device: torch.device = CPU,
 ) -> Row:
     """The row of one run and one set of images.
 
@@ -32,10 +35,12 @@ def score_row(
         predictions: its, for the images.
         path: of the checkpoint; None where it is in memory alone.
         neighbours: score nearest neighbours, which takes longest in many dimensions.
+        device: where distances between all points are computed.
 
     Raises:
         EvaluationError: as `evaluate`.
     """
+    scores = evaluate(predictions, neighbours, device)
     images, environment, loop = predictions.images, checkpoint.environment, checkpoint.loop
     run = RunFacts(
         title=config.title,
@@ -48,14 +53,12 @@ def score_row(
         device=environment["device"],
         peak_memory=loop.peak_memory,
         checkpoint=path,
-        notes=(*checkpoint.data.get("notes", ()), *method.notes),
+        notes=(*checkpoint.data.get("notes", ()), *method.notes, *sampling_notes(scores)),
         report=None if config.report is None else config.report.row,
     )
     figures = {} if config.report is None else config.report.figures
     reported: Mapping[str, float] = dict(*(found for split, found in figures.items() if split == images.split))
-    return make_row(
-        run, evaluate(predictions, neighbours), images.name, images.split, count_seen(checkpoint, images), reported
-    )
+    return make_row(run, scores, images.name, images.split, count_seen(checkpoint, images), reported)
 
 
 def count_seen(checkpoint: Checkpoint, images: ImageSet) -> int:

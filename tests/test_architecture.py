@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A package may import those to the right of it. The commands at the top may import all.
 ALLOWED = {
     "report": {"evaluation", "engine", "methods", "models", "estimators", "data", "configs", "system"},
-    "evaluation": {"methods", "data"},
+    "evaluation": {"methods", "estimators", "data"},
     "engine": {"methods", "parts", "models", "estimators", "data", "configs", "system"},
     "methods": {"parts", "models", "losses", "estimators", "data", "configs"},
     "parts": {"models", "losses", "estimators", "data", "configs"},

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from estimators.neighbours import Neighbours
 from parts.neighbourhood import BUDGET, Neighbourhood, images_together, jaccard_similarity
+from tests.pretend_accelerator import DEVICE, pretend
 
 # 0, 1, 2 and 3 are close to one another; 4 and 5 are a pair beside them, whose next images are 3 and 2.
 GRAPH = torch.tensor([[1, 2], [0, 2], [0, 1], [2, 1], [5, 3], [4, 2]])
@@ -57,8 +59,8 @@ def test_similarity_does_not_depend_on_how_many_images_are_looked_at_together(
     together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = ring(100, 4)
-    monkeypatch.setattr("parts.neighbourhood.BUDGET", together * (100 + 9 * 4 * 5))
-    assert images_together(100, 4) == together
+    monkeypatch.setattr("parts.neighbourhood.BUDGET", together * 24 * 4 * 5)
+    assert images_together(4) == together
     sets = [{image, *row} for image, row in enumerate(graph.tolist())]
     shared = [[len(sets[image] & sets[other]) for other in row] for image, row in enumerate(graph.tolist())]
     of_either = [[len(sets[image] | sets[other]) for other in row] for image, row in enumerate(graph.tolist())]
@@ -83,7 +85,43 @@ def test_memory_does_not_grow_with_the_cube_of_the_neighbours() -> None:
         jaccard_similarity(ring(1200, 60))
     assert largest.bytes <= BUDGET
     for m in (20, 200, 1000):
-        assert images_together(60_000, m) * (60_000 + 9 * m * (m + 1)) <= BUDGET
+        assert images_together(m) * 24 * m * (m + 1) <= BUDGET
+
+
+def test_an_images_similarities_cost_the_same_among_any_number_of_images() -> None:
+    """But for the graph itself, no tensor has a size that grows with the number of images."""
+    sizes = []
+    for n in (40_000, 80_000):
+        with Largest() as largest:
+            jaccard_similarity(torch.arange(n).unsqueeze(1).add(torch.arange(1, 13)).remainder(n))
+        sizes.append(largest.bytes)
+    assert sizes[0] <= BUDGET // 2
+    assert sizes[1] <= max(sizes[0], 80_000 * 13 * 8)
+
+
+def test_the_graph_is_found_on_the_device_and_its_recall_is_told_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    z = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    here, there = Neighbourhood(1.0), Neighbourhood(1.0)
+    with pretend() as (_, processes):
+        here.find(z, 4, processes)
+        there.find(z.to(DEVICE), 4, processes)
+    assert here.indices is not None
+    assert there.indices is not None
+    assert there.indices.device.type == "cpu"
+    assert torch.equal(here.indices, there.indices)
+    assert here.notes == ()
+    monkeypatch.setattr(
+        "parts.neighbourhood.neighbour_graph",
+        lambda *_: Neighbours(torch.zeros(60, 5, dtype=torch.int64), torch.zeros(60, 5), 0.9961),
+    )
+    with pretend() as (_, processes):
+        there.find(z, 4, processes)
+    loaded = Neighbourhood(1.0)
+    loaded.load_state_dict(there.state_dict())
+    assert loaded.notes == ("approximate neighbours, recall 0.996",)
+    earlier = {key: value for key, value in here.get_extra_state().items() if key != "recall"}
+    loaded.set_extra_state(earlier)
+    assert loaded.notes == ()
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
