@@ -1,8 +1,8 @@
 """KMeans by torch on the device that the points lie on: all restarts in one computation.
 
 The restarts are an axis of every tensor: r restarts, k clusters, n points in d dimensions. Beside the points, memory
-holds their centred copy, 12 bytes a point and restart while seeds are drawn, and then blocks of at most `NUMBERS`
-numbers (`estimators.on_device`), whatever n is.
+holds their centred copy, 24 bytes a point and restart while seeds are drawn, and then a few blocks of at most
+`NUMBERS` numbers (`estimators.on_device`), whatever n is.
 
 Sources: as in `estimators.kmeans`.
 """
@@ -78,17 +78,26 @@ def kmeans_on_device(
     return centroids.index_select(0, inertia.argmin().view(1))[0] + mean
 
 
-def seed_rows(x: Float[Tensor, "n d"], k: int, restarts: int, seed: int) -> Int64[Tensor, "{restarts} {k}"]:
-    """Points by k-means++: drawn in proportion to their squared distance to those drawn before."""
-    draws = torch.rand(k, restarts, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(x.device)
-    rows = [(draws[0] * len(x)).long()]
+def seed_rows(
+    x: Float[Tensor, "n d"], k: int, restarts: int, seed: int, trials: int = 1
+) -> Int64[Tensor, "{restarts} {k}"]:
+    """Points by k-means++: drawn in proportion to their squared distance to those drawn before.
+
+    Of several `trials` the point is kept that leaves the least sum of squared distances.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.rand(k, restarts, trials, generator=generator, dtype=torch.float64).to(x.device)
+    rows = [(draws[0, :, 0] * len(x)).long()]
     squared = squared_differences(x[rows[0]], x)  # (r, n)
     for draw in draws[1:]:
         # In float64 the order of the additions, which a GPU does not promise, can all but never change a draw.
         weight = squared.cumsum(dim=1, dtype=torch.float64)
-        place = torch.searchsorted(weight, draw[:, None] * weight[:, -1:], right=True)
-        rows.append(place[:, 0].clamp(max=len(x) - 1))
-        squared = torch.minimum(squared, squared_differences(x[rows[-1]], x))
+        drawn = torch.searchsorted(weight, draw * weight[:, -1:], right=True).clamp_(max=len(x) - 1)  # (r, trials)
+        left = squared_differences(x[drawn.flatten()], x).view(restarts, trials, -1)
+        left = torch.minimum(left, squared[:, None])  # (r, trials, n)
+        best = left.sum(dim=2, dtype=torch.float64).argmin(dim=1, keepdim=True)  # (r, 1)
+        rows.append(drawn.gather(1, best)[:, 0])
+        squared = left.gather(1, best[:, :, None].expand(-1, 1, len(x)))[:, 0]
     return torch.stack(rows, dim=1)
 
 

@@ -25,6 +25,8 @@ from estimators.kmeans_on_device import seed_rows
 from estimators.on_device import block_rows
 from estimators.settings import GMMSettings
 
+RUNS = 10
+"""Of a KMeans to start from. Together they take little longer than one."""
 TINY = 10 * torch.finfo(torch.float64).eps
 """Added to the number of points of every component, which may have none."""
 
@@ -111,10 +113,10 @@ def log_joint_of_all(points: Float[Tensor, "m d"], mixture: Mixture, covariance:
 def _first(x: Float64[Tensor, "n d"], k: int, settings: GMMSettings, seed: int) -> Mixture:
     """From a finished KMeans, or from single points that k-means++ draws."""
     if settings.initialise == "kmeans":
-        labels = kmeans(x.float(), k, KMeansSettings(redos=1, iterations=300), seed).labels.to(x.device)
+        labels = kmeans(x.float(), k, KMeansSettings(redos=RUNS, iterations=300), seed).labels.to(x.device)
         gamma = one_hot(labels, k).double()
     else:
-        rows = seed_rows(x.float(), k, 1, seed)[0]
+        rows = seed_rows(x.float(), k, 1, seed, trials=2 + int(math.log(k)))[0]
         gamma = x.new_zeros(len(x), k)
         gamma[rows, torch.arange(k, device=x.device)] = 1
     size = block_rows(k * x.shape[1])

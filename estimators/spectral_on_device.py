@@ -57,7 +57,7 @@ def leading_on_device(
         x, moved = (y @ turn.flip(1) for y in (x, moved))
         values = values.flip(0)
         residual = (moved - values * x)[:, :count].norm(dim=0).max()
-        least, largest, left = torch.stack([values[-1], values[0], residual]).tolist()
+        least, largest, left = torch.stack([values[-1], values[0], residual]).cpu().tolist()
         if left <= TOLERANCE:
             leading: Float64[Tensor, "n {count}"] = x[:, :count]
             return leading
