@@ -159,7 +159,7 @@ class PretrainSettings(Settings):
 
 
 class KMeansSettings(Settings):
-    """KMeans on all points, k-means++ initialisation, the best of `redos` runs by inertia."""
+    """KMeans, k-means++ initialisation, the best of `redos` runs by inertia."""
 
     redos: Restarts = 20
     iterations: PositiveInt = 100

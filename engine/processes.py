@@ -76,6 +76,10 @@ class Processes:
         near = self._nearest(images)
         return near[indices.to(near.device)].to(indices.device)
 
+    def place(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """`points` on the device, for an estimator that computes where they are."""
+        return points.to(self.device)
+
     def _nearest(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
         """`images` on the device, where they are the training images and live there."""
         kept = self._kept

@@ -1,4 +1,14 @@
-"""What is fitted to points: the contracts of clusterers and of reductions, and what they ask of their input."""
+"""What is fitted to points: the contracts of clusterers and of reductions, and what they ask of their input.
+
+Points may lie on any device. On the CPU the work is done by faiss, scikit-learn, scipy and torch, and its answers are
+the reference. Points on another device are fitted, assigned, transformed and judged there by torch, with the same
+answers but for rounding. An estimator that has no such form, or whose device lacks float64, takes its points to the
+CPU itself, once.
+
+* `arrays` are on the CPU, copied there once at the end of a fit.
+* Labels and probabilities are the end of the way: `assign` answers on the CPU.
+* What a reducer makes of points goes on to the next part: `transform` answers on the device of its points.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +67,7 @@ class Clustering(NamedTuple):
 
 
 class Clusterer(FittedArrays, ABC):
-    """Fits points, then assigns any points. n points, d dimensions, all on the CPU.
+    """Fits points, then assigns any points. n points, d dimensions, on any device.
 
     All that a fit leaves behind is in `arrays`, so that it is saved and loaded with the state dict.
     `arrays["centroids"]` is (clusters, d), float32: the mean of every cluster's points where the clusterer has no
@@ -74,7 +84,8 @@ class Clusterer(FittedArrays, ABC):
 
     @abstractmethod
     def assign(self, points: Float[Tensor, "m d"]) -> Clustering:
-        """The clusters of any points, the same for one batch or many. A point of the fit keeps its cluster."""
+        """The clusters of any points, on the CPU, the same for one batch or many. A point of the fit keeps its
+        cluster."""
 
     @property
     def clusters(self) -> int:
@@ -106,7 +117,7 @@ class RepresentationError(Exception):
 
 
 class Reducer(FittedArrays, ABC):
-    """From points in d dimensions to points in fewer, all on the CPU. All that a fit leaves behind is in `arrays`."""
+    """From points in d dimensions to points in fewer, on any device. All that a fit leaves behind is in `arrays`."""
 
     places_its_points = False
     """Whether the fit gives its own points places that `transform` finds again by what the points are."""
@@ -121,7 +132,8 @@ class Reducer(FittedArrays, ABC):
 
     @abstractmethod
     def transform(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
-        """Any points, float32. One batch or many, the answer is the same; a point of the fit keeps its place."""
+        """Any points, float32, on their device. One batch or many, the answer is the same; a point of the fit keeps its
+        place."""
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 A search in float32 alone would not do: libraries expand the square and batch the products, so the last digits, and
 with them near ties, depend on how many points are asked about at once. Here float32 only proposes candidates.
 Float64 differences decide among them, and a bound on float32's error says whether a point left out could still be
-nearer; where it could, the search is widened.
+nearer; where it could, the search is widened. faiss and a tree propose on the CPU, `nearest_on_device` elsewhere.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from jaxtyping import Bool, Float, Float64, Int64
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from estimators import nearest_on_device
+from estimators.on_device import NUMBERS, is_cpu, where_float64_is
+
 EXTENSION = "other images: nearest neighbour (1-NN)"
 
 SPARE = 3  # candidates proposed beyond those asked for
 FEW = 10  # dimensions up to which a tree beats comparing every pair, whatever the points
-BLOCK = 2**17  # numbers in memory at a time
+BLOCK = 2**17  # numbers in memory at a time, on the CPU
 ROUNDING = 2.0**-24  # largest relative error of one float32 operation
 INT32_MAX = 2**31 - 1
 
@@ -33,10 +36,11 @@ def nearest_label(
 ) -> Int64[Tensor, " m"]:
     """The label of every point's nearest neighbour among `fitted`. A fitted point has its own label.
 
-    Of equally near neighbours, duplicates among them, the first decides. The same for one batch or many.
+    Of equally near neighbours, duplicates among them, the first decides. The same for one batch or many. The search
+    runs on the device of `points`, wherever the others are; the answer is on the device of `labels`.
     """
     _, neighbours = nearest(points, fitted, 1)
-    return labels[neighbours[:, 0]]
+    return labels[neighbours[:, 0].to(labels.device)]
 
 
 def nearest(
@@ -47,15 +51,18 @@ def nearest(
     Exact for the points rounded to float32: distances are sums in float64, equal distances go by the lower index.
     The same for one batch or many. Not for forked worker processes, where faiss can hang.
 
+    It runs where the points are, on the CPU if their device has no float64, and there the answers are.
+
     Args:
         points: finite values.
-        base: finite values, at least `count` rows.
+        base: finite values, at least `count` rows, on any device.
         count: neighbours wanted, 1 or more. A point that is in `base` is its own neighbour.
     """
     if not 1 <= count <= len(base):
         raise ValueError(f"count must be 1 to {len(base)}, the size of the base; received {count}.")
-    x, y = points.float().contiguous(), base.float().contiguous()
-    few = x.shape[1] <= FEW
+    points = where_float64_is(points)
+    x, y = points.float().contiguous(), base.to(points.device).float().contiguous()
+    few = x.shape[1] <= FEW and is_cpu(x)
     squared, found, certain = (_by_differences if few else _by_products)(x, y, count, count + SPARE)
     if not bool(certain.all()):
         doubtful = (~certain).nonzero()[:, 0]
@@ -70,12 +77,12 @@ def _widened(
     x: Float[Tensor, "m d"], y: Float[Tensor, "n d"], count: int, width: int
 ) -> tuple[Float64[Tensor, "m {count}"], Int64[Tensor, "m {count}"]]:
     """The nearest among `width` candidates, then among more and more, until none is doubtful."""
-    squared = torch.empty(len(x), count, dtype=torch.float64)
-    found = torch.empty(len(x), count, dtype=torch.int64)
-    doubtful = torch.arange(len(x))
+    squared = torch.empty(len(x), count, dtype=torch.float64, device=x.device)
+    found = torch.empty(len(x), count, dtype=torch.int64, device=x.device)
+    doubtful = torch.arange(len(x), device=x.device)
     while len(doubtful):
         still = []
-        for rows in torch.split(doubtful, max(8 * BLOCK // width, 1)):
+        for rows in torch.split(doubtful, max(8 * _block(x) // width, 1)):
             squared[rows], found[rows], certain = _by_differences(x[rows], y, count, width)
             still.append(rows[~certain])
         doubtful, width = torch.cat(still), 4 * width
@@ -112,9 +119,11 @@ def _by_differences(
     Slower than products in many dimensions, with an error relative to the distance itself.
     """
     if width >= len(y):
-        squared, found = _ranked(x, y, torch.arange(len(y)).expand(len(x), -1))
-        return squared[:, :count], found[:, :count], torch.ones(len(x), dtype=torch.bool)
-    if x.shape[1] <= FEW:
+        squared, found = _ranked(x, y, torch.arange(len(y), device=x.device).expand(len(x), -1))
+        return squared[:, :count], found[:, :count], torch.ones(len(x), dtype=torch.bool, device=x.device)
+    if not is_cpu(x):
+        rough, candidates = nearest_on_device.by_differences(x, y, width)
+    elif x.shape[1] <= FEW:
         rough, candidates = _search_tree(x, y, width)
     else:
         with without_products():
@@ -138,7 +147,7 @@ def _decide(
             farther away.
     """
     squared, found = _ranked(x, y, candidates[:, :count])
-    every = torch.arange(len(x))
+    every = torch.arange(len(x), device=x.device)
     next_best = rough[:, min(count, rough.shape[1] - 1)]
     certain = next_best > bound(every, squared[:, -1])
     rows = every[~certain]
@@ -155,6 +164,8 @@ def _search(
 
     NaN stands beside an index that is no neighbour, which happens where distances overflow.
     """
+    if not is_cpu(x):
+        return nearest_on_device.by_products(x, y, width)
     distances, indices = (torch.from_numpy(array) for array in faiss.knn(x.numpy(), y.numpy(), width))
     return distances.masked_fill(indices < 0, torch.nan), indices.clamp(min=0)
 
@@ -183,12 +194,17 @@ def _ranked(
 ) -> tuple[Float64[Tensor, "m w"], Int64[Tensor, "m w"]]:
     """Exact squared distances in ascending order with their candidates, equal ones by index."""
     candidates = candidates.sort(dim=1).values
-    rows = torch.arange(len(x)).repeat_interleave(candidates.shape[1])
-    size = BLOCK // x.shape[1] + 1
+    rows = torch.arange(len(x), device=x.device).repeat_interleave(candidates.shape[1])
+    size = _block(x) // x.shape[1] + 1
     pairs = zip(torch.split(rows, size), torch.split(candidates.flatten(), size), strict=True)
     squared = torch.cat([_squared_distances(x[i], y[j]) for i, j in pairs]).view(candidates.shape)
     order = squared.sort(dim=1, stable=True)
     return order.values, candidates.gather(1, order.indices)
+
+
+def _block(x: Tensor) -> int:
+    """Numbers in memory at a time: those of a cache on the CPU, many on a device, where each operation is launched."""
+    return BLOCK if is_cpu(x) else NUMBERS
 
 
 def _squared_distances(x: Float[Tensor, "m d"], y: Float[Tensor, "m d"]) -> Float64[Tensor, " m"]:

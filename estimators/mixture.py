@@ -1,7 +1,7 @@
 """Gaussian mixture by expectation maximisation.
 
 Source: Dempster, Laird, Rubin, "Maximum Likelihood from Incomplete Data via the EM Algorithm", 1977. scikit-learn
-fits; densities are computed here, so that a checkpoint of arrays suffices.
+fits on the CPU, `mixture_on_device` elsewhere; densities are computed here, so that a checkpoint of arrays suffices.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from estimators.base import Clusterer, Clustering, ClusteringError, check_clusters, check_points
+from estimators.mixture_on_device import CollapsedError, Mixture, fit_on_device, log_joint_of_all
+from estimators.on_device import is_cpu, on_cpu, where_float64_is
 from estimators.settings import GMMSettings
 
 COVARIANCES: Final = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
@@ -37,6 +39,17 @@ class GMMClusterer(Clusterer):
 
     def fit(self, points: Float[Tensor, "n d"], k: int, seed: int) -> None:
         check_clusters("GMM", points, k)
+        near = where_float64_is(points)
+        try:
+            self.arrays = self._fit(near, k, seed) if is_cpu(near) else self._fit_on_device(near, k, seed)
+        except (ValueError, CollapsedError) as error:
+            raise ClusteringError(
+                f"GMM: the covariance of a component collapsed ({self.settings.covariance}, {k} components, "
+                f"{len(points)} points in {points.shape[1]} dimensions). Raise floor ({self.settings.floor:g}), or "
+                "take fewer clusters, fewer dimensions or a simpler covariance: diagonal or spherical."
+            ) from error
+
+    def _fit(self, points: Float[Tensor, "n d"], k: int, seed: int) -> dict[str, Tensor]:
         # Here, since they take seconds that other methods need not spend.
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
@@ -51,18 +64,11 @@ class GMMClusterer(Clusterer):
             init_params=self.settings.initialise,
             random_state=seed,
         )
-        try:
-            with warnings.catch_warnings():
-                # That EM stopped early stands in the notes.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                mixture.fit(points.double().numpy())
-        except ValueError as error:
-            raise ClusteringError(
-                f"GMM: the covariance of a component collapsed ({self.settings.covariance}, {k} components, "
-                f"{len(points)} points in {points.shape[1]} dimensions). Raise floor ({self.settings.floor:g}), or "
-                "take fewer clusters, fewer dimensions or a simpler covariance: diagonal or spherical."
-            ) from error
-        self.arrays = {
+        with warnings.catch_warnings():
+            # That EM stopped early stands in the notes.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(points.double().numpy())
+        return {
             "centroids": torch.from_numpy(mixture.means_).float(),
             "weights": torch.from_numpy(mixture.weights_),
             "means": torch.from_numpy(mixture.means_),
@@ -72,10 +78,24 @@ class GMMClusterer(Clusterer):
             "converged": torch.tensor(mixture.converged_),
         }
 
+    def _fit_on_device(self, points: Float[Tensor, "n d"], k: int, seed: int) -> dict[str, Tensor]:
+        mixture, _, steps, converged = fit_on_device(points, k, self.settings, seed)
+        return on_cpu(
+            {
+                "centroids": mixture.means.float(),
+                "weights": mixture.weights,
+                "means": mixture.means,
+                "covariances": mixture.covariances,
+                "precisions_cholesky": mixture.factors,
+                "steps": torch.tensor(steps),
+                "converged": torch.tensor(converged),
+            }
+        )
+
     def assign(self, points: Float[Tensor, "m d"]) -> Clustering:
         check_points("GMM", points)
         probabilities = self.joint_log_density(points).softmax(dim=1).float()
-        return Clustering(probabilities.argmax(dim=1), probabilities)
+        return Clustering(probabilities.argmax(dim=1).cpu(), probabilities.cpu())
 
     def criteria(self, points: Float[Tensor, "m d"]) -> dict[str, float]:
         """log_likelihood: mean of a point. bic: −2 log-likelihood of all these points + parameters · ln of their
@@ -98,11 +118,16 @@ class GMMClusterer(Clusterer):
         return (f"EM stopped after {int(self.arrays['steps'])} iterations",)
 
     def joint_log_density(self, points: Float[Tensor, "m d"]) -> Float64[Tensor, "m k"]:
-        """log weight + log density of every component.
+        """log weight + log density of every component, on the points' device.
 
         The rounding of a matrix product depends on its shape, and on where in memory a row begins. So blocks have one
         size, and their rows are filled up with zeros to a multiple of ROW numbers.
         """
+        points = where_float64_is(points)
+        if not is_cpu(points):
+            names = ("weights", "means", "covariances", "precisions_cholesky")
+            mixture = Mixture(*(self.arrays[name].to(points.device) for name in names))
+            return log_joint_of_all(points, mixture, self.settings.covariance)
         d = points.shape[1]
         result = torch.empty(len(points), self.clusters, dtype=torch.float64)
         block = torch.zeros(BLOCK, d + -d % ROW, dtype=torch.float64)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from estimators.base import Reducer, RepresentationError
+from estimators.on_device import on_cpu, where_float64_is
 from estimators.settings import PCASettings
 
 ROWS = 4096
@@ -42,6 +43,7 @@ class PCA(Reducer):
             RepresentationError: when more components are asked for than min(n, d), when a value is not finite, or when
                 all points are equal and a share of no variance is asked for.
         """
+        points = where_float64_is(points)
         n, most = len(points), min(points.shape)
         wanted = self.settings.components or 1
         if wanted > most:
@@ -65,17 +67,21 @@ class PCA(Reducer):
             wanted = min(int((ratios.cumsum(dim=0) < self.settings.variance).sum()) + 1, most)
         components = components[:wanted]
         largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
-        self.arrays = {
-            "mean": mean,
-            "components": components * torch.where(largest < 0, -1.0, 1.0),
-            "variances": variances[:wanted].clone(),
-            "ratios": ratios,
-        }
+        self.arrays = on_cpu(
+            {
+                "mean": mean,
+                "components": components * torch.where(largest < 0, -1.0, 1.0),
+                "variances": variances[:wanted].clone(),
+                "ratios": ratios,
+            }
+        )
 
     def transform(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
         """Coordinates along the components, float32."""
-        mean, components = self.arrays["mean"], self.arrays["components"]
-        return torch.cat([((block - mean) @ components.T).float() for block in torch.split(points, ROWS)])
+        near = where_float64_is(points)
+        mean, components = (self.arrays[name].to(near.device) for name in ("mean", "components"))
+        places = torch.cat([((block - mean) @ components.T).float() for block in torch.split(near, ROWS)])
+        return places.to(points.device)
 
     def invert(self, places: Float[Tensor, "m e"]) -> Float[Tensor, "m d"]:
         """The points at these coordinates, float32: of all points with them the nearest to the mean."""
@@ -98,7 +104,7 @@ def _spectrum(points: Float[Tensor, "n d"], mean: Float[Tensor, " d"]) -> tuple[
         # The covariance matrix would be larger than the points themselves: the same by singular values.
         _, lengths, components = torch.linalg.svd(points - mean, full_matrices=False)
         return lengths.square() / max(n - 1, 1), components
-    covariance = torch.zeros(dimensions, dimensions, dtype=torch.float64)
+    covariance = torch.zeros(dimensions, dimensions, dtype=torch.float64, device=points.device)
     for block in torch.split(points, ROWS):
         centred = block - mean
         covariance.addmm_(centred.T, centred)

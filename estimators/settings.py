@@ -10,7 +10,7 @@ from configs.schema import KMeansSettings, PositiveFloat, PositiveInt, Restarts,
 
 
 class KMeansClustererSettings(KMeansSettings):
-    """KMeans on all points."""
+    """KMeans on all points, of more than 300,000 on a sample of so many."""
 
     name: Literal["kmeans"] = "kmeans"
     redos: Restarts = 10

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from estimators.base import Clusterer, Clustering, ClusteringError, check_clusters, check_points
 from estimators.extension import nearest
+from estimators.on_device import cluster_sums, is_cpu, on_cpu, where_float64_is
 from estimators.settings import SOMSettings
 
 LAST_WIDTH = 0.3
@@ -36,33 +37,36 @@ class SOMClusterer(Clusterer):
 
     def fit(self, points: Float[Tensor, "n d"], k: int, seed: int) -> None:
         check_clusters("SOM", points, k)
+        points = where_float64_is(points)
         grid = unit_grid(k, self.settings.rows)
-        units = spread_on_principal_plane(points, grid)
         widest = (float(grid.max()) + 1) / 2
+        grid = grid.to(points.device)
+        units = spread_on_principal_plane(points, grid)
         on_grid = (grid[:, None] - grid).square().sum(dim=2)  # (k, k) squared distances
-        x = points.double()
+        x = points.double() if is_cpu(points) else points  # elsewhere block by block, for the memory's sake
         for done in range(self.settings.passes):
             share = done / max(self.settings.passes - 1, 1)
             width = widest * (LAST_WIDTH / widest) ** share
             labels = nearest(points, units, 1)[1][:, 0]
-            sums = torch.zeros_like(units).index_add_(0, labels, x)
+            sums, counts = cluster_sums(x, labels, k)
             influence = torch.exp(-on_grid / (2 * width**2))  # (k, k), every unit by every nearest unit
-            weight = influence @ labels.bincount(minlength=k).double()
+            weight = influence @ counts
             # A unit that no point reaches any more stays where it is.
-            reached = weight > 0
-            units[reached] = (influence @ sums)[reached] / weight[reached, None]
-        self.arrays = {"centroids": units.float(), "grid": grid}
+            reached = (weight > 0)[:, None]
+            units = torch.where(reached, (influence @ sums) / weight[:, None], units)
+        self.arrays = on_cpu({"centroids": units.float(), "grid": grid})
 
     def assign(self, points: Float[Tensor, "m d"]) -> Clustering:
         check_points("SOM", points)
         _, units = nearest(points, self.centroids, 1)
-        return Clustering(units[:, 0])
+        return Clustering(units[:, 0].cpu())
 
     def criteria(self, points: Float[Tensor, "m d"]) -> dict[str, float]:
         """quantisation_error: mean distance to the nearest unit. topographic_error: share of points whose two
         nearest units do not touch on the grid, neither side by side nor corner to corner."""
         squared, units = nearest(points, self.centroids, 2)
-        steps = (self.arrays["grid"][units[:, 0]] - self.arrays["grid"][units[:, 1]]).abs().amax(dim=1)
+        grid = self.arrays["grid"].to(units.device)
+        steps = (grid[units[:, 0]] - grid[units[:, 1]]).abs().amax(dim=1)
         return {
             "quantisation_error": float(squared[:, 0].sqrt().mean()),
             "topographic_error": float((steps > 1).double().mean()),

@@ -23,6 +23,7 @@ from estimators.base import ClusteringError, check_clusters
 from estimators.extension import nearest
 from estimators.kmeans import kmeans
 from estimators.settings import SpectralSettings
+from estimators.spectral_on_device import ROUNDS, leading_on_device
 from estimators.transductive import Partition, TransductiveClusterer
 
 DENSE = 1000  # up to so many points all eigenvectors are computed, which then is quicker and always works
@@ -32,7 +33,12 @@ MOST_EDGES = 30_000_000  # of the graph, about 1 GB
 
 @final
 class SpectralClusterer(TransductiveClusterer):
-    """KMeans on the leading eigenvectors of the random walk on the nearest-neighbour graph."""
+    """KMeans on the leading eigenvectors of the random walk on the nearest-neighbour graph.
+
+    On a device neighbours, eigenvectors and KMeans are computed there. The graph is put together on the CPU.
+    """
+
+    on_device = True
 
     def __init__(self, settings: SpectralSettings) -> None:
         super().__init__("Spectral clustering", settings.subset)
@@ -41,7 +47,7 @@ class SpectralClusterer(TransductiveClusterer):
     def partition(self, points: Float[Tensor, "n d"], k: int, seed: int) -> Partition:
         check_clusters(self.title, points, k)
         affinity, neighbours = self._graph(points, k)
-        embedding = torch.from_numpy(spectral_embedding(affinity, k, seed)).float()
+        embedding = torch.from_numpy(spectral_embedding(affinity, k, seed, points.device)).float().to(points.device)
         labels = kmeans(embedding, k, KMeansSettings(redos=self.settings.redos, iterations=300), seed).labels
         # KMeans leaves a cluster empty where fewer than k points differ.
         _, labels = torch.unique(labels, return_inverse=True)
@@ -77,13 +83,15 @@ def neighbour_graph(points: Float[Tensor, "n d"], neighbours: int) -> csr_array:
     diagonal."""
     n = len(points)
     _, found = nearest(points, points, neighbours)
-    rows, columns = np.arange(n).repeat(neighbours), found.flatten().numpy()
+    rows, columns = np.arange(n).repeat(neighbours), found.flatten().cpu().numpy()
     other = rows != columns
     directed = coo_array((np.ones(other.sum()), (rows[other], columns[other])), shape=(n, n)).tocsr()
     return csr_array((directed + directed.T) / 2)
 
 
-def spectral_embedding(affinity: csr_array, count: int, seed: int) -> Float64[np.ndarray, "n {count}"]:
+def spectral_embedding(
+    affinity: csr_array, count: int, seed: int, device: torch.device | None = None
+) -> Float64[np.ndarray, "n {count}"]:
     """The `count` leading eigenvectors of the random walk D⁻¹A, of mean square 1 under the degrees D, in columns.
 
     Every connected part has an eigenvector of eigenvalue 1, constant on it. These are written down, since iterations
@@ -92,6 +100,7 @@ def spectral_embedding(affinity: csr_array, count: int, seed: int) -> Float64[np
     Args:
         affinity: symmetric, at least 0, at most `count` connected parts.
         seed: of the iteration's start.
+        device: that iterates; None: the CPU.
     """
     _, part = connected_components(affinity, directed=False)
     degree = np.asarray(affinity.sum(axis=1)).clip(min=np.finfo(float).tiny)
@@ -99,7 +108,7 @@ def spectral_embedding(affinity: csr_array, count: int, seed: int) -> Float64[np
     constant = part_vectors(part, root)
     scale = diags_array(1 / root)
     symmetric = scale @ affinity @ scale  # D^-1/2 A D^-1/2 has the eigenvalues of D⁻¹A
-    rest = leading(symmetric, constant, count - constant.shape[1], seed)
+    rest = leading(symmetric, constant, count - constant.shape[1], seed, device)
     vectors = np.concatenate([constant, rest], axis=1) / root[:, None]
     embedding: Float64[np.ndarray, "n {count}"] = vectors * np.sqrt(degree.sum())
     return embedding
@@ -114,7 +123,11 @@ def part_vectors(part: Int[np.ndarray, " n"], root: Float64[np.ndarray, " n"]) -
 
 
 def leading(
-    symmetric: csr_array, known: Float64[np.ndarray, "n parts"], count: int, seed: int
+    symmetric: csr_array,
+    known: Float64[np.ndarray, "n parts"],
+    count: int,
+    seed: int,
+    device: torch.device | None = None,
 ) -> Float64[np.ndarray, "n {count}"]:
     """The eigenvectors of the `count` largest eigenvalues, besides the `known` ones of eigenvalue 1."""
     n = symmetric.shape[0]
@@ -125,6 +138,19 @@ def leading(
         dense = symmetric.toarray() - 2 * known @ known.T
         vectors: Float64[np.ndarray, "n {count}"] = np.linalg.eigh(dense)[1][:, ::-1][:, :count]
         return vectors
+    if device is not None and device.type != "cpu":
+        there = leading_on_device(symmetric, known, count, seed, device)
+        if there is None:
+            raise _not_found(n, f"{ROUNDS:,} rounds")
+        iterated: Float64[np.ndarray, "n {count}"] = there.cpu().numpy()
+        return iterated
+    return _by_arpack(symmetric, known, count, seed)
+
+
+def _by_arpack(
+    symmetric: csr_array, known: Float64[np.ndarray, "n parts"], count: int, seed: int
+) -> Float64[np.ndarray, "n {count}"]:
+    n = symmetric.shape[0]
     deflated = LinearOperator((n, n), matvec=lambda x: symmetric @ x - 2 * known @ (known.T @ x), dtype=np.float64)
     random = np.random.default_rng(seed)
     try:
@@ -141,9 +167,13 @@ def leading(
                 rng=random,
             )
     except ArpackNoConvergence as error:
-        raise ClusteringError(
-            f"Spectral clustering: the eigenvectors of the graph of {n:,} points were not found in {RESTARTS:,} "
-            "restarts: its parts hardly hang together. Take more neighbours or a smaller subset."
-        ) from error
+        raise _not_found(n, f"{RESTARTS:,} restarts") from error
     largest: Float64[np.ndarray, "n {count}"] = found[:, ::-1]
     return largest
+
+
+def _not_found(n: int, spent: str) -> ClusteringError:
+    return ClusteringError(
+        f"Spectral clustering: the eigenvectors of the graph of {n:,} points were not found in {spent}: its "
+        "parts hardly hang together. Take more neighbours or a smaller subset."
+    )

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from estimators.base import Clusterer, Clustering, check_points
 from estimators.extension import EXTENSION, nearest_label
+from estimators.on_device import where_float64_is
 
 
 class Partition(NamedTuple):
-    """The clusters of the points of a fit.
+    """The clusters of the points of a fit, on the CPU.
 
     Attributes:
         labels: (n,), int64, 0 to clusters - 1, every cluster with points.
@@ -32,6 +33,9 @@ class TransductiveClusterer(Clusterer):
         title: of the clusterer, as it begins messages.
         subset: the most points that a fit takes.
     """
+
+    on_device = False
+    """Whether `partition` works where the points are. Otherwise it is given them on the CPU."""
 
     def __init__(self, title: str, subset: int) -> None:
         super().__init__()
@@ -53,8 +57,9 @@ class TransductiveClusterer(Clusterer):
 
     def fit(self, points: Float[Tensor, "n d"], k: int, seed: int) -> None:
         check_points(self.title, points)
-        fitted = points[draw(len(points), self.subset, seed)].float()
-        labels, findings = self.partition(fitted, k, seed)
+        drawn = points[draw(len(points), self.subset, seed).to(points.device)].float()
+        fitted = drawn.cpu()
+        labels, findings = self.partition(where_float64_is(drawn) if self.on_device else fitted, k, seed)
         self.arrays = {
             **findings,
             "points": fitted,

@@ -167,7 +167,7 @@ class DCN(CentroidJointMethod):
         settings, backbone, means = self.config.cluster, self.backbone, self.means
 
         def assign_all() -> Int64[Tensor, " n"]:
-            labels = nearest_centroid(compute.map(backbone.encode, images), means.centroids.cpu())[0]
+            labels = nearest_centroid(compute.place(compute.map(backbone.encode, images)), means.centroids)[0].cpu()
             if means.labels is None:  # centroids have just been placed
                 means.count(labels, settings.first_count)
             return labels

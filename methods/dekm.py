@@ -102,9 +102,9 @@ class DEKM(CentroidJointMethod):
         k, seed, initialise = self.config.clusters, self.config.seed, self.config.initialise
 
         def recluster() -> tuple[Float[Tensor, "n d"], Int64[Tensor, " n"]]:
+            z = compute.map(backbone.encode, images)
             # From the last centroids, so that clusters keep their numbers and changes can be counted.
-            z, start = compute.map(backbone.encode, images), partition.centroids.cpu()
-            found = compute.once(lambda: kmeans(z, k, initialise, seed, start))
+            found = compute.once(lambda: kmeans(compute.place(z), k, initialise, seed, partition.centroids))
             partition.place(found.centroids)
             return z, found.labels
 

@@ -171,8 +171,8 @@ class TwoStage(nn.Module):
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points that the clusterer sees, on the CPU; before the end of the fit, those of the stages so far."""
-        points = self._reduce(map_batches(self.encoder.encode, images, self.encoder.device))
-        return self.seen.recall(images, points)
+        points = map_batches(self.encoder.encode, images, self.encoder.device)
+        return self.seen.recall(images, self._reduce(points.to(self.encoder.device)).cpu())
 
     def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
         """The clusterer's answer."""
@@ -180,11 +180,11 @@ class TwoStage(nn.Module):
 
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
         """The clusterer's answer for points that `embed` gave."""
-        return Assignments(*self.clusterer.assign(z))
+        return Assignments(*self.clusterer.assign(z.to(self.encoder.device)))
 
     def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
         """The clusterer's own criterion on points that `embed` gave."""
-        return self.clusterer.criteria(z)
+        return self.clusterer.criteria(z.to(self.encoder.device))
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The clusters' centres in the space that was clustered."""
@@ -234,7 +234,7 @@ def fit_to_points(
     compute: Compute,
     seen: SeenImages | None = None,
 ) -> Callable[[], None]:
-    """What a phase calls to fit a part to the points of the training images, by one process, for all.
+    """What a phase calls to fit a part to the points of the training images, by one process on its device, for all.
 
     Args:
         part: holds what the fit leaves behind.
@@ -247,7 +247,7 @@ def fit_to_points(
     """
 
     def run() -> None:
-        points = compute.map(encoder.encode, images)
+        points = compute.place(compute.map(encoder.encode, images))
         for reducer in before:
             points = reducer.transform(points)
 
@@ -257,7 +257,7 @@ def fit_to_points(
 
         part.arrays = compute.once(arrays)
         if seen is not None and any(reducer.places_its_points for reducer in before):
-            seen.remember(images, points)
+            seen.remember(images, points.cpu())
 
     return run
 

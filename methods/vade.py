@@ -128,7 +128,7 @@ class VaDE(SoftAssignments):
 
         def place(clusterer: Clusterer) -> None:
             mu, log_variance = compute.map(posterior, images).chunk(2, dim=1)
-            gamma = clusterer.assign(mu).probabilities
+            gamma = clusterer.assign(compute.place(mu)).probabilities
             assert gamma is not None, "a mixture has probabilities"
             weights, means, variances = (clusterer.arrays[name] for name in ("weights", "means", "covariances"))
             if initialise.covariance != "diagonal":

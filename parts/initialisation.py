@@ -40,14 +40,14 @@ class Centroids(nn.Module):
 def fit_clusterer(
     settings: KMeansClustererSettings | GMMSettings, z: Float[Tensor, "n d"], k: int, seed: int, compute: Compute
 ) -> Clusterer:
-    """A clusterer fitted to `z` by one process, and known to all.
+    """A clusterer fitted to `z` by one process on its device, and known to all.
 
     Restarts are chosen among by the clusterer's own criterion: inertia, or likelihood.
     """
     clusterer = build_clusterer(settings)
 
     def arrays() -> dict[str, Tensor]:
-        clusterer.fit(z, k, seed)
+        clusterer.fit(compute.place(z), k, seed)
         return clusterer.arrays
 
     clusterer.arrays = compute.once(arrays)

@@ -66,6 +66,10 @@ class Compute(Protocol):
         """Some of the training images, on the device of `indices`."""
         ...
 
+    def place(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """`points` on the device, for an estimator that computes where they are."""
+        ...
+
     def shard(self, rows: Tensor) -> Tensor:
         """This process's share of `rows`, (n, ...), as `gather` puts it back."""
         ...
@@ -89,7 +93,7 @@ class Compute(Protocol):
     def once(self, function: Callable[[], T]) -> T:
         """`function()` computed by one process and handed to all.
 
-        Nothing else of this protocol may be called within it: the other processes would not answer.
+        Of this protocol only `place` may be called within it: the other processes would not answer.
         """
         ...
 

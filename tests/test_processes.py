@@ -140,7 +140,7 @@ def test_no_collective_is_called_by_one_process_alone(name: str) -> None:
 
 def test_every_call_of_the_protocol_that_needs_all_processes_is_among_them() -> None:
     calls = {name for name, _ in inspect.getmembers(Compute, inspect.isfunction) if not name.startswith("_")}
-    assert calls - {"shard", "pick"} <= COLLECTIVES.keys()
+    assert calls - {"shard", "pick", "place"} <= COLLECTIVES.keys()
 
 
 def test_float32_means_float32_unless_it_is_asked_otherwise() -> None:
