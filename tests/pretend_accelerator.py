@@ -121,7 +121,6 @@ def pretend() -> Iterator[tuple[PretendAccelerator, Processes]]:
     """The accelerator, and the process of a run on it."""
     with PretendAccelerator() as accelerator, pytest.MonkeyPatch.context() as patch:
         patch.setattr(randomness, "noise_generator", lambda device: torch.Generator())
-        patch.setattr(step_graph, "noise_generator", lambda device: torch.Generator())
         adam = import_module(torch.optim.Adam.__module__)
         patch.setattr(adam, "_get_capturable_supported_devices", lambda *_, **__: ["meta"])
         patch.setitem(step_graph.CAPTURES, "meta", accelerator.capture)
