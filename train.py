@@ -44,7 +44,7 @@ def main(
         Path | None, typer.Option(help="Folder of the run; checkpoints/<data>-<method>-s<seed> if not given.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed.")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, or auto: the fastest here.")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes on this machine.")] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines, each started under torchrun.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
@@ -99,12 +99,12 @@ def main(
                     images,
                     validation=validation,
                     processes=processes,
-                    save=saver(folder, run_config),
+                    save=saver(folder),
                     earlier=earlier,
                     store=PhaseStore(CHECKPOINTS / "phases") if share else None,
                     display=display,
-                    watch=lambda: [
-                        TensorBoardObserver(folder / "tb", images, run_config.clusters, step, to_yaml(run_config))
+                    watch=lambda settled: [
+                        TensorBoardObserver(folder / "tb", images, settled.clusters, step, to_yaml(settled))
                     ],
                 )
     except REFUSED as error:

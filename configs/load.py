@@ -211,7 +211,12 @@ def validate(schema: type[C], raw: Mapping[str, Any], source: str) -> C:
 
 def to_yaml(config: RunConfig) -> str:
     """The resolved config, every setting written out."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return dump(config.model_dump(mode="json"))
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """A config's content as YAML."""
+    return yaml.safe_dump(dict(content), sort_keys=False)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:

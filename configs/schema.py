@@ -16,7 +16,7 @@ Restarts = Annotated[int, Field(gt=0, le=100_000)]
 Processes = Annotated[int, Field(gt=0, le=4096)]
 """Each is started at once: a slip of the finger must not start a million."""
 Share = Annotated[float, Field(ge=0, le=1)]
-Precision = Literal["32-true", "bf16-mixed"]
+Precision = Literal["32-true", "bf16-mixed", "auto"]
 
 
 class Settings(BaseModel):
@@ -72,6 +72,7 @@ class RuntimeSettings(Settings):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "32-true"
+    """auto: a few steps are timed before the run, and the fastest takes its place in the run's config."""
     tf32: bool = False
     """On an NVIDIA GPU, multiply float32 numbers with 10 bits of their mantissa in place of 23, which is faster. torch
     does so in convolutions unless it is told not to; here 32-true means what it says."""

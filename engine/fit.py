@@ -21,6 +21,7 @@ from engine.loop import Loop
 from engine.observer import Observer
 from engine.phase_keys import phase_keys
 from engine.phase_store import PhaseStore
+from engine.precision import settled
 from engine.processes import Processes, launch
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
@@ -59,7 +60,7 @@ def fit(
     earlier: Checkpoint | None = None,
     store: PhaseStore | None = None,
     display: Display | None = None,
-    watch: Callable[[], Sequence[Observer]] = tuple,
+    watch: Callable[[RunConfig], Sequence[Observer]] = lambda config: (),
 ) -> Fitted:
     """Run the phases of the method that `config` names. Labels of `images` are not looked at.
 
@@ -73,7 +74,8 @@ def fit(
         earlier: a run of the same config and images, as `save` was given it, to go on with.
         store: where finished phases are taken from and kept for other runs.
         display: what a person sees; by default nothing.
-        watch: makes those who are told of every step, once the training begins; on the first process alone.
+        watch: makes those who are told of every step, from the run's config, once the training begins; on the first
+            process alone.
 
     Raises:
         UsageError: too few different images, or a network too large for the memory.
@@ -88,6 +90,7 @@ def fit(
     if method is None:
         method = _build(config, images)
     pixels = images.images
+    config = settled(config, method, pixels, processes, earlier, display.notice)
     phases = method.phases(pixels, processes)
     # Keys name phases for other runs, and for this one when it goes on.
     keys = [phase.name for phase in phases]
@@ -109,7 +112,7 @@ def fit(
     begun = None if earlier is None else earlier.optimiser
     # That nothing can be written is found out now, and not after the training.
     processes.once(lambda: keep(begun))
-    observers = watch() if processes.is_first else ()
+    observers = watch(config) if processes.is_first else ()
     held_out, state = None if validation is None else validation.images, checkpoint.loop
     loop = Loop(method, pixels, keys, config, processes, write, display, observers, store, held_out, state)
     try:

@@ -45,6 +45,14 @@ class Processes:
         device: torch.device = self.fabric.device
         return device
 
+    def compute_in(self, precision: str, tf32: bool) -> None:
+        """Let networks compute in this precision from here on, in place of what `launch` was told."""
+        from lightning_fabric.plugins.precision import MixedPrecision, Precision
+
+        use_tf32(tf32)
+        mixed = precision == "bf16-mixed"
+        self.fabric.strategy.precision = MixedPrecision("bf16-mixed", self.device.type) if mixed else Precision()
+
     def keep(self, images: UInt8[Tensor, "n c h w"]) -> TrainingImages:
         """Have the training images on the device from here on, where they fit, for steps and for `map`."""
         if self._kept is None or self._kept.images is not images:
@@ -202,7 +210,7 @@ def launch(settings: RuntimeSettings) -> Processes:
             devices=settings.devices,
             num_nodes=settings.nodes,
             strategy="ddp" if wanted > 1 else "auto",
-            precision=settings.precision,
+            precision="32-true" if settings.precision == "auto" else settings.precision,  # until it is found
         )
         fabric.launch()
         if wanted > 1:

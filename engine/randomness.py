@@ -41,6 +41,9 @@ class BatchNoise:
 
     Every process draws for the whole batch and keeps its own rows, so that the noise of an image does not depend on how
     many processes there are. They are drawn on the device, where the CPU's would first have to be copied to.
+
+    The numbers stay where they are: a captured step reads them there, and `redraw` puts those of the next step in their
+    place.
     """
 
     def __init__(self, seed: int, batch_size: int, rows: slice, device: torch.device) -> None:
@@ -48,17 +51,37 @@ class BatchNoise:
         self._batch_size = batch_size
         self._rows = rows
         self._device = device
+        self._drawn: list[tuple[str, Tensor]] = []
+        self._next = 0
 
     def uniform(self, *shape: int) -> Float[Tensor, "b ..."]:
         """(b, *shape) from the uniform distribution on [0, 1)."""
-        return self._own(torch.rand(self._batch_size, *shape, generator=self._generator, device=self._device))
+        return self._take("uniform_", shape)
 
     def normal(self, *shape: int) -> Float[Tensor, "b ..."]:
         """(b, *shape) from the standard normal distribution."""
-        return self._own(torch.randn(self._batch_size, *shape, generator=self._generator, device=self._device))
+        return self._take("normal_", shape)
 
-    def _own(self, drawn: Tensor) -> Tensor:
-        return drawn[self._rows]
+    def rewind(self) -> None:
+        """The same numbers again, from the first of them on."""
+        self._next = 0
+
+    def redraw(self, seed: int) -> None:
+        """Those of `seed`, in the tensors that are there."""
+        self.rewind()
+        self._generator.manual_seed(seed)
+        for draw, tensor in self._drawn:
+            getattr(tensor, draw)(generator=self._generator)
+
+    def _take(self, draw: str, shape: tuple[int, ...]) -> Tensor:
+        if self._next == len(self._drawn):
+            made = torch.empty(self._batch_size, *shape, device=self._device)
+            self._drawn.append((draw, getattr(made, draw)(generator=self._generator)))
+        drawn, tensor = self._drawn[self._next]
+        if (drawn, tensor.shape[1:]) != (draw, shape):
+            raise RuntimeError("a step asks for other random numbers than the first one did")
+        self._next += 1
+        return tensor[self._rows]
 
 
 def noise_generator(device: torch.device) -> torch.Generator:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.load import differences, to_yaml
+from configs.load import differences, dump
 from configs.schema import RunConfig
 from data.image_set import ImageSet
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
@@ -47,8 +47,19 @@ def lock_file(folder: Path) -> Path:
     return folder / ".lock"
 
 
-def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that decide a run's outcome; the images themselves are compared by their fingerprint."""
+def other_settings(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What of the settings that decide a run's outcome differs; images are compared by their fingerprint.
+
+    A run whose precision was chosen holds what was chosen, and is still the run that asks for "auto".
+    """
+    runtime, wanted = _deciding(there), _deciding(here)
+    if here["runtime"]["precision"] == "auto":
+        chosen = {key: runtime["runtime"].get(key) for key in ("precision", "tf32")}
+        wanted["runtime"] = {**wanted["runtime"], **chosen}
+    return differences(runtime, wanted)
+
+
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     runtime = {key: value for key, value in config["runtime"].items() if key != "checkpoint_seconds"}
     return {
         **{key: value for key, value in config.items() if key not in ("data", "name", "report")},
@@ -98,7 +109,7 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
         checkpoint = read_checkpoint(path)
     except CheckpointError as error:
         raise UsageError(f"--resume: {error} --overwrite starts anew.") from error
-    changed = differences(deciding(checkpoint.config), deciding(config.model_dump(mode="json")))
+    changed = other_settings(checkpoint.config, config.model_dump(mode="json"))
     if checkpoint.data["fingerprint"] != images.fingerprint:
         changed.append(
             f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
@@ -127,7 +138,7 @@ def list_left_out(folder: Path, images: ImageSet) -> None:
         file.unlink(missing_ok=True)  # of an earlier run
 
 
-def saver(folder: Path, config: RunConfig) -> Callable[[Checkpoint], None]:
+def saver(folder: Path) -> Callable[[Checkpoint], None]:
     """What writes a run's checkpoints into its folder, at the first of them its config beside it.
 
     Raises:
@@ -139,7 +150,7 @@ def saver(folder: Path, config: RunConfig) -> Callable[[Checkpoint], None]:
         nonlocal begun
         if not begun:
             remove_torn(path)
-            write_text(folder / "config.yaml", to_yaml(config))
+            write_text(folder / "config.yaml", dump(checkpoint.config))
             begun = True
         write_checkpoint(path, checkpoint)
 

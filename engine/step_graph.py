@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from data.noise import Noise
-from engine.randomness import noise_generator
+from engine.randomness import BatchNoise
 
 PLAIN_FIRST = 3
 """Steps that are taken from Python first. In them libraries choose their kernels, and the optimiser makes its state."""
@@ -54,7 +54,7 @@ class StepGraph:
     ) -> None:
         self.body, self.reads, self.device, self.say = body, reads, device, say
         self._index = torch.zeros(size, dtype=torch.int64, device=device)
-        self._noise = HeldNoise(size, device)
+        self._noise = BatchNoise(0, size, slice(None), device)
         self._plain = 0
         self._replay: Callable[[], object] | None = None
         self._losses: Tensor | None = None
@@ -64,7 +64,7 @@ class StepGraph:
     def take(self, index: Int64[Tensor, " b"], seed: int) -> Float[Tensor, " losses"]:
         """One step on the images at `index`, with the noise of `seed`."""
         self._index.copy_(index)
-        self._noise.draw(seed)
+        self._noise.redraw(seed)
         if self._replay is None and self._plain >= PLAIN_FIRST and not self._refused:
             self._capture()
         if self._replay is None or self._losses is None:
@@ -89,53 +89,6 @@ class StepGraph:
             self._refused = True
             self.say(f"its steps are launched one by one, since they cannot be captured: {str(error).splitlines()[0]}")
         self._read = list(held(self.reads))
-
-
-class HeldNoise:
-    """The random numbers of a batch in tensors that stay where they are. What a step asks for first is kept for all.
-
-    They are the numbers of `engine.randomness.BatchNoise` for one process.
-    """
-
-    def __init__(self, size: int, device: torch.device) -> None:
-        self._size, self._device = size, device
-        self._generator = noise_generator(device)
-        self._held: list[tuple[bool, Tensor]] = []
-        self._next = 0
-
-    def rewind(self) -> None:
-        """The same numbers again, from the first of them on."""
-        self._next = 0
-
-    def draw(self, seed: int) -> None:
-        """New numbers in all tensors, and from the first of them on."""
-        self.rewind()
-        self._generator.manual_seed(seed)
-        for uniform, tensor in self._held:
-            self._fill(uniform, tensor)
-
-    def uniform(self, *shape: int) -> Float[Tensor, "b ..."]:
-        return self._take(True, shape)
-
-    def normal(self, *shape: int) -> Float[Tensor, "b ..."]:
-        return self._take(False, shape)
-
-    def _take(self, uniform: bool, shape: tuple[int, ...]) -> Tensor:
-        if self._next == len(self._held):
-            made = torch.empty(self._size, *shape, device=self._device)
-            self._fill(uniform, made)
-            self._held.append((uniform, made))
-        kind, tensor = self._held[self._next]
-        if (kind, tensor.shape[1:]) != (uniform, shape):
-            raise RuntimeError("a step asks for other random numbers than the first one did")
-        self._next += 1
-        return tensor
-
-    def _fill(self, uniform: bool, tensor: Tensor) -> None:
-        if uniform:
-            tensor.uniform_(generator=self._generator)
-        else:
-            tensor.normal_(generator=self._generator)
 
 
 def held(value: Any, met: set[int] | None = None) -> Iterator[object]:

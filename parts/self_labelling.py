@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor
 
-from configs.schema import AugmentationSettings, OptimiserSettings, PositiveInt, Settings, Share
+from configs.schema import AugmentationSettings, PositiveInt, Share
 from data.augmentation import Augmentation
 from losses.dec import clustering_kl
 from models.cluster_heads import ClusterHeads
@@ -21,10 +21,11 @@ from models.normalise import Normalise
 from parts.backbones import Branch
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT
 from parts.hog_axes import HOGAxes
+from parts.joint_training import ClusteringPhaseSettings
 from parts.phases import Batch, Compute, Objective
 
 
-class SelfLabelSettings(Settings):
+class SelfLabelSettings(ClusteringPhaseSettings):
     """Encoder and head together, on the head's own sharpened answers."""
 
     confidence: Share = 0.0
@@ -32,12 +33,10 @@ class SelfLabelSettings(Settings):
     become so. 0: all."""
     augmentation: AugmentationSettings = CROP_FLIP_LIGHT
     update_interval: PositiveInt = 117
-    """Steps between two refreshes of the target distribution over the whole training set."""
     tol: Share = 0.001
     max_epochs: PositiveInt = 3
     min_steps: Annotated[int, Field(ge=0)] = 100
     batch_size: PositiveInt = 512
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
 
 
 class HeldTarget(Protocol):

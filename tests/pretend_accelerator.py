@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from engine import randomness, step_graph
+from engine import precision, randomness, step_graph
 from engine.processes import Processes
 
 DEVICE = torch.device("meta")
@@ -106,6 +107,9 @@ class PretendFabric:
 
     global_rank, world_size, device = 0, 1, DEVICE
 
+    def __init__(self) -> None:
+        self.strategy = SimpleNamespace()
+
     def setup_module(self, module: torch.nn.Module) -> torch.nn.Module:
         return module.to(DEVICE)
 
@@ -121,9 +125,10 @@ def pretend() -> Iterator[tuple[PretendAccelerator, Processes]]:
     """The accelerator, and the process of a run on it."""
     with PretendAccelerator() as accelerator, pytest.MonkeyPatch.context() as patch:
         patch.setattr(randomness, "noise_generator", lambda device: torch.Generator())
-        patch.setattr(step_graph, "noise_generator", lambda device: torch.Generator())
         adam = import_module(torch.optim.Adam.__module__)
         patch.setattr(adam, "_get_capturable_supported_devices", lambda *_, **__: ["meta"])
+        patch.setitem(precision.OFFERED, "meta", precision.OFFERED["cuda"])
+        patch.setattr(precision, "in_precision", lambda *_: nullcontext())  # torch has no autocast for it
         patch.setitem(step_graph.CAPTURES, "meta", accelerator.capture)
         yield accelerator, Processes(PretendFabric())  # type: ignore[arg-type]
 

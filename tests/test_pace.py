@@ -228,6 +228,15 @@ def test_resumed_it_ends_with_the_same_bits() -> None:
     whole_and_resumed(built, bars(200).images, (24 + 3, 24 + 17, 24 + 20 + 5))
 
 
+def test_its_passes_over_all_images_become_rarer_as_in_other_methods() -> None:
+    method = built()
+    for count, interval in ((60_000, 4), (120_000, 8)):
+        images = torch.zeros(count, 1, 8, 8, dtype=torch.uint8)
+        phase = method.phases(images, launch(method.config.runtime))[-1]
+        assert isinstance(phase, GradientPhase)
+        assert phase.refresh_interval == interval
+
+
 def test_a_prior_that_is_none_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"must hold 4 shares that sum to 1; received 3 with the sum 1\b"):
         config(prior=(0.2, 0.3, 0.5))

@@ -28,7 +28,8 @@ from data.sources import load
 from engine.environment import cuda_versions, device_name, git_commit
 from engine.fit import fit
 from engine.processes import launch, pick_device
-from engine.step_graph import CAPTURES, HeldNoise
+from engine.randomness import BatchNoise
+from engine.step_graph import CAPTURES
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from methods.resolve import resolve_config
@@ -130,7 +131,7 @@ def limit(phase: GradientPhase, processes: Any, images: ImageSet, replays: int =
     resident = images.images.to(device)
     module = processes.fabric.setup_module(phase.module)
     index = torch.arange(phase.batch_size, device=device) % len(images)
-    noise = HeldNoise(phase.batch_size, device)
+    noise = BatchNoise(0, phase.batch_size, slice(None), device)
     captures = device.type in CAPTURES
     parameters = [parameter for parameter in phase.module.parameters() if parameter.requires_grad]
     optimiser = Adam(parameters, lr=1e-6, fused=device.type in ("cuda", "cpu"), capturable=captures)

@@ -161,7 +161,13 @@ class Case:
         clock = Clock()
         with TemporaryDirectory() as folder:
             board = TensorBoardObserver(Path(folder), self.images, self.config.clusters)
-            fit(self.config, self.images, method=self.method, processes=self.processes, watch=lambda: (board, clock))
+            fit(
+                self.config,
+                self.images,
+                method=self.method,
+                processes=self.processes,
+                watch=lambda config: (board, clock),
+            )
         return [(after - before) / SCALARS_EVERY for before, after in pairwise(clock.times)][1:]
 
     def _parts(self) -> Mapping[str, list[float]]:

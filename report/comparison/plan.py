@@ -14,7 +14,7 @@ from data.image_set import DataError
 from data.prepare import splits_to_score
 from engine.checkpoint import read_checkpoint
 from engine.errors import CheckpointError
-from engine.run_folder import deciding, default_folder, lock_file
+from engine.run_folder import default_folder, lock_file, other_settings
 from methods.resolve import resolve_config
 
 
@@ -69,7 +69,7 @@ class Run:
             return
         found = read_written(written)
         here = self.config.model_dump(mode="json")
-        changed = differences(deciding(found), deciding(here))
+        changed = other_settings(found, here)
         changed += differences({"data": found.get("data", {})}, {"data": here["data"]})
         if changed:
             raise ConfigError(
