@@ -48,7 +48,10 @@ class FinishedRun:
         except DataError as error:
             advice = "" if other else where_else(self.config.data.name)
             raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
-        check_images(images, self.checkpoint, self.path)
+        if other is None:
+            check_images(images, self.checkpoint, self.path)
+        else:  # also where it is the training set's own folder, grown since
+            check_shape(images, self.checkpoint, self.path)
         return predict(self.method, images)
 
     def images(self, split: str, other: str | None, data_root: Path | None) -> ImageSet:
@@ -99,7 +102,8 @@ def check_images(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
     if same_name and images.fingerprint != checkpoint.data["fingerprint"]:
         raise DataError(
             f"the images of {images.name} ({images.split}) are not those that {path} was trained on: they have "
-            "changed since. Give back the old ones, or score the new ones under another name with --data."
+            f"changed since ({checkpoint.data['n']:,} images then, {len(images):,} now). Give back the old ones, or "
+            f"take these as a new set: --data {images.name}."
         )
 
 
