@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -102,7 +103,11 @@ def find(key: str) -> Entry | None:
 
 
 def add(
-    key: str, make: Callable[[], Blocks], finish: Callable[[UInt8[Tensor, "n c h w"]], dict[str, Any]], place: str
+    key: str,
+    make: Callable[[], Blocks],
+    finish: Callable[[UInt8[Tensor, "n c h w"]], dict[str, Any]],
+    place: str,
+    family: str = "",
 ) -> Entry:
     """The entry of that key, made unless another process has made it in the meantime.
 
@@ -110,7 +115,8 @@ def add(
         key: see `key_of`.
         make: gives the images, block by block.
         finish: called after the last block, with all images; tells what is to be known of them.
-        place: what was read..
+        place: what was read, for people.
+        family: shared by entries of which only the newest is of use: of one place, read in one way.
 
     Raises:
         OSError: when the cache cannot be written, or is full.
@@ -129,9 +135,21 @@ def add(
         write_atomically(file, write)
         n, c, h, w = shape
         about = finish(mapped(file, (n, c, h, w)))
-        content = json.dumps({"shape": shape, "place": place, "made": time.time(), "about": about})
+        content = json.dumps({"shape": shape, "place": place, "family": family, "made": time.time(), "about": about})
         write_atomically(folder() / f"{key}.json", lambda stream: stream.write(content.encode()))
+        _remove_older(key, family)
         return Entry(file, (n, c, h, w), about)
+
+
+def _remove_older(key: str, family: str) -> None:
+    """Remove what the entry of that key stands in for. Who has it mapped keeps it."""
+    for about in folder().glob("*.json") if family else ():
+        try:
+            if about.stem != key and json.loads(about.read_text()).get("family") == family:
+                about.unlink()
+                about.with_suffix(".u8").unlink()
+        except (OSError, ValueError):
+            continue
 
 
 def spilled(blocks: Blocks) -> UInt8[Tensor, "n c h w"]:
@@ -192,6 +210,13 @@ def clear() -> int:
         except OSError:
             continue
     return freed
+
+
+def check_room(needed: int) -> None:
+    """Raises OSError where the cache's disk has no room for so many bytes: it is not filled to find that out."""
+    folder().mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder()).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def why_not(error: OSError) -> str:

@@ -55,13 +55,13 @@ def load(path: Path, split: str, reading: Reading | None = None) -> ImageSet:
     reading = reading or Reading()
     found = walk.pictures_below(path)
     if not found.files:
-        instead = f", but {walk.kinds(found.others)}" if found.others else ", nor do its sub-folders"
+        instead = f", but {walk.kinds(found.others)}{_heic(found)}" if found.others else ", nor do its sub-folders"
         raise DataError(f"{path} holds no images{instead}. Images are {ENDINGS}.")
     if found.left_out and reading.unreadable == "stop":
         raise DataError(f"{path}: {', '.join(name for name, _ in found.left_out)} cannot be looked into.")
     paths = [file.parts for file in found.files]
     layout = arrange(paths, found.folders, str(path), reading.labels == "auto")
-    others = (f"passed over: {walk.kinds(found.others)}",) if found.others else ()
+    others = (f"passed over: {walk.kinds(found.others)}{_heic(found)}",) if found.others else ()
     pictures = [Picture("/".join(file.parts), file.path, file.stamp) for file in found.files]
     notes = (*layout.notes, *found.notes, *others)
     return load_tree(Tree(path, paths, pictures, layout, tuple(found.left_out), notes), split, reading)
@@ -88,6 +88,11 @@ def load_tree(tree: Tree, split: str, reading: Reading) -> ImageSet:
         notes=(*_sizes(splits, kept), *pixels.was_read.notes),
     )
     return _chosen(tree, split, pixels, kept, was_read)
+
+
+def _heic(found: walk.Found) -> str:
+    """How pictures of telephones can be read, where there are some."""
+    return " (pip install -e .[heic] reads these)" if {".heic", ".heif"} & set(found.others) else ""
 
 
 def _sizes(splits: Mapping[str, Sequence[int]], kept: Sequence[int]) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -99,7 +99,8 @@ def read_pictures(
     key = array_cache.key_of(look_for, told) if keeps else ""
     there = array_cache.find(key) if keeps else None
     if there is not None:
-        return _of_entry(there, len(pictures), name, notes)
+        with suppress(FileNotFoundError):  # it may be cleared at this moment
+            return _of_entry(there, len(pictures), name, notes)
     with _quiet():
         made = _Made(pictures, reading, name, tuple(notes))
         if keeps or made.bytes_needed >= array_cache.LARGE:
@@ -124,9 +125,12 @@ class _Made:
     def in_a_file(self, key: str | None) -> Pixels | None:
         """Decoded into the cache, under the key or without a name; None where it cannot be written."""
         try:
+            array_cache.check_room(self.bytes_needed)
             if key is None:
                 return self._result(array_cache.spilled(self._blocks()))
-            entry = array_cache.add(key, self._blocks, self._about, self.name)
+            place = os.path.abspath(self.name)
+            family = array_cache.key_of(place, self.reading)
+            entry = array_cache.add(key, self._blocks, self._about, place, family)
         except OSError as error:
             say(f"{array_cache.why_not(error)}: the images are held in memory.")
             return None

@@ -109,8 +109,8 @@ def check_unchanged(images: ImageSet, checkpoint: Checkpoint, path: Path) -> Non
     if same_split and images.fingerprint != checkpoint.data["fingerprint"]:
         raise DataError(
             f"the images of {images.name} ({images.split}) are not those that {path} was trained on: they have "
-            "changed since. Named as other images they are taken as they are now: predict.py CHECKPOINT PATH, "
-            "or eval.py CHECKPOINT --data PATH."
+            f"changed since ({checkpoint.data['n']:,} images then, {len(images):,} now). Give back the old ones, or take "
+            f"these as a new set: predict.py CHECKPOINT {images.name}, eval.py CHECKPOINT --data {images.name}."
         )
 
 

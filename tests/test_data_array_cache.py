@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,6 +111,8 @@ def test_what_changed_is_read_anew(folder: Path, change: str) -> None:
     images = load(str(folder), reading=reading)
     assert shown(images) == expected
     assert images.images.shape[2:] == ((4, 4) if reading.size else (8, 8))
+    # Of one way of reading only the newest is kept.
+    assert len(array_cache.entries()) == (2 if reading.size else 1)
 
 
 def test_nothing_is_kept_where_that_is_asked(folder: Path, small: Path) -> None:
@@ -141,6 +144,9 @@ def test_a_full_disk_is_told_and_the_images_are_held_in_memory(
     assert shown(images) == list(range(7))
     assert images.was_read is not None
     assert [name for name, _ in images.was_read.left_out] == ["train/x.png"]
+    monkeypatch.setattr(array_cache, "_written", None)
+    monkeypatch.setattr(array_cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=639))  # 640 are needed
+    assert shown(load(str(folder))) == list(range(7))
     assert f"the disk of {small} is full: the images are held in memory." in capfd.readouterr().err
     assert [file.suffix for file in small.glob("*")] == [".lock"]
     monkeypatch.setattr(pictures.os, "sysconf", lambda _: 1)
