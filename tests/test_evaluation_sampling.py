@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.image_set import ImageSet
 from evaluation import sampling
@@ -17,6 +19,7 @@ from evaluation.neighbour_purity import neighbour_purity, neighbour_purity_estim
 from evaluation.predictions import Predictions
 from evaluation.sampling import estimate, sampled
 from methods.base import Assignments
+from report.finished_run import FinishedRun
 from report.table import RunFacts, make_row, render
 from tests.pretend_accelerator import DEVICE, pretend
 
@@ -149,3 +152,11 @@ def test_a_device_gives_the_scores_of_the_cpu(tile: int, exact: bool, monkeypatc
         assert accelerator.waits["a tensor is copied to the CPU"] > 0  # it did run there
     assert there.pop("silhouette_space") == here.pop("silhouette_space")
     assert there == pytest.approx(here, rel=1e-5)
+
+
+def test_a_finished_run_is_scored_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Any = SimpleNamespace(loop=SimpleNamespace(done=True))
+    module: Any = nn.Linear(1, 1)
+    run = FinishedRun(Path("checkpoint.pt"), made, made, module, torch.device("meta"))
+    monkeypatch.setattr("report.finished_run.score_row", lambda *given: {"device": str(given[-1])})
+    assert run.row(predictions()) == {"device": "meta"}
