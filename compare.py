@@ -11,37 +11,14 @@ from system.start import quiet_imports
 if __name__ == "__main__":
     quiet_imports()
 
-import json
 import os
-from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
-from configs.load import ConfigError
-from engine.checkpoint import read_checkpoint
-from engine.errors import CheckpointError
-from engine.run_folder import CHECKPOINTS
-from report.aggregate import over_seeds
-from report.comparison.hyperparameters import log_hyperparameters
-from report.comparison.plan import Run, parse_grid, parse_seeds, plan
-from report.comparison.recorded import RecordError, joined, read_rows, without_place
-from report.comparison.schedule import Schedule
-from report.figures.compared_curves import History, compared_curves
-from report.figures.files import draw_files
-from report.figures.quality_time import quality_time
-from report.formats import for_stdout, render_json
-from report.reported import FORMATS, render_reported
-from report.rows import Row, Value, value
-from system.atomic import write_atomically
+from report.format_names import FORMATS
 from system.command import App, NoCache, leave
-from system.streams import say
-
-ENDINGS = {"table": ".txt", "markdown": ".md", "csv": ".csv", "json": ".jsonl", "latex": ".tex"}
-METRICS = ("ari", "nmi")
-RUNS = "runs.jsonl"
 
 app = App()
 
@@ -64,12 +41,28 @@ def main(
         list[Path] | None, typer.Option("--rows", help="A runs.jsonl of runs of these settings made elsewhere.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; 2 where there are cores for it.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the table and the figure.")] = CHECKPOINTS / "comparison",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the table and the figure; checkpoints/comparison if not given.")
+    ] = None,
     format_: Annotated[str, typer.Option("--format", help=f"Of what is printed: {', '.join(FORMATS)}.")] = "table",
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
     no_cache: NoCache = False,
 ) -> None:
     """Train, score and compare systems."""
+    # Here, where torch and all that stands on it are needed: --help answers without these seconds.
+    from configs.load import ConfigError
+    from engine.run_folder import CHECKPOINTS
+    from report.aggregate import over_seeds
+    from report.comparison.hyperparameters import log_hyperparameters
+    from report.comparison.plan import parse_grid, parse_seeds, plan
+    from report.comparison.recorded import RecordError, joined, read_rows
+    from report.comparison.results import scores, write
+    from report.comparison.schedule import Schedule
+    from report.formats import for_stdout
+    from report.reported import render_reported
+    from system.streams import say
+
+    out = out or CHECKPOINTS / "comparison"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or min(2, cores)
     if format_ not in FORMATS:
@@ -101,61 +94,6 @@ def main(
         print(render_reported(for_stdout(over_seeds(every), format_), format_))
     if problems:
         raise leave(problems, 1)
-
-
-def scores(run: Run) -> list[Row]:
-    """The rows of a run's splits, as eval.py wrote them."""
-    return [json.loads(run.scores(split).read_text("utf-8")) for split in run.splits if run.is_scored(split)]
-
-
-def write(rows: Sequence[Row], runs: Sequence[Run], folder: Path) -> list[str]:
-    """Every run's scores, for `--rows` on another machine; tables and figures of their means. What went wrong."""
-    lines = render_json([without_place(row) for row in rows]) + "\n"
-    try:
-        write_atomically(folder / RUNS, partial(_fill, lines.encode()))
-        return write_tables(over_seeds(rows), histories(runs), folder)
-    except OSError as error:
-        return [f"cannot write into {folder}: {error.strerror or error}. --out names another folder."]
-
-
-def histories(runs: Sequence[Run]) -> dict[str, list[History]]:
-    """The losses over the epochs of all runs, by their title. A run whose checkpoint is gone keeps its scores alone."""
-    found: dict[str, list[History]] = {}
-    for run in runs:
-        try:
-            history = read_checkpoint(run.checkpoint).loop.history
-        except CheckpointError as error:
-            say(f"no learning curve of {run.name}: {error}")
-        else:
-            found.setdefault(run.config.title, []).append(history)
-    return found
-
-
-def write_tables(rows: Sequence[Row], losses: Mapping[str, Sequence[History]], folder: Path) -> list[str]:
-    """The table in every format, all values as CSV, and the figures: quality against time, and learning curves.
-
-    Returns which figures could not be drawn, for people.
-
-    Raises:
-        OSError: when the folder cannot be written.
-    """
-    for name in FORMATS:
-        text = (render_reported(rows, name) + "\n").encode()
-        write_atomically(folder / f"table{ENDINGS[name]}", partial(_fill, text))
-    points: dict[tuple[Value, ...], Row] = {}
-    for row in rows:  # a point a system, of the split that comes first
-        points.setdefault(tuple(value(row, key) for key in ("title", "data", "threads", "device")), row)
-    figures = {
-        "quality_time": lambda: quality_time(list(points.values()), METRICS),
-        "learning_curves": lambda: compared_curves(losses),
-    }
-    drawn = draw_files(figures, folder, [str(value(row, "title")) for row in rows])
-    say(f"tables and figures: {folder}")
-    return [drawn.problem] if drawn.problem else []
-
-
-def _fill(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
 
 
 if __name__ == "__main__":

@@ -14,38 +14,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from matplotlib.figure import Figure
-from torch import Tensor
 
-from configs.load import set_values, validate
-from configs.schema import DataSettings, RunConfig
-from data.image_set import ImageSet
-from data.prepare import reading_of
-from data.sources import SPLITS, load
-from data.subsets import drop_duplicates
-from estimators.pca import PCA
-from estimators.settings import PCASettings
-from evaluation.predictions import EvaluationError
-from methods.base import NetworkMethod
-from report.exploration import Groups, by_class, by_cluster, group_table, layer_table, pixel_counts, set_table
-from report.figures.brightness import brightness
-from report.figures.files import draw_files, say_drawn
-from report.figures.group_counts import group_counts
-from report.figures.group_samples import group_samples, one_per_group
-from report.figures.mean_images import mean_images
-from report.figures.network import network
-from report.figures.pixel_histogram import pixel_histogram
-from report.figures.principal_components import Spectrum, explained_variance, principal_components
-from report.finished_run import PROBLEMS, FinishedRun, check_shape, open_run
-from report.network_layers import Layer, layers_of
-from report.selection import seeded_draw
-from report.unusual import MOST, unusual_tables
 from system.command import App, NoCache, leave
-from system.streams import as_printed, say
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from configs.schema import DataSettings
+    from data.image_set import ImageSet
+    from report.exploration import Groups
+    from report.figures.principal_components import Spectrum
+    from report.finished_run import FinishedRun
+    from report.network_layers import Layer
+
+SPLITS = ("train", "validation", "test", "all")
+MOST = 20_000
+"""Images up to which unusual ones are looked for unasked: half a minute."""
 COMPONENTS = 40
 """Principal components that are drawn."""
 
@@ -74,6 +62,17 @@ def main(
     ] = None,
 ) -> None:
     """Print what a set of images holds, by class or, with a checkpoint, by cluster."""
+    # Here, where torch and all that stands on it are needed: --help answers without these seconds.
+    from data.prepare import reading_of
+    from data.sources import load
+    from data.subsets import drop_duplicates
+    from evaluation.predictions import EvaluationError
+    from report.exploration import by_class, group_table, layer_table, pixel_counts, set_table
+    from report.figures.files import draw_files, say_drawn
+    from report.finished_run import PROBLEMS
+    from report.unusual import unusual_tables
+    from system.streams import as_printed, say
+
     try:
         images = load(data, split, data_root, reading_of(data_settings(data, set_ or [])))
         if images.was_read is not None:
@@ -110,6 +109,9 @@ def data_settings(name: str, assignments: Sequence[str]) -> DataSettings:
     Raises:
         ConfigError: when there is no such setting, or it does not take this value.
     """
+    from configs.load import set_values, validate
+    from configs.schema import RunConfig
+
     raw: dict[str, Any] = {"method": "", "data": {"name": name}}
     set_values(raw, assignments, RunConfig)
     return validate(RunConfig, raw, "--set").data
@@ -122,6 +124,8 @@ def open_checkpoint(path: Path, images: ImageSet) -> FinishedRun:
         CheckpointError: when there is none.
         DataError: when it cannot take `images`.
     """
+    from report.finished_run import check_shape, open_run
+
     fitted = open_run(path)
     check_shape(images, fitted.checkpoint, path)
     return fitted
@@ -129,11 +133,16 @@ def open_checkpoint(path: Path, images: ImageSet) -> FinishedRun:
 
 def clusters_of(fitted: FinishedRun, images: ImageSet) -> Groups:
     """The method's own answer for `images`."""
+    from report.exploration import by_cluster
+
     return by_cluster(fitted.method.assign(images.images), fitted.method.clusters)
 
 
 def layers_in(fitted: FinishedRun, images: ImageSet) -> list[Layer]:
     """Of the method's networks; none where it has none."""
+    from methods.base import NetworkMethod
+    from report.network_layers import layers_of
+
     if not isinstance(fitted.method, NetworkMethod):
         return []
     return layers_of(fitted.method.networks(), tuple(images.images.shape[1:]))
@@ -143,6 +152,14 @@ def figures_of(
     images: ImageSet, groups: Groups, counts: Tensor, title: str, layers: Sequence[Layer]
 ) -> Mapping[str, Callable[[], Figure | None]]:
     """File name without its ending -> what draws it; nothing, where it is of other images' groups."""
+    from report.figures.brightness import brightness
+    from report.figures.group_counts import group_counts
+    from report.figures.group_samples import group_samples, one_per_group
+    from report.figures.mean_images import mean_images
+    from report.figures.network import network
+    from report.figures.pixel_histogram import pixel_histogram
+    from report.figures.principal_components import explained_variance, principal_components
+
     decomposed = cache(partial(decompose, images))
     by_group: dict[str, Callable[[], Figure | None]] = {}
     for kind, suffix in (("set", ""), ("class", "_by_class"), ("cluster", "_by_cluster")):
@@ -167,6 +184,11 @@ def nothing() -> None:
 
 def decompose(images: ImageSet) -> Spectrum | None:
     """The principal components of the pixels; None where all images are equal."""
+    from estimators.pca import PCA
+    from estimators.settings import PCASettings
+    from report.figures.principal_components import Spectrum
+    from report.selection import seeded_draw
+
     pixels = images.images
     if min(len(pixels), pixels[0].numel()) > LARGEST:
         pixels = pixels[seeded_draw(len(pixels), SAMPLE)]

@@ -25,6 +25,7 @@ from engine.precision import settled
 from engine.processes import Processes, launch
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
+from engine.step_graph import CAPTURES
 from estimators.base import ClusteringError, RepresentationError
 from methods.base import Assignments, Method
 from methods.registry import METHODS
@@ -90,6 +91,8 @@ def fit(
     if method is None:
         method = _build(config, images)
     pixels = images.images
+    if config.runtime.capture and processes.count > 1 and processes.device.type in CAPTURES:
+        display.notice("steps are launched one by one: one process alone captures its steps")
     config = settled(config, method, pixels, processes, earlier, display.notice)
     phases = method.phases(pixels, processes)
     # Keys name phases for other runs, and for this one when it goes on.

@@ -109,8 +109,8 @@ def check_unchanged(images: ImageSet, checkpoint: Checkpoint, path: Path) -> Non
     if same_split and images.fingerprint != checkpoint.data["fingerprint"]:
         raise DataError(
             f"the images of {images.name} ({images.split}) are not those that {path} was trained on: they have "
-            f"changed since ({checkpoint.data['n']:,} images then, {len(images):,} now). Give back the old ones, or take "
-            f"these as a new set: predict.py CHECKPOINT {images.name}, eval.py CHECKPOINT --data {images.name}."
+            f"changed since ({checkpoint.data['n']:,} images then, {len(images):,} now). Give back the old ones, or "
+            f"take these as a new set: predict.py CHECKPOINT {images.name}, eval.py CHECKPOINT --data {images.name}."
         )
 
 

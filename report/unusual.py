@@ -11,8 +11,6 @@ from report.outliers import outliers
 from report.terminal import printed
 from system.names import printable
 
-MOST = 20_000
-"""Images up to which nobody waits long: half a minute."""
 GROUPS, FILES = 10, 3
 """Groups that are shown, and files of a group."""
 

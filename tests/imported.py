@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
-import eval  # noqa: F401
-import train  # noqa: F401
 from data.sources import load
 from engine import sources
 
 LATE = """
+train eval compare explore
+engine.fit report.scoring report.comparison.results report.tensorboard.page methods.resolve
 lightning_fabric torch.distributed.nn torch.utils.tensorboard tensorboard.summary.writer.event_file_writer
 sklearn.cluster sklearn.metrics sklearn.ensemble PIL.PngImagePlugin pytest
 """

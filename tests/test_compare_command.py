@@ -15,6 +15,9 @@ from typer.testing import CliRunner
 
 import compare
 from engine import run_folder
+from report import reported, table
+from report.comparison import results
+from report.comparison.results import ENDINGS
 from tests.forked import run_script, start
 from tests.runs import ROOT, call
 
@@ -155,7 +158,7 @@ def test_odd_names_get_out_in_every_format(tmp_path: Path, format: str) -> None:
     done = CliRunner(charset="ascii").invoke(compare.app, arguments)
     assert done.exit_code == 0, done.exception
     printed = done.stdout_bytes.decode("ascii")
-    written = (out / f"table{compare.ENDINGS[format]}").read_text("utf-8")
+    written = (out / f"table{ENDINGS[format]}").read_text("utf-8")
     if format == "json":
         assert json.loads(printed)["title"] == json.loads(written)["title"] == r"ねこ\n±"
     else:
@@ -169,7 +172,7 @@ def test_a_figure_that_fails_ends_with_1_and_costs_no_table(tmp_path: Path, monk
     def fails(*_: object) -> None:
         raise ValueError("no ink")
 
-    monkeypatch.setattr(compare, "quality_time", fails)
+    monkeypatch.setattr(results, "quality_time", fails)
     (tmp_path / "runs.jsonl").write_text(json.dumps({**ODD, "title": "dec", "data": "set"}))
     (tmp_path / "learning_curves.png").write_text("of other runs")
     done = call(compare.app, "--rows", str(tmp_path / "runs.jsonl"), "--out", str(tmp_path))
@@ -186,5 +189,6 @@ def test_a_comparison_of_nothing_is_refused() -> None:
 
 
 def test_reports_are_set_beside_ours_in_every_format() -> None:
-    assert set(compare.ENDINGS) == set(compare.FORMATS)
+    assert set(ENDINGS) == set(compare.FORMATS)
+    assert compare.FORMATS == tuple(reported.FORMATS) == tuple(table.FORMATS)
     assert (ROOT / "configs" / "reports").is_dir()

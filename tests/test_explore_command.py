@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_what_is_no_longer_drawn_goes_and_what_fails_ends_with_1(
     def fails(*_: object) -> None:
         raise ValueError("no ink")
 
-    monkeypatch.setattr(explore, "brightness", fails)
+    monkeypatch.setattr(import_module("report.figures.brightness"), "brightness", fails)
     done = call(explore.app, str(unlabelled(tmp_path)), "--out", str(tmp_path))
     assert done.exit_code == 1
     assert "1 of 6 figures could not be drawn:\n  brightness: ValueError: no ink" in done.stderr

@@ -16,15 +16,20 @@ import torch
 
 import train
 from configs.schema import RuntimeSettings
+from data.sources import load
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.environment import arithmetic
 from engine.errors import UsageError
+from engine.fit import fit
 from engine.processes import Processes, launch, pick_device
+from engine.progress import Display
+from engine.step_graph import CAPTURES
 from engine.whole_batch import see_whole_batch
+from methods.resolve import resolve_config
 from parts.phases import Compute
 from tests.forked import command, run_script
-from tests.runs import EVERY_STEP, call, environment, small_train
-from tests.two_processes import Ended, as_torchrun, in_two
+from tests.runs import EVERY_STEP, SMALL, call, environment, small_train
+from tests.two_processes import Ended, as_torchrun, in_several, in_two
 
 pytestmark = pytest.mark.forks
 
@@ -50,8 +55,13 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
     assert two.stdout == f"{tmp_path / 'two' / 'checkpoint.pt'}\n"  # one path, from one process
     assert sorted(f.name for f in (tmp_path / "two").iterdir()) == [".lock", "checkpoint.pt", "config.yaml", "tb"]
 
-    first, second = (read_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
-    assert second.environment["processes"] == 2
+    same_outcome(tmp_path / "one", tmp_path / "two", 2)
+
+
+def same_outcome(one: Path, several: Path, count: int) -> None:
+    """Losses, centroids and assignments of two runs, to the rounding of sums."""
+    first, second = (read_checkpoint(folder / "checkpoint.pt") for folder in (one, several))
+    assert second.environment["processes"] == count
     rows = [
         [(row["phase"], row["loss"], row.get("clustering")) for row in c.loop.history if "loss" in row]
         for c in (first, second)
@@ -65,6 +75,17 @@ def test_two_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
     assert first.assignments is not None
     assert second.assignments is not None
     assert (first.assignments == second.assignments).double().mean() > 0.995
+
+
+def test_three_processes_end_with_the_losses_of_one(tmp_path: Path) -> None:
+    """400 images in shards of 134, 134 and 132, and noise that must not depend on them."""
+    settings = ("pretrain.noise=0.2", "pretrain.augmentation.rotation=10", "data.subset=400",
+                "pretrain.batch_size=126", "cluster.batch_size=126")  # fmt: skip
+    one = call(train.app, *small_train(tmp_path / "one", settings=settings)[2:])
+    assert one.exit_code == 0, one.stderr
+    done = in_several(3, tmp_path, run_script, small_train(tmp_path / "three", "--devices", "3", settings=settings))
+    assert done.codes == (0, 0, 0), done.stderr
+    same_outcome(tmp_path / "one", tmp_path / "three", 3)
 
 
 def dropping_out(out: Path) -> list[str]:
@@ -169,10 +190,10 @@ def test_processes_that_nobody_asked_for_are_refused(monkeypatch: pytest.MonkeyP
         launch(RuntimeSettings(device="cpu", devices=2))
 
 
-def shares() -> None:
-    """What every process of two asserts of the collectives."""
-    processes = launch(RuntimeSettings(device="cpu", devices=2))
-    for n in (1, 2, 5, 8):
+def shares(count: int) -> None:
+    """What every process asserts of the collectives; shards are of unequal sizes, and some are empty."""
+    processes = launch(RuntimeSettings(device="cpu", devices=count))
+    for n in (1, 2, 4, 5, 8):
         rows = torch.arange(3 * n).view(n, 3)
         assert torch.equal(processes.gather(processes.shard(rows), n), rows), n
         images = rows.to(torch.uint8).view(n, 3, 1, 1)
@@ -183,22 +204,22 @@ def shares() -> None:
     assert processes.once(lambda: {"from": rank}) == {"from": 0}
 
     # A mean over all rows, and its gradient: d/dx of (mean of x^2)^2 is 2 · mean · 2x / n.
-    x = torch.arange(1.0, 9.0)
-    own = x[processes.rows(8)].requires_grad_()
+    x = torch.arange(1.0, 13.0)
+    own = x[processes.rows(12)].requires_grad_()
     pooled = processes.pooled(own.square().mean())
-    assert pooled.item() == x.square().mean(), pooled
+    assert torch.isclose(pooled, x.square().mean(), rtol=1e-6), pooled
     pooled.square().backward()
     # Each process's share of the gradient is divided by the number of processes when all are averaged.
-    assert torch.allclose(own.grad / 2, (2 * x.square().mean() * 2 * x / 8)[processes.rows(8)])
+    assert torch.allclose(own.grad / count, (2 * x.square().mean() * 2 * x / 12)[processes.rows(12)])
     with pytest.raises(RuntimeError, match=r"total\(\) within once\(\)"):
         processes.once(lambda: processes.total(torch.ones(1)))
 
 
-def layers_see_the_whole_batch() -> None:
+def layers_see_the_whole_batch(count: int) -> None:
     """Batch-norm and dropout as one process has them on the whole batch, to the rounding of sums."""
-    processes = launch(RuntimeSettings(device="cpu", devices=2))
+    processes = launch(RuntimeSettings(device="cpu", devices=count))
     rank = processes.fabric.global_rank
-    for shape, layers in (((8, 3), torch.nn.BatchNorm1d), ((8, 3, 4, 4), torch.nn.BatchNorm2d)):
+    for shape, layers in (((12, 3), torch.nn.BatchNorm1d), ((12, 3, 4, 4), torch.nn.BatchNorm2d)):
         for layout in (torch.contiguous_format, torch.channels_last)[: 1 + (len(shape) == 4)]:
             whole = torch.randn(shape, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
             one = torch.nn.Sequential(layers(3), torch.nn.Dropout(0.4))
@@ -207,7 +228,7 @@ def layers_see_the_whole_batch() -> None:
             torch.nn.init.uniform_(one[0].weight, 0.5, 2)
             two.load_state_dict(one.state_dict())
             see_whole_batch(two, processes)
-            rows = processes.rows(8)
+            rows = processes.rows(12)
             for step in range(2):
                 all_of_it, mine = whole.clone().requires_grad_(), whole[rows].clone().requires_grad_()
                 torch.manual_seed(step)
@@ -215,10 +236,10 @@ def layers_see_the_whole_batch() -> None:
                 torch.manual_seed(step)
                 found = two(mine)
                 assert torch.allclose(found, expected[rows], atol=1e-5), (shape, layout, step)
-                (expected.square() * torch.arange(8.0).view(-1, *[1] * (len(shape) - 1))).mean().backward()
-                weights = torch.arange(8.0)[rows].view(-1, *[1] * (len(shape) - 1))
+                (expected.square() * torch.arange(12.0).view(-1, *[1] * (len(shape) - 1))).mean().backward()
+                weights = torch.arange(12.0)[rows].view(-1, *[1] * (len(shape) - 1))
                 (found.square() * weights).mean().backward()
-                assert torch.allclose(mine.grad / 2, all_of_it.grad[rows], atol=1e-5), (shape, layout, step)
+                assert torch.allclose(mine.grad / count, all_of_it.grad[rows], atol=1e-5), (shape, layout, step)
             for name, value in one.state_dict().items():
                 assert torch.allclose(value.double(), two.state_dict()[name].double(), atol=1e-5), name
             with torch.no_grad():
@@ -227,19 +248,36 @@ def layers_see_the_whole_batch() -> None:
             assert torch.equal(two.eval()(mine), two[0](mine))
 
 
-def in_turn() -> None:
+def in_turn(count: int) -> None:
     # What is registered first is called last.
     atexit.register(lambda: print("joined" if torch.distributed.is_initialized() else "left", flush=True))
-    shares()
-    layers_see_the_whole_batch()
+    shares(count)
+    layers_see_the_whole_batch(count)
     print("fine", flush=True)
     atexit._run_exitfuncs()  # which processes of multiprocessing leave out
 
 
-def test_shards_sums_broadcasts_and_layers(tmp_path: Path) -> None:
-    done = in_two(tmp_path, in_turn)
+@pytest.mark.parametrize("count", [2, 3])
+def test_shards_sums_broadcasts_and_layers(tmp_path: Path, count: int) -> None:
+    done = in_several(count, tmp_path, in_turn, count)
+    assert done.codes == (0,) * count, done.stderr
+    assert done.stdout == ("fine\nleft\n",) * count  # all have left the group at their end
+
+
+def captured_by_nobody() -> None:
+    """A device whose steps could be captured, were one process alone."""
+    config = resolve_config("dec", None, [*SMALL, "data.name=digits", "data.subset=128", "runtime.devices=2"], {})
+    processes = launch(config.runtime)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CAPTURES, "cpu", None)  # type: ignore[arg-type]
+        display = Display(quiet=not processes.is_first)
+        fit(config, load("digits").subset(torch.arange(128)), processes=processes, display=display)
+
+
+def test_steps_of_several_processes_are_not_captured_and_that_is_said_once(tmp_path: Path) -> None:
+    done = in_two(tmp_path, captured_by_nobody)
     assert done.codes == (0, 0), done.stderr
-    assert done.stdout == ("fine\nleft\n",) * 2  # both have left the group at their end
+    assert "".join(done.stderr).count("one process alone captures its steps") == 1
 
 
 def test_torchrun_tells_processes_what_these_tests_tell_them(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from data import fetch, mnist_5000
 from engine.progress import Display
 from system.command import App
 from system.streams import say
-from tests.runs import ROOT, call
+from tests.runs import ROOT, call, run
 
 APPS = {
     "train": train.app,
@@ -169,3 +169,12 @@ def test_a_name_of_any_kind_is_printed() -> None:
     done = CliRunner(charset="cp1252").invoke(made(print), ["ねこ±\udce9"])
     assert done.exit_code == 0
     assert done.stdout_bytes == "neko±\\xe9\n".encode("cp1252")
+
+
+def test_commands_answer_before_anything_heavy_is_imported() -> None:
+    """--help within half a second: torch alone takes longer."""
+    script = (
+        "import sys, train, eval, compare, explore; print(sorted({'torch', 'numpy', 'matplotlib'} & {*sys.modules}))"
+    )
+    done = run([sys.executable, "-c", script])
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,6 +34,8 @@ class EventFile:
     `torch.utils.tensorboard.SummaryWriter` writes from a thread of its own: points wait there for up to two
     minutes, and a full disk ends the thread with a traceback.
 
+    Several threads may write.
+
     Args:
         folder: where the file is made, and the folder itself if need be.
         first_step: earlier files' events at this step and later are no longer shown, since a resumed run
@@ -48,6 +51,7 @@ class EventFile:
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}.{next(_number)}"
         self._file = (folder / name).open("xb")
         self._records = RecordWriter(self._file)
+        self._one_at_a_time = threading.Lock()
         self._write(Event(file_version="brain.Event:2"))
         self._write(Event(step=first_step, session_log=SessionLog(status=SessionLog.START)))
 
@@ -90,8 +94,9 @@ class EventFile:
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
         try:
-            self._records.write(event.SerializeToString())
-            self._file.flush()
+            with self._one_at_a_time:
+                self._records.write(event.SerializeToString())
+                self._file.flush()
         except OSError:
             with suppress(OSError):  # the same one again, for what is still in the buffer
                 self._file.close()

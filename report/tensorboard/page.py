@@ -6,18 +6,20 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from data.image_set import ImageSet
 from evaluation.agreement import adjusted_rand_index, normalised_mutual_information
 from evaluation.contingency import accuracy, contingency
 from evaluation.predictions import sizes
-from methods.base import Generative, Method
+from methods.base import Assignments, EmbeddingMethod, Generative, Method
 from report.selection import seeded_draw
+from report.tensorboard.background import Background
 from report.tensorboard.events import EventFile
 from report.tensorboard.guide import GUIDE, LAYOUT, PICTURES, SIZES, WATCH_ONLY, as_code
 from report.tensorboard.pictures import in_clusters, in_lines, in_pairs
@@ -48,19 +50,17 @@ def forgiving(
         try:
             write(self, *args, **kwargs)
         except OSError as error:
-            self.silent = True
-            logger.warning(
-                "TensorBoard's files in %s cannot be written (%s). The run goes on without them; "
-                "free some space, then --resume writes them again.",
-                self.folder,
-                error,
-            )
+            self.fall_silent(error)
 
     return attempt
 
 
 class TensorBoardObserver:
     """Losses, cluster sizes, scores, pictures and the embedding projector of one run.
+
+    Networks are asked in the thread of the training, whose weights go on to change. Of what they answer a thread of its
+    own makes pictures and files, so the training does not wait for those; `close` does. A run that gets far ahead goes
+    without some pictures.
 
     What happens at the end of an epoch or a phase is dated with the step that was just finished, `step` - 1,
     so that a resume, which repeats the events from its first step on, neither drops nor doubles it.
@@ -84,6 +84,7 @@ class TensorBoardObserver:
         self._last_pictured: dict[str, int] = {}
         self._drawn = seeded_draw(len(images), PROJECTED)
         self._files = ExitStack()
+        self._background = Background()
         self._begin(first_step, config)
 
     @forgiving
@@ -92,7 +93,7 @@ class TensorBoardObserver:
             for file in self.folder.glob("events.out.tfevents.*"):
                 file.unlink()  # of an earlier run, over which this one starts anew
         self._events = self._files.enter_context(closing(EventFile(self.folder, first_step)))
-        self._projector = Projector(self.folder, self._images.images[self._drawn], anew=first_step == 0)
+        self._beside(lambda: self._begin_projector(first_step))
         self._events.text("guide", GUIDE, first_step)
         if config:
             self._events.text("config", as_code(config), first_step)
@@ -132,22 +133,57 @@ class TensorBoardObserver:
         images = self._images.subset(self._drawn)
         with undisturbed(method):
             embedding = method.embed(images.images)
-            labels = method.assign(images.images).labels if has_clusters else None
+            labels = assigned(method, images.images, embedding).labels if has_clusters else None
         self._show_pictures(max(0, step - 1), method, has_clusters)
         if labels is not None and self._assignments is None:
             self._show_members(max(0, step - 1), images.images, labels, method.clusters)
+        self._beside(lambda: self._project(f"after-{phase}", embedding, images, labels))
+        self._assignments = None  # of this phase; the next one may cluster anew
+
+    def close(self) -> None:
+        """Wait for what is under way, and close the file. Closing twice does no harm."""
+        self._background.finish()
+        self._files.close()
+        if skipped := self._background.skipped:
+            self._background.skipped = 0
+            logger.warning("TensorBoard went without pictures %d times: the run was faster than they.", skipped)
+
+    def fall_silent(self, error: Exception) -> None:
+        """Say that TensorBoard's files could not be written, and write no more."""
+        self.silent = True
+        logger.warning(
+            "TensorBoard's files in %s cannot be written (%s). The run goes on without them; "
+            "free some space, then --resume writes them again.",
+            self.folder,
+            error,
+        )
+
+    def _beside(self, job: Callable[[], None]) -> None:
+        """Have `job` done while the training goes on. Whatever goes wrong in it, the run goes on too."""
+
+        def attempt() -> None:
+            if self.silent:
+                return
+            try:
+                job()
+            except Exception as error:
+                self.fall_silent(error)
+
+        self._background.ask(attempt)
+
+    def _begin_projector(self, first_step: int) -> None:
+        self._projector = Projector(self.folder, self._images.images[self._drawn], anew=first_step == 0)
+
+    def _project(
+        self, name: str, embedding: Float[Tensor, "n d"], images: ImageSet, labels: Int64[Tensor, " n"] | None
+    ) -> None:
         columns: dict[str, list[object]] = {}
         if labels is not None:
             columns["cluster"] = [f"cluster {label}" for label in labels.tolist()]
         if images.labels is not None:
             columns["class"] = [images.class_names[label] for label in images.labels.tolist()]
         columns["position"] = list(self._drawn.tolist())
-        self._projector.add(f"after-{phase}", embedding, columns)
-        self._assignments = None  # of this phase; the next one may cluster anew
-
-    def close(self) -> None:
-        """Close the file. Closing twice does no harm."""
-        self._files.close()
+        self._projector.add(name, embedding, columns)
 
     def _show_pictures(self, step: int, method: Method, has_clusters: bool) -> None:
         if isinstance(method, Generative):
@@ -156,21 +192,28 @@ class TensorBoardObserver:
                 decoded = method.reconstruct(originals)
                 centroids = method.decoded_centroids() if has_clusters else None
             if decoded is not None:
-                self._show("originals above reconstructions", step, in_pairs(originals, decoded, COLUMNS))
+                self._show("originals above reconstructions", step, partial(in_pairs, originals, decoded, COLUMNS))
             if centroids is not None:
-                self._show("decoded centroids", step, in_lines(centroids, COLUMNS))
+                self._show("decoded centroids", step, partial(in_lines, centroids, COLUMNS))
         if self._assignments is not None:
             self._show_members(step, self._images.images, self._assignments, self._clusters)
 
     def _show_members(
         self, step: int, images: UInt8[Tensor, "n c h w"], labels: Int64[Tensor, " n"], clusters: int
     ) -> None:
-        self._show("members of every cluster", step, in_clusters(images, labels, clusters, MEMBERS))
+        self._show("members of every cluster", step, partial(in_clusters, images, labels, clusters, MEMBERS))
 
-    def _show(self, name: str, step: int, picture: UInt8[Tensor, "3 height width"]) -> None:
+    def _show(self, name: str, step: int, draw: Callable[[], UInt8[Tensor, "3 height width"]]) -> None:
         if self._last_pictured.get(name) != step:  # the last epoch of a phase ends with the phase
-            self._events.image(f"{PICTURES}/{name}", picture, step)
+            self._beside(lambda: self._events.image(f"{PICTURES}/{name}", draw(), step))
             self._last_pictured[name] = step
+
+
+def assigned(method: Method, images: UInt8[Tensor, "n c h w"], embedding: Float[Tensor, "n d"]) -> Assignments:
+    """The method's answer for `images`, from their `embedding` where it follows from that."""
+    if isinstance(method, EmbeddingMethod):
+        return method.assign_embedded(embedding)
+    return method.assign(images)
 
 
 def finds_clusters(phase: str) -> bool:
