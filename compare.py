@@ -36,7 +36,7 @@ from report.formats import for_stdout, render_json
 from report.reported import FORMATS, render_reported
 from report.rows import Row, Value, value
 from system.atomic import write_atomically
-from system.command import App, leave
+from system.command import App, NoCache, leave
 from system.streams import say
 
 ENDINGS = {"table": ".txt", "markdown": ".md", "csv": ".csv", "json": ".jsonl", "latex": ".tex"}
@@ -67,6 +67,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the table and the figure.")] = CHECKPOINTS / "comparison",
     format_: Annotated[str, typer.Option("--format", help=f"Of what is printed: {', '.join(FORMATS)}.")] = "table",
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Train, score and compare systems."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

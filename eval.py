@@ -32,7 +32,7 @@ from report.finished_run import PROBLEMS, FinishedRun, open_run
 from report.formats import for_stdout
 from report.rows import Row, value
 from report.table import FORMATS, render, write
-from system.command import App, leave
+from system.command import App, NoCache, leave
 from system.streams import as_printed, say
 
 app = App()
@@ -68,6 +68,7 @@ def main(
         bool, typer.Option(help="Score nearest neighbours, which takes longest in many dimensions.")
     ] = True,
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
+    no_cache: NoCache = False,
 ) -> None:
     """Print the metric table of checkpoints."""
     keep_freed_memory()
@@ -153,11 +154,14 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
     rows: list[Row] = []
     problems: list[str] = []
     undrawn: list[str] = []
+    lines: list[str] = []
     # Only forests need the predictions once more: without them each goes when its row is made.
     kept: dict[str, Predictions] = {}
     for name in splits_to_score(wishes.split, fitted.config.data.split):
         try:
             predictions = fitted.predict(name, wishes.data, wishes.data_root)
+            if predictions.images.was_read is not None:
+                lines.append(predictions.images.was_read.line())
             rows.append(fitted.row(predictions, wishes.neighbours))
             if wishes.classify:
                 kept[name] = predictions
@@ -169,6 +173,8 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
                 undrawn += say_drawn(folder, draw(predictions, folder, fitted.checkpoint.loop.history))
         except PROBLEMS as error:
             problems.append(str(error))
+    for line in dict.fromkeys(lines):
+        say(line)
     if wishes.classify:
         try:
             accuracies, missing = classify_clusters(fitted, wishes, kept)

@@ -14,13 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from configs.load import set_values, validate
+from configs.schema import DataSettings, RunConfig
 from data.image_set import ImageSet
+from data.prepare import reading_of
 from data.sources import SPLITS, load
 from data.subsets import drop_duplicates
 from estimators.pca import PCA
@@ -39,8 +42,8 @@ from report.figures.principal_components import Spectrum, explained_variance, pr
 from report.finished_run import PROBLEMS, FinishedRun, check_shape, open_run
 from report.network_layers import Layer, layers_of
 from report.selection import seeded_draw
-from system.command import App, leave
-from system.streams import as_printed
+from system.command import App, NoCache, leave
+from system.streams import as_printed, say
 
 COMPONENTS = 40
 """Principal components that are drawn."""
@@ -60,10 +63,16 @@ def main(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Draw figures into this folder.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
+    no_cache: NoCache = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How pictures are read: data.labels=none.")
+    ] = None,
 ) -> None:
     """Print what a set of images holds, by class or, with a checkpoint, by cluster."""
     try:
-        images = load(data, split, data_root)
+        images = load(data, split, data_root, reading_of(data_settings(data, set_ or [])))
+        if images.was_read is not None:
+            say(images.was_read.line())
         fitted = None if checkpoint is None else open_checkpoint(checkpoint, images)
         groups = by_class(images) if fitted is None else clusters_of(fitted, images)
     except PROBLEMS as error:
@@ -86,6 +95,17 @@ def main(
             raise leave([str(error)]) from error
         if undrawn:
             raise leave(undrawn, 1)
+
+
+def data_settings(name: str, assignments: Sequence[str]) -> DataSettings:
+    """The settings of a run's section `data`, some of which are assigned.
+
+    Raises:
+        ConfigError: when there is no such setting, or it does not take this value.
+    """
+    raw: dict[str, Any] = {"method": "", "data": {"name": name}}
+    set_values(raw, assignments, RunConfig)
+    return validate(RunConfig, raw, "--set").data
 
 
 def open_checkpoint(path: Path, images: ImageSet) -> FinishedRun:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from methods.registry import method_names
-from system.command import App
+from system.command import App, NoCache
 from system.streams import print_path
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def main(
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run stopped.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew over an earlier run.")] = False,
+    no_cache: NoCache = False,
     share: Annotated[bool, typer.Option(help="Take finished phases from earlier runs, and keep ours.")] = True,
 ) -> None:
     """Train one method and write one checkpoint."""
@@ -60,7 +61,7 @@ def main(
     from engine.phase_store import PhaseStore
     from engine.processes import launch, process_number
     from engine.progress import Display
-    from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, saver
+    from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver
     from methods.resolve import resolve_config
     from report.tensorboard.page import TensorBoardObserver
 
@@ -83,8 +84,11 @@ def main(
         processes = launch(run_config.runtime)
         images, validation = processes.first_then_all(lambda: load_images(run_config, data_root))
         path = folder / "checkpoint.pt"
+        if images.was_read is not None:
+            display.notice(images.was_read.line())
         with alone(folder, processes):
             earlier = processes.once(lambda: earlier_run(path, run_config, images, resume, overwrite))
+            processes.once(lambda: list_left_out(folder, images))
             if earlier is not None and earlier.loop.done:
                 display.notice(f"{path} is finished; nothing to do.")
             else:

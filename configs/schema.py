@@ -54,6 +54,17 @@ class DataSettings(Settings):
     draw: Literal["random", "stratified"] = "random"
     """How the subset is drawn. stratified: in the classes' proportions, which only reproduces others' protocols; it
     uses labels, and tables say so."""
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Of all images that are pictures of their own: a side in pixels, or [height, width]. null: by what the set holds.
+    Named data sets are what they are."""
+    fit: Literal["cover", "contain", "stretch"] = "cover"
+    """How a picture of another shape gets this size: cropped around the centre, on the background, or distorted."""
+    background: str = "white"
+    """What shows through transparent parts and around contained pictures: white, black, grey or #rrggbb."""
+    unreadable: Literal["leave-out", "stop"] = "leave-out"
+    """Whether pictures that cannot be read are left out and listed, or stop the run."""
+    labels: Literal["auto", "none"] = "auto"
+    """none: sub-folders are no classes; all pictures in them are taken."""
 
 
 class RuntimeSettings(Settings):

@@ -9,12 +9,19 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+BLOCK = 4096
+"""Images at once."""
 SIZE = 16
 """Bytes: among 10^9 images two different ones share a fingerprint with a chance of 10^-21."""
 
 
 def fingerprints(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n size"]:
     """BLAKE2b (RFC 7693) of every image's pixels, `SIZE` bytes each. Images of one set have one shape."""
-    pixels = np.ascontiguousarray(images.cpu().numpy().reshape(len(images), -1))
-    digests = b"".join(blake2b(row, digest_size=SIZE).digest() for row in pixels)
-    return torch.frombuffer(bytearray(digests), dtype=torch.uint8).view(len(images), SIZE)
+    found = np.empty((len(images), SIZE), dtype=np.uint8)
+    # Block by block: they may be mapped from a file that is larger than the memory.
+    for start in range(0, len(images), BLOCK):
+        block = images[start : start + BLOCK].cpu().numpy()
+        rows = np.ascontiguousarray(block.reshape(len(block), -1))
+        digests = b"".join(blake2b(row, digest_size=SIZE).digest() for row in rows)
+        found[start : start + BLOCK] = np.frombuffer(digests, dtype=np.uint8).reshape(-1, SIZE)
+    return torch.from_numpy(found)

@@ -1,182 +1,130 @@
-"""Images from a folder of image files, with classes where it has sub-folders.
+"""Images from a folder of pictures, with classes where it has sub-folders.
 
-    folder/*.png                                  images without labels
-    folder/<class>/**/*.png                       images with labels
-    folder/train/…, folder/test/…                 the same, with splits
+    folder/*.png                                        images without labels
+    folder/<class>/**/*.png                             images with labels
+    folder/train/…, folder/val/…, folder/test/…         the same, with splits
 
-One set has one size and one number of channels, decided over all its files, both splits together:
-
-* Size: the most common one, if no side of it exceeds 96 pixels; otherwise 64×64. Images of another size are
-  scaled, keeping their proportions, until they just cover it, and cropped around the centre.
-* Channels: 1 if all images are grey, otherwise 3.
-* 16-bit grey is scaled to 8 bits. Transparent parts are shown on white. Animations give their
-  first image.
+`data.layout` says what folders mean, `data.pictures` how pictures of different sizes and kinds become images.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
-from torch import Tensor
 
-from data.files import exists, files_below, is_file, is_folder, reason
-from data.image_set import DataError, ImageSet
+from data import walk
+from data.image_set import DataError, ImageSet, fingerprint
+from data.layout import ORDER, Layout, Parts, arrange
+from data.names import Names
+from data.pictures import Picture, Pixels, read_pictures
+from data.reading import LeftOut, Reading, WasRead
 
-EXTENSIONS = (
-    *(".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"),
-    *(".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"),
-)
-LARGEST_SIDE = 96  # Up to here the networks take images as they are.
-REDUCED_SIDE = 64
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
-ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-EXIF_ORIENTATION = 0x0112
-EXIF_TURNED = (5, 6, 7, 8)  # Shown with height and width exchanged.
-SHOWN = 5
-
-T = TypeVar("T")
+ENDINGS = ".png, .jpg, .webp, .gif, .bmp, .tif, .avif and what else Pillow reads (.heic with pillow-heif)"
 
 
 @dataclass(frozen=True)
-class _File:
+class Tree:
+    """Pictures in folders, wherever these are.
+
+    Attributes:
+        path: what the user named.
+        paths: where every picture lies below it, sorted.
+        pictures: how every picture is read.
+        layout: where every picture belongs.
+        left_out: what could not be looked into.
+        notes: what a person should know.
+    """
+
     path: Path
-    class_name: str | None
+    paths: Sequence[Parts]
+    pictures: Sequence[Picture]
+    layout: Layout
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Header:
-    size: tuple[int, int]  # height, width
-    grey: bool
-
-
-def load(path: Path, split: str) -> ImageSet:
+def load(path: Path, split: str, reading: Reading | None = None) -> ImageSet:
     """The images of the folder, (n, c, h, w), sorted by path.
 
-    With both sub-folders `train` and `test` (or with nothing but `train`) these are the splits; otherwise all
-    images are "train", and "all". Raises DataError when there are none, or when files cannot be read.
+    All splits are read at once, and have one size and one number of channels. Raises DataError when there are no
+    pictures, when too many cannot be read, or when folders can be understood in two ways.
     """
-    parts = _parts(path)
-    files = {part: _files(folder) for part, folder in parts.items()}
-    everything = [file for part in files.values() for file in part]
-    if split != "all" and split not in files:
-        raise DataError(f"{path} has no {split} split. Put images into its sub-folders train and test to have one.")
-    chosen = everything if split == "all" else files[split]
-    headers = _read_all(everything, _header)
-    size = _common_size([header.size for header in headers])
-    mode = "L" if all(header.grey for header in headers) else "RGB"
-    images = torch.stack(_read_all(chosen, partial(_pixels, size=size, mode=mode)))
-    names = sorted({file.class_name for file in everything if file.class_name is not None})
-    number = {name: label for label, name in enumerate(names)}
-    labels = [number[file.class_name] for file in chosen if file.class_name is not None]
-    if len(labels) < len(chosen):
-        return ImageSet(str(path), split, images, origin=str(path))
-    return ImageSet(str(path), split, images, torch.tensor(labels), tuple(names), origin=str(path))
+    reading = reading or Reading()
+    found = walk.pictures_below(path)
+    if not found.files:
+        instead = f", but {walk.kinds(found.others)}" if found.others else ", nor do its sub-folders"
+        raise DataError(f"{path} holds no images{instead}. Images are {ENDINGS}.")
+    if found.left_out and reading.unreadable == "stop":
+        raise DataError(f"{path}: {', '.join(name for name, _ in found.left_out)} cannot be looked into.")
+    paths = [file.parts for file in found.files]
+    layout = arrange(paths, found.folders, str(path), reading.labels == "auto")
+    others = (f"passed over: {walk.kinds(found.others)}",) if found.others else ()
+    pictures = [Picture("/".join(file.parts), file.path, file.stamp) for file in found.files]
+    notes = (*layout.notes, *found.notes, *others)
+    return load_tree(Tree(path, paths, pictures, layout, tuple(found.left_out), notes), split, reading)
 
 
-def _parts(path: Path) -> dict[str, Path]:
-    """The folder of every split, "train" first."""
-    folders = {folder.name for folder in _subfolders(path)}
-    if {"train", "test"} <= folders:
-        return {"train": path / "train", "test": path / "test"}
-    return {"train": path / "train" if folders == {"train"} else path}
+def load_tree(tree: Tree, split: str, reading: Reading) -> ImageSet:
+    """The images of one split, or of all.
 
-
-def _files(folder: Path) -> list[_File]:
-    """The image files of one split, sorted by path, each with its class if there are classes."""
-    loose = [path for path in folder.iterdir() if _is_image(path)]
-    classes = [_File(path, sub.name) for sub in _subfolders(folder) for path in files_below(sub) if _is_image(path)]
-    if loose and classes:
+    Raises DataError where there is no such split, and see `load`.
+    """
+    splits, path = tree.layout.splits, tree.path
+    if split != "all" and split not in splits:
+        there = ", ".join(name for name in splits if name != "other") or "none"
         raise DataError(
-            f"{folder} holds images itself ({min(loose).name}, …) and in sub-folders "
-            f"({min(classes, key=lambda file: file.path).path.relative_to(folder)}, …). "
-            "Keep either all in the folder (no labels) or all in sub-folders (one for each class)."
+            f"{path} has no {split} split; its splits: {there}. Put images into its sub-folders train, val and test to "
+            "have these."
         )
-    if not loose and not classes:
-        raise DataError(f"{folder} holds no images ({', '.join(EXTENSIONS)}), nor do its sub-folders.")
-    return sorted(classes or [_File(path, None) for path in loose], key=lambda file: file.path)
+    order = [i for name in ORDER for i in splits.get(name, ())]
+    pixels = read_pictures([tree.pictures[i] for i in order], reading, str(path), notes=tree.notes)
+    kept = [order[i] for i in pixels.kept.tolist()]
+    was_read = replace(
+        pixels.was_read,
+        left_out=(*pixels.was_read.left_out, *tree.left_out),
+        notes=(*_sizes(splits, kept), *pixels.was_read.notes),
+    )
+    return _chosen(tree, split, pixels, kept, was_read)
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    # The root of a disk has a folder for what fsck finds, which nobody but root may enter.
-    passed_over = (".", "lost+found")
-    return sorted(path for path in folder.iterdir() if is_folder(path) and not path.name.startswith(passed_over))
+def _sizes(splits: Mapping[str, Sequence[int]], kept: Sequence[int]) -> list[str]:
+    """How many images every split has, where there are several."""
+    read = set(kept)
+    counts = [f"{sum(i in read for i in members):,} in {name}" for name, members in splits.items() if name != "other"]
+    return [", ".join(counts)] if len(counts) > 1 else []
 
 
-def _is_image(path: Path) -> bool:
-    # Hidden files are no images, whatever they are called: macOS leaves a `._x.png` beside each x.png.
-    named = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-    # A link to nothing is an image that cannot be read, not one that is not there.
-    return named and (is_file(path) or (path.is_symlink() and not exists(path)))
-
-
-def _read_all(files: Sequence[_File], read: Callable[[Path], T]) -> list[T]:
-    """`read` of every file. Raises one DataError that counts and names the files that cannot be read."""
-    results: list[T] = []
-    broken: list[str] = []
-    for file in files:
-        try:
-            results.append(read(file.path))
-        except MemoryError:
-            raise
-        except Exception as error:  # Damaged files make image decoders raise all sorts of things.
-            broken.append(f"{file.path} ({reason(error, file.path)})")
-    if broken:
-        more = [f"… and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
-        lines = "".join(f"\n  - {line}" for line in broken[:SHOWN] + more)
-        raise DataError(
-            f"{len(broken)} of {len(files)} image files cannot be read. Mend them or take them away:{lines}"
-        )
-    return results
-
-
-def _header(path: Path) -> _Header:
-    with Image.open(path) as image:
-        width, height = image.size
-        if image.getexif().get(EXIF_ORIENTATION) in EXIF_TURNED:
-            width, height = height, width
-        return _Header((height, width), image.mode in GREY_MODES)
-
-
-def _common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Height and width for all images. Among equally common sizes the smallest counts."""
-    counts = Counter(sizes)
-    size = min(counts, key=lambda size: (-counts[size], size))
-    return size if max(size) <= LARGEST_SIDE else (REDUCED_SIDE, REDUCED_SIDE)
-
-
-def _pixels(path: Path, size: tuple[int, int], mode: str) -> UInt8[Tensor, "c h w"]:
-    height, width = size
-    with Image.open(path) as file:
-        image = _on_white(_eight_bit(ImageOps.exif_transpose(file))).convert(mode)
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-    pixels = np.array(image)  # (h, w) or (h, w, 3)
-    return torch.from_numpy(pixels.reshape(height, width, -1)).permute(2, 0, 1).contiguous()
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey as 8-bit grey, which Pillow would clip instead of scaling."""
-    if image.mode == "F":
-        raise ValueError("pixels are 32-bit floats; save 8-bit images")
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image).astype(np.float64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("pixels are 32-bit integers; save 8-bit or 16-bit images")
-    return Image.fromarray(np.rint(values / 257).astype(np.uint8))  # 65535 = 257 · 255
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode not in ALPHA_MODES and "transparency" not in image.info:
-        return image
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+def _chosen(tree: Tree, split: str, pixels: Pixels, kept: Sequence[int], was_read: WasRead) -> ImageSet:
+    """Of all images those of the split. Splits lie one after another: they are views, and stay mapped."""
+    start, stop = 0, len(kept)
+    if split != "all":
+        members = set(tree.layout.splits[split])
+        start = next((at for at, i in enumerate(kept) if i in members), 0)
+        stop = start + sum(i in members for i in kept)
+    chosen = kept[start:stop]
+    classes = [tree.layout.classes[i] for i in chosen]
+    known = sorted({name for name in tree.layout.classes if name is not None})
+    labels = None
+    if classes and None not in classes:
+        numbers = {name: label for label, name in enumerate(known)}
+        labels = torch.tensor([numbers[name] for name in classes if name is not None])
+    elif any(name is not None for name in classes):
+        without = sum(name is None for name in classes)
+        note = f"{without:,} of {len(classes):,} images have no class, so that none is given a label"
+        was_read = replace(was_read, notes=(*was_read.notes, note))
+    images = ImageSet(
+        str(tree.path),
+        split,
+        pixels.images[start:stop],
+        labels,
+        tuple(known) if labels is not None else (),
+        origin=str(tree.path),
+        names=Names.of(tree.pictures[i].name for i in chosen),
+        was_read=was_read,
+    )
+    if pixels.entry is not None:
+        images.know_fingerprint(pixels.entry.fact(f"fingerprint {start}:{stop}", lambda: fingerprint(images.images)))
+    return images

@@ -10,8 +10,12 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from data.array_cache import joined, rows
 from data.names import Names
 from data.reading import WasRead
+
+HASHED_AT_ONCE = 2**24
+"""Bytes."""
 
 
 class DataError(Exception):
@@ -77,15 +81,26 @@ class ImageSet:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the images' shape and bytes. Labels are left out: they change no training."""
-        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        digest.update(self.images.contiguous().numpy().data)
-        return digest.hexdigest()
+        return fingerprint(self.images)
+
+    def know_fingerprint(self, known: str) -> None:
+        """Take what `fingerprint` would compute, where it was kept beside the images."""
+        self.__dict__["fingerprint"] = known
 
     def subset(self, index: Int64[Tensor, " m"]) -> ImageSet:
         """The images at `index`, (m,), in that order."""
         labels = None if self.labels is None else self.labels[index]
         names = None if self.names is None else self.names.subset(index)
-        return replace(self, images=self.images[index], labels=labels, names=names)
+        return replace(self, images=rows(self.images, index), labels=labels, names=names)
+
+
+def fingerprint(images: UInt8[Tensor, "n c h w"]) -> str:
+    """SHA-256 (hex) of the images' shape and bytes, computed without a copy of them all."""
+    digest = hashlib.sha256(repr(tuple(images.shape)).encode())
+    step = max(1, HASHED_AT_ONCE // max(1, images[0].numel()))
+    for start in range(0, len(images), step):
+        digest.update(images[start : start + step].contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def concatenate(first: ImageSet, second: ImageSet, split: str = "all") -> ImageSet:
@@ -106,7 +121,7 @@ def concatenate(first: ImageSet, second: ImageSet, split: str = "all") -> ImageS
     return ImageSet(
         first.name,
         split,
-        torch.cat([first.images, second.images]),
+        joined([first.images, second.images]),
         labels,
         class_names=first.class_names if labels is not None else (),
         origin=first.origin if first.origin == second.origin else f"{first.origin} and {second.origin}",

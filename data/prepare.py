@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from configs.schema import DataSettings
 from data.image_set import DataError, ImageSet
-from data.sources import load
+from data.reading import Reading
+from data.sources import load, names
 from data.subsets import draw, drop_duplicates, hold_out
+from system.cache import keeps_images
 
 SPLITS = ("train", "validation", "test", "all")
 
@@ -29,30 +33,57 @@ def splits_to_score(asked: str | None, fitted: str) -> tuple[str, ...]:
     return (asked or fitted,)
 
 
-def prepare(settings: DataSettings, split: str, seed: int, data_root: Path | None = None) -> ImageSet:
+def reading_of(settings: DataSettings) -> Reading:
+    """How the run's settings have pictures read."""
+    size = (settings.size, settings.size) if isinstance(settings.size, int) else settings.size
+    return Reading(
+        size=size,
+        fit=settings.fit,
+        background=settings.background,
+        unreadable=settings.unreadable,
+        labels=settings.labels,
+        cache=keeps_images(),
+    )
+
+
+def prepare(
+    settings: DataSettings,
+    split: str,
+    seed: int,
+    data_root: Path | None = None,
+    place: str | None = None,
+    reading: Reading | None = None,
+) -> ImageSet:
     """The images of `split`, one of `SPLITS`; the result's `split` has the same name.
 
     In this order: duplicates are dropped from any split; from the one that the method is fitted on, `settings.split`,
     the validation share is taken away, and of what is left the subset is drawn. "validation" is the share that was
-    taken away. Other splits are whole, also those that hold the fitted images or are a part of them.
+    taken away, or without one the data set's own. Other splits are whole, also those that hold the fitted images or are
+    a part of them.
 
     Args:
         settings: the run's section `data`.
         split: which images.
         seed: the run's.
         data_root: a folder to search first for a named data set.
+        place: where a relative path led when the run began; taken where it leads nowhere now.
+        reading: how pictures are read; by default as the settings have it.
 
     Raises DataError where the images cannot be loaded, or are too few for the share or the subset.
     """
     if split not in SPLITS:
         raise DataError(f"there is no split {split!r}. Splits are {', '.join(SPLITS)}.")
-    if split == "validation" and not settings.validation:
+    own = split == "validation" and not settings.validation
+    if own and settings.name in names():
         raise DataError(
             f"{settings.name} has no validation split, because the run held no images out. "
             "Train with data.validation=0.2, or score train or test."
         )
-    fitted = split in (settings.split, "validation")
-    images = load(settings.name, settings.split if fitted else split, data_root)
+    fitted = split == settings.split or (split == "validation" and not own)
+    found = found_at(settings.name, place)
+    images = load(found, settings.split if fitted else split, data_root, reading or reading_of(settings))
+    if found != settings.name:
+        images = replace(images, name=settings.name)
     if settings.duplicates == "drop":
         images = drop_duplicates(images)
     if not fitted:
@@ -64,6 +95,18 @@ def prepare(settings: DataSettings, split: str, seed: int, data_root: Path | Non
     if settings.subset is not None:
         images = draw(images, settings.subset, settings.draw, seed)
     return images
+
+
+def found_at(name: str, place: str | None) -> str:
+    """`name`, or where it is a relative path that leads nowhere from here, the `place` where it once led."""
+    if place is None or name in names() or os.path.exists(os.path.expanduser(name)) or not os.path.exists(place):
+        return name
+    return place
+
+
+def place_of(name: str) -> str | None:
+    """Where the path `name` leads, from any folder; None where it is the name of a data set."""
+    return None if name in names() else os.path.abspath(os.path.expanduser(name))
 
 
 def protocol_notes(settings: DataSettings) -> tuple[str, ...]:

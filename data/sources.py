@@ -9,7 +9,18 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from data import csv_file, digits, fashion_mnist, idx_file, image_folder, npz_file, parquet_file, torchvision_sets
+from data import (
+    archives,
+    csv_file,
+    digits,
+    fashion_mnist,
+    idx_file,
+    image_folder,
+    npz_file,
+    parquet_file,
+    torchvision_sets,
+    walk,
+)
 from data.files import exists, is_file, is_folder, reason, shortened
 from data.image_set import DataError, ImageSet, concatenate
 from data.reading import Reading
@@ -48,15 +59,17 @@ FILE_READERS: Mapping[str, Reader] = {  # by the end of the file's name, in smal
     ".parquet": _as_it_is(parquet_file.load),
     "idx3-ubyte": _as_it_is(idx_file.load),
     "idx3-ubyte.gz": _as_it_is(idx_file.load),
+    **dict.fromkeys(archives.ENDINGS, archives.load),
 }
-# By what a folder holds, the first that fits; otherwise it is one of image files.
+# By what a folder holds, the first that fits; one with pictures, or with none of these, is read as one of pictures.
 FOLDER_READERS: Sequence[tuple[Callable[[Path], bool], Reader]] = (
     (parquet_file.holds, _as_it_is(parquet_file.load)),
     (idx_file.holds, _as_it_is(idx_file.load)),
+    (archives.holds, archives.load),
 )
 PATHS = (
-    "a folder of images, of .parquet files or of MNIST's IDX files, "
-    "or an .npz, .csv (.csv.gz), .parquet or IDX (idx3-ubyte) file"
+    "a folder of images, of archives, of .parquet files or of MNIST's IDX files, "
+    "or an .npz, .csv (.csv.gz), .parquet, IDX (idx3-ubyte), .zip or .tar file"
 )
 
 
@@ -80,12 +93,11 @@ def load(
     Raises DataError when there is no such data set, when it can be neither found nor downloaded, or when its
     files are damaged.
     """
-    if split not in SPLITS:
-        raise DataError(f"there is no split {split!r}. Splits are {', '.join(SPLITS)}.")
+    known = NAMED_SPLITS if name_or_path in SOURCES else SPLITS
+    if split not in known:
+        raise DataError(f"there is no split {split!r}. Splits are {', '.join(known)}.")
     if name_or_path not in SOURCES:
         return _load_path(name_or_path, split, reading or Reading())
-    if split not in NAMED_SPLITS:
-        raise DataError(f"{name_or_path} has no {split} split. Its splits are {', '.join(NAMED_SPLITS)}.")
     source = SOURCES[name_or_path]
     if split == "all":
         return concatenate(source("train", data_root), source("test", data_root))
@@ -120,7 +132,8 @@ def _load_path(name_or_path: str, split: str, reading: Reading) -> ImageSet:
 
 def _reader(path: Path) -> Reader | None:
     if is_folder(path):
-        return next((read for holds, read in FOLDER_READERS if holds(path)), _as_it_is(image_folder.load))
+        reader = next((read for holds, read in FOLDER_READERS if holds(path)), image_folder.load)
+        return image_folder.load if reader is not image_folder.load and walk.has_pictures(path) else reader
     if is_file(path):
         return next((read for ending, read in FILE_READERS.items() if path.name.lower().endswith(ending)), None)
     return None

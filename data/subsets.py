@@ -9,10 +9,12 @@ import hashlib
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from data.fingerprints import SIZE, fingerprints
 from data.image_set import DataError, ImageSet
 
 
@@ -23,15 +25,22 @@ def drop_duplicates(images: ImageSet) -> ImageSet:
     August 2017 (https://github.com/zalandoresearch/fashion-mnist/issues/44). Report D counts as many in its CSV files,
     so copies of the first release are still about.
     """
-    first_with: dict[int, list[int]] = {}
-    kept: list[int] = []
-    for i, image in enumerate(images.images.numpy()):
-        same_hash = first_with.setdefault(hash(image.tobytes()), [])
-        # Equal hashes are a hint, equal pixels the proof.
-        if not any(torch.equal(images.images[i], images.images[j]) for j in same_hash):
-            same_hash.append(i)
-            kept.append(i)
-    return images if len(kept) == len(images) else images.subset(torch.tensor(kept))
+    prints = fingerprints(images.images).numpy().view(f"V{SIZE}").reshape(-1)
+    _, first, group = np.unique(prints, return_index=True, return_inverse=True)
+    firsts = torch.from_numpy(first[group])  # the position of the first image with the same fingerprint
+    # Equal fingerprints are a hint, equal pixels the proof.
+    copies = [
+        i for i in (firsts != torch.arange(len(images))).nonzero().flatten().tolist() if _equal(images, i, firsts)
+    ]
+    if not copies:
+        return images
+    kept = torch.ones(len(images), dtype=torch.bool)
+    kept[copies] = False
+    return images.subset(kept.nonzero().flatten())
+
+
+def _equal(images: ImageSet, position: int, firsts: Int64[Tensor, " n"]) -> bool:
+    return torch.equal(images.images[position], images.images[int(firsts[position])])
 
 
 def count_different(images: UInt8[Tensor, "n c h w"], enough: int) -> int:

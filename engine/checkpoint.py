@@ -74,7 +74,9 @@ class Checkpoint:
 
     Attributes:
         config: the resolved config.
-        data: name, split, fingerprint, n and shape of the training images.
+        data: name, split, fingerprint, n and shape of the training images; the state of their `names`; how they were
+            read, as `data.reading.as_before` takes it; and the absolute `place` of a path. The last three are missing
+            in older checkpoints, and None where there is nothing to tell.
         environment: versions, git commit, device, threads.
         method: the method's state: weights and fitted arrays.
         loop: where the loop is, with history and timings.

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from configs.load import ConfigError, differences
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
-from data.prepare import protocol_notes
+from data.prepare import place_of, protocol_notes
 from data.subsets import count_different
 from engine.checkpoint import Checkpoint, LoopState
 from engine.environment import arithmetic, describe_environment, describe_machine
@@ -166,6 +166,9 @@ def _begin(config: RunConfig, images: ImageSet, processes: Processes) -> Checkpo
             "fingerprint": images.fingerprint,
             "n": len(images),
             "shape": list(images.images.shape[1:]),
+            "names": None if images.names is None else images.names.state(),
+            "reading": None if images.was_read is None else images.was_read.reading(),
+            "place": place_of(images.name),
             # Plain float32 on a CPU is nothing that a table must say.
             "notes": [*protocol_notes(config.data), *([] if computed == "float32" else [computed])],
         },

@@ -17,6 +17,7 @@ from engine.errors import CheckpointError, UsageError
 from engine.processes import Processes
 from system.atomic import remove_torn
 from system.lock import locked
+from system.names import printable
 
 LONGEST_NAME = 200
 """Bytes: most file systems end at 255, and temporary files have longer names than what they stand for."""
@@ -110,6 +111,20 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
             + "\n--overwrite starts anew over it, --out DIR leaves it alone."
         )
     return checkpoint
+
+
+def list_left_out(folder: Path, images: ImageSet) -> None:
+    """Write what was not read, and why, into the run's folder: a line a file in `left_out.txt`.
+
+    Raises:
+        CheckpointError: where the folder cannot be written.
+    """
+    file = folder / "left_out.txt"
+    left_out = () if images.was_read is None else images.was_read.left_out
+    if left_out:
+        write_text(file, "".join(f"{printable(name)}\t{reason}\n" for name, reason in left_out))
+    else:
+        file.unlink(missing_ok=True)  # of an earlier run
 
 
 def saver(folder: Path, config: RunConfig) -> Callable[[Checkpoint], None]:

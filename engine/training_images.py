@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from data.array_cache import LARGE
+
 RESIDENT_SHARE = 0.25
 """Of a GPU's memory: training images that take less live there for the whole run."""
 
@@ -17,7 +19,8 @@ class TrainingImages:
     """Batches of the training images, on the device.
 
     On the CPU they are rows of the images. Images that fit into `RESIDENT_SHARE` of a device's memory are copied there
-    once. Of others every batch is gathered into pinned memory by a thread, one batch ahead of use.
+    once. Of others every batch is gathered by a thread, one batch ahead of use: into pinned memory, and also on the CPU
+    where the images are so many that they are mapped from a file.
 
     Args:
         images: on the CPU; they may be mapped from a file.
@@ -43,7 +46,8 @@ class TrainingImages:
         if self.resident is None:
 
             def gather(number: int) -> UInt8[Tensor, "b c h w"]:
-                return self.images[order[number * batch :][rows]].pin_memory()
+                gathered = self.images[order[number * batch :][rows]]
+                return gathered if self.device.type == "cpu" else gathered.pin_memory()
 
             self._ahead = Ahead(gather, len(order) // batch)
 
@@ -83,7 +87,9 @@ class Ahead:
 
 
 def _fits(images: Tensor, device: torch.device) -> bool:
+    if device.type == "cpu":
+        return images.nbytes < LARGE
     if device.type != "cuda":
-        return True  # where the memory's size is not told, or is the CPU's own
+        return True  # the memory's size is not told
     _, total = torch.cuda.mem_get_info(device)
     return images.nbytes <= RESIDENT_SHARE * total

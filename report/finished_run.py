@@ -9,7 +9,8 @@ import torch
 from configs.load import ConfigError
 from configs.schema import DataSettings, RunConfig
 from data.image_set import DataError, ImageSet
-from data.prepare import prepare
+from data.prepare import prepare, reading_of
+from data.reading import as_before
 from data.sources import names
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError, UsageError
@@ -42,14 +43,28 @@ class FinishedRun:
 
     def predict(self, split: str, other: str | None, data_root: Path | None) -> Predictions:
         """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole."""
-        settings = self.config.data if other is None else DataSettings(name=other)
         try:
-            images = prepare(settings, split, self.config.seed, data_root)
+            images = self.images(split, other, data_root)
         except DataError as error:
-            advice = "" if other else where_else(settings.name)
+            advice = "" if other else where_else(self.config.data.name)
             raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
         check_images(images, self.checkpoint, self.path)
         return predict(self.method, images)
+
+    def images(self, split: str, other: str | None, data_root: Path | None) -> ImageSet:
+        """A split of its own data set, drawn as its config has it, or of another, whose pictures are read as its own.
+
+        Raises:
+            DataError: when they cannot be read.
+        """
+        own, data = self.config.data, self.checkpoint.data
+        if other is None:
+            return prepare(own, split, self.config.seed, data_root, data.get("place"))
+        # Older checkpoints tell the shape alone.
+        channels, *size = data["shape"]
+        done = data.get("reading") or {"size": size, "channels": channels if channels in (1, 3) else None}
+        reading = as_before(done, reading_of(own))
+        return prepare(DataSettings(name=other), split, self.config.seed, data_root, reading=reading)
 
     def row(self, predictions: Predictions, neighbours: bool = True) -> Row:
         """The scores of one set of images, as a row of a table; `neighbours` are what takes longest."""

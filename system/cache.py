@@ -13,12 +13,24 @@ from pathlib import Path
 from types import ModuleType
 
 CACHE_VARIABLE = "DEEP_CLUSTERING_CACHE"
+NO_IMAGES_VARIABLE = "DEEP_CLUSTERING_NO_CACHE"
+"""Set to anything: images that were read are not kept. A variable, so that commands that are started obey it too."""
 
 
 def root() -> Path:
     """The project's cache: $DEEP_CLUSTERING_CACHE, or `.cache` in the project's folder."""
     moved = os.environ.get(CACHE_VARIABLE)
     return Path(os.path.expanduser(moved)) if moved else Path(__file__).resolve().parent.parent / ".cache"
+
+
+def keeps_images() -> bool:
+    """Whether images that were read are kept for the next command."""
+    return not os.environ.get(NO_IMAGES_VARIABLE)
+
+
+def keep_no_images() -> None:
+    """From here on, in this process and in those that it starts, images that were read are not kept."""
+    os.environ[NO_IMAGES_VARIABLE] = "1"
 
 
 def name_folder(variable: str, name: str, usual: Iterable[Path]) -> None:

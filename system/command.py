@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from system.cache import keep_no_images
 from system.interrupts import heard
 from system.start import end_quiet, quiet_imports
 from system.streams import say, take_any_text
+
+
+def _obey(no_cache: bool) -> None:
+    if no_cache:
+        keep_no_images()
+
+
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", callback=_obey, help="Keep no decoded pictures for the next command.")
+]
+"""An option of commands that read data."""
 
 
 class Command(TyperCommand):

@@ -24,6 +24,7 @@ from data import cache, fetch
 from data.files import files_below, is_file, is_folder, reason
 from data.image_set import DataError, ImageSet
 from data.places import DATA_VARIABLE, search, user_places
+from data.reading import Reading
 from data.sources import load
 
 PIXELS = np.arange(192, dtype=np.uint8).reshape(3, 8, 8)
@@ -124,7 +125,7 @@ def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a.png").write_bytes(png())
     (folder / "gone.png").symlink_to("nothing.png")
-    with pytest.raises(DataError, match=r"1 of 2 image files cannot be read(.|\n)*gone\.png \(No such file"):
+    with pytest.raises(DataError, match=r"1 of 2 image files cannot be read(.|\n)*gone\.png \(broken link"):
         load(str(folder))
 
 
@@ -156,10 +157,8 @@ def labelled(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("denied", [".", "cats", "cats/small", ".."])
-def test_what_may_not_be_read_is_named_and_never_left_out(
-    denied: str, tmp_path: Path, deny: Callable[[Path], None]
-) -> None:
+@pytest.mark.parametrize("denied", [".", ".."])
+def test_a_folder_that_may_not_be_read_is_named(denied: str, tmp_path: Path, deny: Callable[[Path], None]) -> None:
     folder = labelled(tmp_path / "parent" / "pictures")
     assert len(load(str(folder))) == 3
     hidden = Path(os.path.normpath(folder / denied))
@@ -167,6 +166,21 @@ def test_what_may_not_be_read_is_named_and_never_left_out(
     with pytest.raises(DataError, match="Permission denied.*Ask for the right to read") as error:
         load(str(folder))
     assert str(hidden) in str(error.value)
+
+
+@pytest.mark.parametrize(("denied", "read"), [("cats", 1), ("cats/small", 2)])
+def test_folders_within_that_may_not_be_read_are_told_of(
+    denied: str, read: int, tmp_path: Path, deny: Callable[[Path], None]
+) -> None:
+    folder = labelled(tmp_path / "pictures")
+    deny(folder / denied)
+    images = load(str(folder))
+    assert len(images) == read
+    assert images.was_read is not None
+    assert images.was_read.left_out == ((f"{denied}/", "folder without access"),)
+    assert "(1 left out: 1 folder without access)" in images.was_read.line()
+    with pytest.raises(DataError, match=f"{denied}/ cannot be looked into"):
+        load(str(folder), reading=Reading(unreadable="stop"))
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.csv", "train.parquet", "train-images-idx3-ubyte"])

@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from data import image_folder
 from data.image_set import DataError, ImageSet
+from data.reading import Reading
+from data.sizes import common_size
 
 generator = np.random.default_rng(0)
 
@@ -75,8 +78,10 @@ def test_both_splits_have_one_size_and_one_number_of_channels(tmp_path: Path) ->
     put(tmp_path / "train" / "1.png", flat(10, 12))
     put(tmp_path / "train" / "2.png", flat(10, 12))
     put(tmp_path / "test" / "1.png", flat(20, 24, (9, 8, 7)))
-    assert image_folder.load(tmp_path, "train").images.shape == (2, 3, 10, 12)
-    assert image_folder.load(tmp_path, "test").images.shape == (1, 3, 10, 12)
+    # Two of three are not nearly all: the middle area, 10 · 12, gives the smallest, 16 · 16. In their aspect these are
+    # 14.6 × 17.5, which is nearest to 16 × 16 in steps of 4.
+    assert image_folder.load(tmp_path, "train").images.shape == (2, 3, 16, 16)
+    assert image_folder.load(tmp_path, "test").images.shape == (1, 3, 16, 16)
 
 
 def test_without_test_folder_there_is_no_test_split(tmp_path: Path) -> None:
@@ -111,11 +116,13 @@ def test_labels_are_dropped_where_one_split_has_none(tmp_path: Path) -> None:
     ("sizes", "expected"),
     [
         ([(8, 8)], (8, 8)),
-        ([(96, 20)], (96, 20)),
-        ([(97, 20)], (64, 64)),
-        ([(8, 9), (8, 9), (300, 400)], (8, 9)),
+        ([(96, 20)], (96, 20)),  # all equal, and no side above 96
+        ([(97, 20)], (96, 20)),  # 44 × 44 pixels in area, nearest to 48 × 48; of 106 × 22 the longer side is cut
+        ([(300, 400)] * 2, (56, 72)),  # 64 × 64 in this aspect is 55.4 × 73.9
+        ([(8, 9), (8, 9), (300, 400)], (16, 16)),  # no aspect that nearly all have, and no side below 16
         ([(300, 400), (300, 400), (8, 9)], (64, 64)),
-        ([(12, 10), (10, 12)], (10, 12)),  # equally common: the smaller
+        ([(12, 10), (10, 12)], (16, 16)),
+        ([(7, 9), *[(22, 22)] * 19], (22, 22)),  # nearly all
     ],
 )
 def test_the_common_size(tmp_path: Path, sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
@@ -126,18 +133,55 @@ def test_the_common_size(tmp_path: Path, sizes: list[tuple[int, int]], expected:
     assert (images.images == 100).all()
 
 
+def test_few_odd_ones_do_not_decide_the_size() -> None:
+    cuts = [(60 + 20 * (i % 5), 60 + 20 * (i % 7)) for i in range(200)]
+    assert common_size([*cuts, (9, 14)]) == (64, 64)
+    wallpapers = [(768 + 8 * i, 1024 + 8 * i) for i in range(32)]
+    assert common_size([*wallpapers, *[(11, 16)] * 16]) == (64, 64)
+    icons = [(side, side) for side in (16, 22, 24, 32, 48, 64, 128, 256)] * 10
+    assert common_size(icons) == (48, 48)  # the middle one is 40: 48 / 40 < 40 / 32
+
+
+def test_the_size_may_be_asked_for(tmp_path: Path) -> None:
+    put(tmp_path / "a.png", flat(30, 40))
+    assert image_folder.load(tmp_path, "train", Reading(size=(8, 12))).images.shape == (1, 1, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("fit", "row"),
+    [
+        # Black, 200 and 50 side by side, 8 high and 24 wide, become 8 × 8.
+        ("cover", [200] * 8),
+        ("stretch", [0, 0, 0, 200, 200, 50, 50, 50]),
+    ],
+)
+def test_other_shapes_are_made_to_fit(tmp_path: Path, fit: Any, row: list[int]) -> None:
+    put(tmp_path / "a.png", np.repeat(np.array([[0, 200, 50]], dtype=np.uint8), 8, axis=0).repeat(8, axis=1))
+    images = image_folder.load(tmp_path, "train", Reading(size=(8, 8), fit=fit)).images
+    inner = [0, 1, 3, 4, 6, 7] if fit == "stretch" else list(range(8))  # bicubic mixes where bands meet
+    assert (images[0, 0, :, inner].int() - torch.tensor(row)[inner]).abs().max() <= 12
+
+
+def test_contained_pictures_stand_on_the_background(tmp_path: Path) -> None:
+    put(tmp_path / "a.png", flat(8, 24, 200))
+    images = image_folder.load(tmp_path, "train", Reading(size=(24, 24), fit="contain", background="#404040"))
+    assert images.images[0, 0, :, 0].tolist() == [64] * 8 + [200] * 8 + [64] * 8
+    assert images.was_read is not None
+    assert images.was_read.line().endswith("24×24 pixels, contain, grey, on #404040")
+    coloured = image_folder.load(tmp_path, "train", Reading(size=(24, 24), fit="contain", background="#400000"))
+    assert coloured.images[0, :, 0, 0].tolist() == [64, 0, 0]
+
+
 def test_other_sizes_are_covered_and_cropped_around_the_centre(tmp_path: Path) -> None:
     # 8 high and 24 wide, in three bands: 8×8 shows the middle one.
     bands = np.repeat(np.array([[0, 200, 50]], dtype=np.uint8), 8, axis=0).repeat(8, axis=1)
-    put(tmp_path / "0.png")
-    put(tmp_path / "1.png")
     put(tmp_path / "2.png", bands)
     put(tmp_path / "3.png", np.kron(bands.T, np.ones((4, 4), dtype=np.uint8)))  # upright, four times larger
-    images = image_folder.load(tmp_path, "train").images
-    assert (images[2] == 200).all()
-    assert (images[3, 0, 2:-2] == 200).all()
+    images = image_folder.load(tmp_path, "train", Reading(size=(8, 8))).images
+    assert (images[0] == 200).all()
+    assert (images[1, 0, 2:-2] == 200).all()
     # When an image shrinks, the outermost rows mix in a little of what lies beyond the crop.
-    assert (images[3].int() - 200).abs().max() <= 40
+    assert (images[1].int() - 200).abs().max() <= 40
 
 
 def test_grey_only_when_all_are_grey(tmp_path: Path) -> None:
