@@ -23,7 +23,7 @@ from jaxtyping import Shaped
 
 from data.array_files import splits_beside
 from data.csv_layout import Roles, has_header, roles_of
-from data.files import reason
+from data.files import reason, shortened
 from data.image_set import DataError, ImageSet
 from data.label_values import NONE, Values, values_of
 from data.layouts import squares
@@ -99,6 +99,9 @@ def _labels(fields: list[str], path: Path) -> Values:
         numbers = np.array([float(value) for value in distinct.tolist()])
     except ValueError:
         return values_of(stripped, f"{path}: the label")
+    beyond = [value for value, number in zip(distinct.tolist(), numbers, strict=True) if abs(number) >= 2**53]
+    if beyond:
+        raise DataError(f"{path}: the label {shortened(beyond[0])} is too large a number. {NONE}")
     return values_of(numbers[inverse], f"{path}: the label")
 
 

@@ -70,7 +70,8 @@ def _images_in(folder: Path) -> Iterator[Path]:
     entries = [entry for entry in sorted(folder.iterdir()) if _is_images(entry.name)]
     yield from (entry for entry in entries if not is_folder(entry))
     for inner in (entry for entry in entries if is_folder(entry)):
-        yield from (file for file in sorted(inner.iterdir()) if _is_images(file.name) and is_file(file))
+        unpacked = [file for file in sorted(inner.iterdir()) if _is_images(file.name) and is_file(file)]
+        yield from unpacked or [inner]  # a folder where a file should be is told when it is read
 
 
 def _is_images(name: str) -> bool:

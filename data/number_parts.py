@@ -70,7 +70,7 @@ def read_numbers(
     images = sum(len(part.pixels) for part in parts)
     channels, *size = parts[0].pixels.shape[1:]
     was_read = WasRead(
-        path.name,
+        str(path),
         images,
         images,
         size=(size[0], size[1]),

@@ -46,7 +46,7 @@ def columns_of(schema: Any, path: Path) -> Columns:
     kinds = {field.name: kind for field in schema if (kind := _kind(field.type))}
     image = _image(kinds, schema, path)
     features = _features(schema.metadata or {})
-    label = _label([field.name for field in schema if field.name not in kinds], features, path)
+    label = _label([name for name in schema.names if name != image and kinds.get(name) != "bytes"], features, path)
     names = features.get(label, ()) if label is not None else ()
     others = tuple(name for name in schema.names if name not in (image, label))
     return Columns(image, kinds[image], label, names, others)

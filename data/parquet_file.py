@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data.decode import endings
-from data.files import is_folder
 from data.image_set import DataError, ImageSet
 from data.label_values import Values, alike, values_of
 from data.layouts import images_of
@@ -34,14 +32,8 @@ REMEDY = "The splits are told by the files' names, train….parquet and test….
 
 
 def holds(folder: Path) -> bool:
-    """Whether the folder has .parquet files of images, or none but .parquet files.
-
-    A table of something else beside pictures is not what the folder is about.
-    """
-    tables = tables_in(folder)
-    if not tables:
-        return False
-    return any(_has_images(table) for table in tables) or not any(_is_picture(entry) for entry in folder.iterdir())
+    """Whether the folder has .parquet files."""
+    return bool(tables_in(folder))
 
 
 def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
@@ -105,7 +97,7 @@ def _pictures(
     )
     if not rows:
         raise DataError(f"{path} holds no images.")
-    pixels = read_pictures(rows, reading, path.name, stamp=rows.stamp, notes=notes)
+    pixels = read_pictures(rows, reading, str(path), stamp=rows.stamp, notes=notes)
     kept = pixels.kept.numpy()
     parts, start = [], 0
     for name, each in splits.items():
@@ -200,14 +192,3 @@ def _class_names(tables: Sequence[_Table]) -> tuple[str, ...]:
         if other.columns.class_names != first.columns.class_names:
             raise DataError(f"{first.path} and {other.path} name different classes in their metadata.")
     return first.columns.class_names
-
-
-def _has_images(table: Path) -> bool:
-    try:
-        return can_hold_images(schema_of(table))
-    except DataError:  # It is told when the file is read, if nothing else is there.
-        return False
-
-
-def _is_picture(entry: Path) -> bool:
-    return is_folder(entry) or entry.suffix.lower() in endings()
