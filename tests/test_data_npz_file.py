@@ -70,7 +70,10 @@ def test_there_is_no_test_split(tmp_path: Path) -> None:
         ({"names": np.array(["a"])}, "no `images`; it has: names"),
         ({}, "no `images`; it has: nothing"),
         ({"images": noise(2, 8, 8).astype(np.int64) - 300}, "holds numbers from -[0-9]+ to -[0-9]+. .*uint8"),
-        ({"images": noise(2, 8, 8) * 1e6}, "holds numbers from [0-9.e+]+ to [0-9.e+]+, which are neither 8 bits nor 10"),
+        (
+            {"images": noise(2, 8, 8) * 1e6},
+            "holds numbers from [0-9.e+]+ to [0-9.e+]+, which are neither 8 bits nor 10",
+        ),
         ({"images": np.full((2, 8, 8), -0.1)}, r"may be -0.5 to 0.5 or a part of -1 to 1. Save .x . 0.5. . 255 for"),
         ({"images": np.full((2, 8, 8), 1.08)}, "holds numbers from 1.08 to 1.08. .* uint8"),
         ({"images": np.full((2, 8, 8), np.nan)}, "`images` holds numbers that are missing or infinite"),
@@ -78,7 +81,10 @@ def test_there_is_no_test_split(tmp_path: Path) -> None:
         ({"images": noise(2, 8, 8, 5)}, "shape .2, 8, 8, 5."),
         ({"images": noise(2, 3, 8, 1)}, "may be .n, c, h, w. or .n, h, w, c."),
         ({"images": noise(0, 8, 8)}, "holds no images"),
-        ({"images": np.array([None, 1], dtype=object)}, "`images` is an array of Python objects, .* numpy.stack, and strings with .astype.str."),
+        (
+            {"images": np.array([None, 1], dtype=object)},
+            "`images` is an array of Python objects, .* numpy.stack, and strings with .astype.str.",
+        ),
         ({"images": noise(2, 8, 8), "labels": np.array([0, 1, 0])}, "2 images but 3 labels"),
         ({"images": noise(2, 8, 8), "labels": np.array([0.5, 1.0])}, "`labels` holds 0.5; .* data.labels=none"),
         ({"images": noise(2, 8, 8), "labels": np.array([np.nan, 1])}, "`labels`: some are missing. data.labels=none"),

@@ -69,16 +69,9 @@ def test_new_images_are_scaled_as_those_before(tmp_path: Path) -> None:
     assert dark.was_read.bits == 12
 
 
-@pytest.mark.parametrize(
-    ("shape", "expected", "note"),
-    [
-        ((20, 42), None, "no square"),
-        ((10, 84), None, "no square"),
-    ],
-)
-def test_rows_that_make_no_square_are_refused(tmp_path: Path, shape: tuple[int, ...], expected: None, note: str) -> None:
-    with pytest.raises(DataError, match=rf"set\.npz: `images` has the shape .*{note}"):
-        load(tmp_path, images=PIXELS.reshape(shape))
+def test_rows_that_make_no_square_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"set\.npz: `images` has the shape \(20, 42\); 42 numbers make no square"):
+        load(tmp_path, images=PIXELS.reshape(20, 42))
 
 
 def test_flat_rows_are_square_images(tmp_path: Path) -> None:
@@ -157,7 +150,7 @@ def test_volumes_are_refused(tmp_path: Path) -> None:
 def test_labels_of_any_kind(tmp_path: Path, given: np.ndarray, names: list[str]) -> None:
     images = load(tmp_path, images=PIXELS[:3], labels=given)
     assert labels(images) == names
-    assert list(images.class_names) == sorted(set(names), key=lambda name: (len(name), name) if name.isdigit() else (0, name))
+    assert set(images.class_names) == set(names)
     assert load(tmp_path, reading=Reading(labels="none"), images=PIXELS[:3], labels=given).labels is None
 
 
@@ -227,13 +220,14 @@ def test_a_bare_array_and_what_lies_beside_it(tmp_path: Path) -> None:
         npy_file.load(tmp_path / "photos.npy", "train")
 
 
-def test_a_bare_array_is_not_read_into_memory(tmp_path: Path) -> None:
+def test_a_bare_array_is_mapped_and_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "a.npy", PIXELS)
+    opened: list[np.ndarray] = []
+    load_array = np.load
+    monkeypatch.setattr(np, "load", lambda *given, **options: opened.append(load_array(*given, **options)) or opened[0])
     images = npy_file.load(tmp_path / "a.npy", "train").images
-    base = images.numpy()
-    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
-        base = base.base
-    assert isinstance(base, np.memmap)
+    assert isinstance(opened[0], np.memmap)
+    assert np.shares_memory(opened[0], images.numpy())
 
 
 def test_objects_are_not_unpickled(tmp_path: Path) -> None:

@@ -213,7 +213,10 @@ def test_a_missing_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"url": ["x"], "label": [1]}, r"no column `image`, and none that can be images; it has: url \(string\), label"),
+        (
+            {"url": ["x"], "label": [1]},
+            r"no column `image`, and none that can be images; it has: url \(string\), label",
+        ),
         ({"a": [GOOD], "b": [GOOD]}, "several that can be images: a, b. Rename one"),
         ({"image": [GOOD], "class": [1], "target": [1]}, "columns `class`, `target`, and one can be the label"),
         ({"image": ["x.png"]}, "`image` is string"),
@@ -222,7 +225,10 @@ def test_a_missing_row(tmp_path: Path) -> None:
         ({"image": [{"bytes": "x"}]}, "`image` is struct<bytes: string>"),
         ({"image": [[1, 2]]}, "2 numbers make no square image"),
         ({"image": [GOOD], "label": [1.5]}, "`label` holds 1.5; labels are whole numbers or strings"),
-        ({"image": [GOOD], "label": [[0, 1, 1]]}, "not a single 1 in each row: an image has one class. data.labels=none"),
+        (
+            {"image": [GOOD], "label": [[0, 1, 1]]},
+            "not a single 1 in each row: an image has one class. data.labels=none",
+        ),
         ({"image": [GOOD, GOOD], "label": [1, None]}, "`label`: 1 of 2 are missing.*data.labels=none"),
         ({"image": [GOOD, GOOD], "label": [1, -1]}, "labels start at -1"),
     ],
