@@ -180,7 +180,7 @@ def _counts_up(first: Sequence[str]) -> bool:
     for start in range(3):
         run = first[start:]
         if len(run) >= FEWEST_NUMBERED and run[0].strip() in ("0", "1"):
-            begin = int(run[0])
+            begin = 1 if run[0].strip() == "1" else 0
             if all(field.strip() == str(begin + i) for i, field in enumerate(run)):
                 return True
     return False
