@@ -32,7 +32,7 @@ MOST_LEFT_OUT = 0.2
 SHOWN = 5
 BLOCK = 64
 """Pictures that a thread takes at once."""
-KEPT_FROM = 1000
+KEPT_FROM = 200
 """Pictures; fewer are read again in every command, which takes no time."""
 
 T = TypeVar("T")

@@ -138,12 +138,15 @@ def test_images_that_are_gone_are_told_with_run_and_way_out(tmp_path: Path, monk
     path = fitted("mine.npz", tmp_path / "run")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    # A relative path leads where it led when the run began, also from another folder.
+    assert json.loads(score(path).stdout)["data"] == "mine.npz"
+    (tmp_path / "mine.npz").rename(tmp_path / "moved.npz")
     done = score(path)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"{path}, train split: 'mine.npz' is neither")
     assert "begins in the folder where train.py was started" in done.stderr
     assert "--data says where they are now" in done.stderr
-    assert score(path, "--data", "../mine.npz").exit_code == 0
+    assert score(path, "--data", "../moved.npz").exit_code == 0
 
 
 def test_a_split_that_was_never_there_is_not_called_gone(checkpoint: Path) -> None:
