@@ -9,7 +9,7 @@ from pathlib import Path
 from data.files import is_file
 from data.label_values import Values, values_of
 from data.levels import Array
-from data.split_names import beside
+from data.split_names import beside, split_of
 
 LABELS = {"images": "labels", "image": "label", "imgs": "labels", "img": "label", "x": "y", "X": "y", "data": "labels"}
 ROLE = re.compile(rf"(?<![A-Za-z])({'|'.join(sorted(LABELS, key=len, reverse=True))})(?![a-z])")
@@ -17,9 +17,11 @@ ROLE = re.compile(rf"(?<![A-Za-z])({'|'.join(sorted(LABELS, key=len, reverse=Tru
 
 def splits_beside(path: Path) -> dict[str, Path]:
     """The files beside `path` whose names differ in the split alone, where `path` is a train split; without itself."""
-    files = [file.name for file in path.parent.iterdir() if not file.name.startswith(".") and is_file(file)]
-    names = beside(path.name, (name for name in files if _role(name) != "labels"))
-    return {split: path.with_name(name) for split, name in names.items() if name != path.name}
+    if split_of(path.name) != "train":
+        return {}
+    names = [file.name for file in path.parent.iterdir() if not file.name.startswith(".")]
+    files = beside(path.name, (name for name in names if _role(name) != "labels"))
+    return {split: path.with_name(name) for split, name in files.items() if name != path.name}
 
 
 def labels_beside(path: Path, read: Callable[[Path], Array]) -> Values | None:

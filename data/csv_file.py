@@ -71,7 +71,7 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
 
 
 def _numbers(path: Path, reading: Reading) -> Numbers:
-    layout = _layout(path)
+    layout = _layout(path, labelled=reading.labels == "auto")
     roles = layout.roles
     table = _table(path, layout)
     pixels: Shaped[np.ndarray, "pixels n"] = np.empty(
@@ -105,7 +105,7 @@ def _labels(fields: list[str], path: Path) -> Values:
     return values_of(numbers[inverse], f"{path}: the label")
 
 
-def _layout(path: Path) -> _Layout:
+def _layout(path: Path, labelled: bool) -> _Layout:
     """What the columns are, as the first lines tell."""
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     try:
@@ -125,7 +125,7 @@ def _layout(path: Path) -> _Layout:
     header = has_header(first, sample)
     names = first if header else None
     images = sample if header else [first, *sample]
-    roles = roles_of(names, len(first), images, str(path), FORM)
+    roles = roles_of(names, len(first), images, str(path), FORM, labelled)
     fields = [row[column] for row in images[:100] for column in roles.pixels if column < len(row)]
     decimal = "," if separator != "," and any(map(DECIMAL_COMMA.fullmatch, fields)) else "."
     whole = not any(map(FRACTION.fullmatch, fields))

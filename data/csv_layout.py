@@ -57,7 +57,7 @@ def has_header(first: Sequence[str], rows: Rows) -> bool:
     return not (first_is_image and below is not None and all(_is_text(below[column]) for column in text))
 
 
-def roles_of(names: Sequence[str] | None, columns: int, rows: Rows, what: str, form: str) -> Roles:
+def roles_of(names: Sequence[str] | None, columns: int, rows: Rows, what: str, form: str, labelled: bool) -> Roles:
     """What every column is for.
 
     Args:
@@ -66,19 +66,24 @@ def roles_of(names: Sequence[str] | None, columns: int, rows: Rows, what: str, f
         rows: some of the lines below the header.
         what: how messages call the file.
         form: what is allowed, for messages.
+        labelled: whether the label is wanted.
 
     Raises DataError where the columns beside the pixels have no one meaning.
     """
     own = None if names is None or _counts_up(names) or _mangled(names) else [name.strip().lower() for name in names]
     found = [] if names is None else [i for i, name in enumerate(names) if name.strip().lower() in LABELS]
-    if len(found) > 1:
+    if len(found) > 1 and labelled:
         called = [f"`{names[i].strip()}`" for i in found] if names is not None else []
         said = (
             f"{len(found)} columns named {called[0]}" if len(set(called)) == 1 else f"the columns {', '.join(called)}"
         )
-        raise DataError(f"{what} has {said}, and one can be the label. {form} Take the others out.")
-    label = found[0] if found else None
+        raise DataError(
+            f"{what} has {said}, and one can be the label. {form} Take the others out, or read without labels: "
+            "data.labels=none."
+        )
+    label = found[0] if labelled and found else None
     index = [] if names is None else [i for i, name in enumerate(names) if _names_an_index(name, i, rows)]
+    index += [] if labelled else found
     rest = [column for column in range(columns) if column != label and column not in index]
     for channels in (1, 3):
         roles = _fitting(channels, rest, label, index, own, rows, what)

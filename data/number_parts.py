@@ -67,7 +67,7 @@ def read_numbers(
         parts.append(Part(name, numbers.names, numbers.where, pixels, values))
     others = [part.values for name, part in found.items() if name not in wanted and part.values is not None]
     notes = [note for numbers in wanted.values() for note in numbers.notes] + ([scale.note] if scale.note else [])
-    images = sum(len(part.pixels) for part in parts)
+    images = sum(len(part.images) for part in found.values())
     channels, *size = parts[0].pixels.shape[1:]
     was_read = WasRead(
         str(path),

@@ -38,15 +38,22 @@ def can_hold_images(schema: Any) -> bool:
     return any(_kind(field.type) for field in schema)
 
 
-def columns_of(schema: Any, path: Path) -> Columns:
-    """What the columns are. Raises DataError where there is no column of images, or where several may be it."""
+def columns_of(schema: Any, path: Path, labelled: bool = True) -> Columns:
+    """What the columns are; with `labelled` False none is the label.
+
+    Raises DataError where there is no column of images, or where several may be it.
+    """
     for name in ("image", "label"):
         if schema.names.count(name) > 1:
             raise DataError(f"{path} has {schema.names.count(name)} columns named `{name}`; one is allowed. {FORM}")
     kinds = {field.name: kind for field in schema if (kind := _kind(field.type))}
     image = _image(kinds, schema, path)
     features = _features(schema.metadata or {})
-    label = _label([name for name in schema.names if name != image and kinds.get(name) != "bytes"], features, path)
+    label = (
+        None
+        if not labelled
+        else _label([name for name in schema.names if name != image and kinds.get(name) != "bytes"], features, path)
+    )
     names = features.get(label, ()) if label is not None else ()
     others = tuple(name for name in schema.names if name not in (image, label))
     return Columns(image, kinds[image], label, names, others)

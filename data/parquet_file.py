@@ -45,7 +45,7 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     """
     files = splits_of(path)
     chosen(files, split, path, REMEDY)
-    splits, notes = _splits(files)
+    splits, notes = _splits(files, labelled=reading.labels == "auto")
     tables = [table for each in splits.values() for table in each.tables]
     class_names: tuple[str, ...] = ()
     if reading.labels == "auto":
@@ -61,7 +61,7 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     return _pictures(path, split, splits, class_names, reading, notes)
 
 
-def _splits(files: Mapping[str, Sequence[Path]]) -> tuple[dict[str, _Split], list[str]]:
+def _splits(files: Mapping[str, Sequence[Path]], labelled: bool) -> tuple[dict[str, _Split], list[str]]:
     """The tables of every split, and what is to be said of those that hold no images or say no split."""
     every = [file for own in files.values() for file in own]
     schemas = {file: schema_of(file) for file in every}
@@ -75,7 +75,7 @@ def _splits(files: Mapping[str, Sequence[Path]]) -> tuple[dict[str, _Split], lis
         if file not in without
     ]
     tables = {
-        name: [_Table(file, columns_of(schemas[file], file)) for file in own if file not in without]
+        name: [_Table(file, columns_of(schemas[file], file, labelled)) for file in own if file not in without]
         for name, own in files.items()
     }
     return {name: _Split(name, own) for name, own in tables.items() if own}, notes

@@ -33,7 +33,7 @@ def write_idx(path: Path) -> None:
 
 
 KINDS: dict[str, Callable[[Path], object]] = {
-    "a.npz": lambda path: np.savez(path, x_train=PIXELS, y_train=LABELS, x_test=PIXELS / 255),
+    "a.npz": lambda path: np.savez(path, x_train=PIXELS, y_train=LABELS, x_test=PIXELS[:3]),
     "packed.npz": lambda path: np.savez_compressed(path, images=PIXELS, labels=LABELS.astype(str)),
     "a.npy": lambda path: np.save(path, PIXELS),
     "a.csv": write_csv,

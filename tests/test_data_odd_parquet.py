@@ -97,6 +97,13 @@ def test_labels_of_any_kind_and_name(tmp_path: Path, name: str, column: Any, nam
     assert sources.load(str(path), reading=Reading(labels="none")).labels is None
 
 
+def test_two_columns_of_labels_are_asked_and_passed_over_without_labels(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.parquet", image=PNGS, target=range(6), category=range(6))
+    with pytest.raises(DataError, match="the columns `target`, `category`.*data.labels=none"):
+        sources.load(str(path))
+    assert sources.load(str(path), reading=Reading(labels="none")).labels is None
+
+
 def test_unknown_labels_are_none_and_that_is_said(tmp_path: Path) -> None:
     save(tmp_path / "train.parquet", image=PNGS[:4], label=[1, 0, 1, 0])
     save(tmp_path / "test.parquet", image=PNGS[4:], label=[-1, -1])
@@ -172,7 +179,7 @@ def test_pictures_of_other_kinds_are_those_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_unreadable_pictures_are_left_out_and_named(tmp_path: Path) -> None:
-    contents: list[bytes | None] = [*PNGS, *PNGS, PNGS[0][:40], None]
+    contents: list[bytes | None] = [*PNGS, *PNGS, PNGS[0][:80], None]
     images = sources.load(str(save(tmp_path / "a.parquet", image=contents, label=range(14))))
     assert images.was_read is not None
     assert [(file.name, file.reason) for file in images.was_read.left_out] == [

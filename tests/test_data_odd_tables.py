@@ -12,6 +12,7 @@ import pytest
 
 from data import csv_file, sources
 from data.image_set import DataError, ImageSet
+from data.reading import Reading
 
 generator = np.random.default_rng(0)
 ROWS = generator.integers(0, 256, (12, 16), dtype=np.uint8)
@@ -106,6 +107,18 @@ def test_the_label_under_any_name_and_in_any_place(tmp_path: Path, name: str, pl
     rows = [[*row[:place], kind, *row[place:]] for row, kind in zip(ROWS.tolist(), kinds, strict=True)]
     header = [*PIXELS[:place], name, *PIXELS[place:]]
     check(save(tmp_path / "a.csv", [header, *rows]), kinds)
+
+
+def test_without_labels_any_columns_of_that_name_are_passed_over(tmp_path: Path) -> None:
+    rows = [[label, "x", *row] for label, row in zip(LABELS, ROWS.tolist(), strict=True)]
+    path = save(tmp_path / "a.csv", [["label", "class", *PIXELS], *rows])
+    with pytest.raises(DataError, match="the columns `label`, `class`, and one can be the label.*data.labels=none"):
+        csv_file.load(path, "train")
+    images = csv_file.load(path, "train", Reading(labels="none"))
+    assert (images.images.numpy().reshape(-1, 16) == ROWS).all()
+    assert images.labels is None
+    named = save(tmp_path / "b.csv", [["label", *PIXELS], *with_first(["NA"] * 12)])
+    assert csv_file.load(named, "train", Reading(labels="none")).labels is None
 
 
 def test_labels_that_are_text_make_no_header_of_an_image(tmp_path: Path) -> None:
