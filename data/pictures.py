@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -93,7 +93,8 @@ def read_pictures(
     Raises DataError where none can be read, too many cannot, or what can fits neither the cache nor the memory.
     """
     decode.colour_of(reading.background)
-    look_for = (decode.VERSION, PIL.__version__, decode.readable_formats(), reading)
+    # What makes classes and order stands in the names.
+    look_for = (decode.VERSION, PIL.__version__, decode.readable_formats(), replace(reading, labels="auto", cache=True))
     told = stamp if stamp is not None else [(picture.name, picture.stamp) for picture in pictures]
     keeps = reading.cache and len(pictures) >= KEPT_FROM
     key = array_cache.key_of(look_for, told) if keeps else ""

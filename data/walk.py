@@ -14,6 +14,7 @@ from data.reading import LeftOut
 
 PASSED_OVER = (".", "lost+found", "__MACOSX", "@eaDir")
 """Files and folders whose names begin so are nobody's pictures: hidden ones, and what systems leave behind."""
+ENDINGS_SHOWN = 6
 NO_FOLDER = "folder without access"
 
 
@@ -76,8 +77,11 @@ def has_pictures(folder: Path) -> bool:
 
 
 def kinds(others: Counter[str]) -> str:
-    """How many files there are of every ending: "12 .txt, 3 .svg"."""
-    return ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in others.most_common())
+    """How many files there are of every ending: "12 .txt, 3 .svg"; of rare ones together, where there are many."""
+    ranked = others.most_common()
+    shown = [f"{count:,} {ending or 'without ending'}" for ending, count in ranked[:ENDINGS_SHOWN]]
+    rest = sum(count for _, count in ranked[ENDINGS_SHOWN:])
+    return ", ".join([*shown, *([f"{rest:,} with {len(ranked) - ENDINGS_SHOWN} other endings"] if rest else [])])
 
 
 def is_picture(name: str) -> bool:
