@@ -52,6 +52,7 @@ def fit(
     images: ImageSet,
     *,
     method: Method | None = None,
+    notes: Sequence[str] = (),
     validation: ImageSet | None = None,
     processes: Processes | None = None,
     save: Callable[[Checkpoint], None] | None = None,
@@ -66,6 +67,7 @@ def fit(
         config: of the run, see `methods.resolve.resolve_config`.
         images: the training images.
         method: built already, for images of this shape; by default what `config` names, its weights by its seed.
+        notes: what tables must say of the run besides.
         validation: held out of them: losses on these are reported after every epoch, and decide nothing.
         processes: device and processes; by default what `config.runtime` says.
         save: called with the run as it stands at the start, now and then, and at the end; on the first process alone.
@@ -92,7 +94,7 @@ def fit(
     keys = [phase.name for phase in phases]
     if save is not None or store is not None:
         keys = phase_keys(phases, pixels, processes, _common(config, images, validation, processes))
-    checkpoint = _begin(config, images, processes)
+    checkpoint = _begin(config, images, processes, notes)
     if earlier is not None:
         _go_on(method, earlier, checkpoint, len(phases), display)
 
@@ -155,7 +157,7 @@ def _common(
     }
 
 
-def _begin(config: RunConfig, images: ImageSet, processes: Processes) -> Checkpoint:
+def _begin(config: RunConfig, images: ImageSet, processes: Processes, notes: Sequence[str]) -> Checkpoint:
     """The run before its first step."""
     computed = arithmetic(processes.device, config.runtime)
     return Checkpoint(
@@ -167,7 +169,7 @@ def _begin(config: RunConfig, images: ImageSet, processes: Processes) -> Checkpo
             "n": len(images),
             "shape": list(images.images.shape[1:]),
             # Plain float32 on a CPU is nothing that a table must say.
-            "notes": [*protocol_notes(config.data), *([] if computed == "float32" else [computed])],
+            "notes": [*notes, *protocol_notes(config.data), *([] if computed == "float32" else [computed])],
         },
         environment=describe_environment(processes.device, processes.count, config.runtime),
     )
