@@ -40,7 +40,8 @@ def main(
     clusters: Annotated[int | None, typer.Option(help="Number of clusters k.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; its default name tells data, method, k, seed and other settings.")
+        Path | None,
+        typer.Option(help="Folder of the run; its default name tells data, method, k, seed and other settings."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed.")] = None,

@@ -24,7 +24,7 @@ from engine.processes import Processes, launch
 from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
 from estimators.base import ClusteringError, RepresentationError
-from methods.base import Assignments, Method
+from methods.base import Assignments, Method, PretrainedMethod
 from methods.registry import METHODS
 from models.autoencoder import ImageShape, ModelError
 
@@ -98,9 +98,13 @@ def fit(
     if earlier is not None:
         _go_on(method, earlier, checkpoint, len(phases), display)
 
+    pretrained = 1 + max((i for i, phase in enumerate(phases) if phase.name == "pretrain"), default=-1)
+
     def keep(optimiser: dict[str, Any] | None) -> None:
         checkpoint.method, checkpoint.generators = method.state_dict(), generator_states()
         checkpoint.optimiser = optimiser
+        if checkpoint.loop.phase == pretrained and isinstance(method, PretrainedMethod):
+            checkpoint.pretrained = checkpoint.pretrained or method.encoder_state()
         if save is not None:
             save(checkpoint)
 
@@ -180,6 +184,7 @@ def _go_on(method: Method, earlier: Checkpoint, checkpoint: Checkpoint, phases: 
     method.load_state_dict(earlier.method)
     restore_generators(earlier.generators)
     checkpoint.loop = state = earlier.loop
+    checkpoint.pretrained = earlier.pretrained
     changed = differences(earlier.environment, checkpoint.environment)
     if changed:
         notice = "not the same bits as without the stop, since these differ: " + "; ".join(changed)

@@ -10,6 +10,7 @@ from evaluation.internal import calinski_harabasz, davies_bouldin, silhouette
 from evaluation.neighbour_purity import neighbour_purity
 from evaluation.predictions import EvaluationError, Predictions
 
+INTERNAL = (silhouette, davies_bouldin, calinski_harabasz)
 AGREEMENT = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness")
 
 
@@ -18,7 +19,9 @@ def evaluate(predictions: Predictions, neighbours: bool = True) -> dict[str, flo
 
     `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, silhouette, silhouette_space,
     davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max`. Those that compare with classes
-    are None without labels, and the method's own criteria follow (inertia, log_likelihood, bic).
+    are None without labels. Where the encoder was trained for its clusters, `silhouette_pretrained,
+    davies_bouldin_pretrained, calinski_harabasz_pretrained` say what the clusters are worth in the space before that.
+    The method's own criteria follow (inertia, log_likelihood, bic).
     `size_min` and `size_max` are over all k clusters, so 0 when one is empty. Noise is no cluster there; for the other
     scores it is one more, since an image that is left out is no success.
     All are exact: nothing is sampled. Without `neighbours`, neighbour_purity is None: in many dimensions it takes
@@ -49,8 +52,17 @@ def evaluate(predictions: Predictions, neighbours: bool = True) -> dict[str, flo
         "neighbour_purity": neighbour_purity(embedding, classes) if neighbours and classes is not None else None,
         "size_min": int(sizes.min()) if len(sizes) else 0,
         "size_max": int(sizes.max()) if len(sizes) else 0,
+        **_before_joint_training(predictions),
         **predictions.criteria,
     }
+
+
+def _before_joint_training(predictions: Predictions) -> dict[str, float | None]:
+    """The internal metrics where no cluster has shaped the space, under names of their own; empty without one."""
+    if predictions.pretrained is None:
+        return {}
+    points, clusters = predictions.pretrained.float(), predictions.assignments.labels
+    return {f"{metric.__name__}_pretrained": metric(points, clusters) for metric in INTERNAL}
 
 
 def _check(predictions: Predictions) -> None:

@@ -49,7 +49,7 @@ class FinishedRun:
             advice = "" if other else where_else(settings.name)
             raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
         check_images(images, self.checkpoint, self.path)
-        return predict(self.method, images)
+        return predict(self.method, images, encoder=self.checkpoint.pretrained)
 
     def answer(self, images: str | None, split: str | None, data_root: Path | None) -> Predictions:
         """What it says about the images that it was fitted to or, where `images` names others, about those.
