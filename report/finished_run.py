@@ -62,7 +62,10 @@ class FinishedRun:
         fitted = self.config.data
         settings = fitted if images is None else DataSettings(name=images, split="all")
         found = prepare(settings, split or settings.split, self.config.seed, data_root)
-        check_images(found, self.checkpoint, self.path)
+        if images is None:
+            check_images(found, self.checkpoint, self.path)
+        else:  # these very images, whatever a set of that name was when the run was fitted
+            check_shape(found, self.checkpoint, self.path)
         return predict(self.method, found, decoded=False)
 
     def row(self, predictions: Predictions, neighbours: bool = True) -> Row:

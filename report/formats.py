@@ -40,11 +40,11 @@ LATEX_ESCAPES = str.maketrans(
 )
 
 
-def render_json(rows: Sequence[Row]) -> str:
-    """One JSON object a row and line; a value that is missing, NaN or infinite is null."""
+def render_json(rows: Sequence[Row], promised: Sequence[str] = PROMISED) -> str:
+    """One JSON object a row and line, with the keys that are promised; what is missing, NaN or infinite is null."""
     lines = []
     for row in rows:
-        keys = dict.fromkeys([*row, *PROMISED])
+        keys = dict.fromkeys([*row, *promised])
         lines.append(json.dumps({key: value(row, key) for key in keys}, allow_nan=False))
     return "\n".join(lines)
 
