@@ -91,16 +91,17 @@ def _reasons(best: Row, measured: Sequence[Row]) -> str:
     if value(best, "silhouette") is None:
         return f"{text}."
     highest = max(measured, key=_silhouette)
-    where = f"silhouette in the space {value(best, 'space')}"
+    of_best = f"({_silhouette(best):.2f}, {value(best, 'space')})"
     if highest is best:
-        return f"{text}, {where} highest ({_silhouette(best):.2f})."
-    against = f"over all it is highest at k = {_k(highest)} ({_silhouette(highest):.2f}), which is less stable"
-    return f"{text}, {where} highest of the stable k ({_silhouette(best):.2f}); {against}."
+        return f"{text}, silhouette highest {of_best}."
+    against = f"k = {_k(highest)} has a higher one ({_silhouette(highest):.2f}) and is less stable"
+    return f"{text}, silhouette highest of the stable k {of_best}; {against}."
 
 
 def _others(best: Row, tried: Sequence[Row]) -> list[str]:
     """What the criteria prefer that have no voice in the rule."""
-    agreeing, other = [], []
+    agreeing: list[tuple[str, int]] = []
+    other: list[tuple[str, int]] = []
     for key, name, sign in (
         ("bic", "BIC", -1),
         ("davies_bouldin", "Davies-Bouldin", -1),

@@ -70,7 +70,7 @@ def parse_k(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,6})(?:\s*-\s*(\d{1,6})(?:\s*:\s*(\d{1,6}))?)?\s*", part)
         first, last, step = (None, None, None) if match is None else match.groups()
-        if first is None or int(first) < 2 or int(last or first) < int(first) or step is not None and int(step) == 0:
+        if first is None or int(first) < 2 or int(last or first) < int(first) or (step is not None and int(step) == 0):
             raise ConfigError(f"--k takes numbers from 2 on: 4,6,8,12 or 2-20 or 2-20:2; received {text!r}.")
         found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
     if len(found) > MOST:
@@ -138,7 +138,34 @@ def _run(
 
 
 def row_of(tried: Tried, failures: Mapping[str, str]) -> Row:
-    """What the runs of one k say: means over the seeds, and the stability.
+    """What the runs of one k say, see `summary`; what went wrong stands in the notes.
+
+    Args:
+        tried: its runs, which need not all be there.
+        failures: by the runs' names, what went wrong.
+    """
+    notes = [tried.without_halves] if tried.without_halves else []
+    answers: dict[str, list[Labels]] = {}
+    for name, runs in (("seeds", tried.whole), ("halves", tried.halves)):
+        answers[name] = []
+        for run in filter(lambda run: run.is_complete, runs):
+            try:
+                answers[name].append(answer_for_all(run))
+            except (CheckpointError, OSError, ValueError) as error:
+                notes.append(f"{run.name}: no answers ({error})")
+    failed = [failures[run.name] for run in tried.runs if run.name in failures]
+    if failed:
+        notes.append(f"{len(failed)} of {len(tried.runs)} runs failed: {failed[0].splitlines()[0]}")
+    scored = [json.loads(run.scores(run.splits[0]).read_text("utf-8")) for run in tried.whole if run.is_complete]
+    config = tried.whole[0].config
+    what = {"title": config.title, "data": config.data.name, "split": config.data.split}
+    return {**what, **summary(tried.k, scored, answers["seeds"], answers["halves"], notes)}
+
+
+def summary(
+    k: int | None, scored: Sequence[Row], seeds: Sequence[Labels], halves: Sequence[Labels], notes: Sequence[str] = ()
+) -> dict[str, Value]:
+    """The row of one k: means over the seeds, and the stability.
 
     `stability_seeds` and `stability_halves` are mean ARI of every two answers, with their deviations in `<key>_sd`.
     `silhouette`, `davies_bouldin` and `calinski_harabasz` are those of `space`, which no cluster has shaped; with
@@ -146,28 +173,22 @@ def row_of(tried: Tried, failures: Mapping[str, str]) -> Row:
     begins with "watch_only_".
 
     Args:
-        tried: its runs, which need not all be there.
-        failures: by the runs' names, what went wrong.
+        k: as it was asked for; None where the method finds it.
+        scored: the rows of `eval.py`, one a seed.
+        seeds: the answers for all images, one a seed.
+        halves: the answers for all images by what was fitted to halves.
+        notes: what must be said of the row.
     """
-    scored = [json.loads(run.scores(run.splits[0]).read_text("utf-8")) for run in tried.whole if run.is_complete]
-    config = tried.whole[0].config
+    found = sorted({int(value(row, "k") or 0) for row in scored})
+    own = [f"finds k itself: {', '.join(map(str, found))}"] if k is None and found else []
     row: dict[str, Value] = {
-        "title": config.title,
-        "data": config.data.name,
-        "split": config.data.split,
         "n": next((row["n"] for row in scored), None),
-        "k": tried.k,
-        "runs": len(scored),
-        "halves": sum(run.is_complete for run in tried.halves),
+        "k": found[0] if k is None and len(found) == 1 else k,
+        "runs": len(seeds),
+        "halves": len(halves),
     }
-    notes = [] if not tried.without_halves else [tried.without_halves]
-    for name, runs in (("seeds", tried.whole), ("halves", tried.halves)):
-        row |= _stability(name, runs, notes)
-    if tried.k is None and scored:
-        found = sorted({int(one["k"]) for one in scored})
-        row["k"] = found[0] if len(found) == 1 else None
-        notes.insert(0, f"finds k itself: {', '.join(map(str, found))}")
-    pretrained = any(one.get("silhouette_pretrained") is not None for one in scored)
+    row |= {**_stability("seeds", seeds), **_stability("halves", halves)}
+    pretrained = any(value(one, "silhouette_pretrained") is not None for one in scored)
     for key in INTERNAL:
         row[key] = _mean(scored, f"{key}_pretrained" if pretrained else key)
     row["space"] = next((str(one["silhouette_space"]) for one in scored), None)
@@ -175,24 +196,15 @@ def row_of(tried: Tried, failures: Mapping[str, str]) -> Row:
         row |= {f"{key}_trained": _mean(scored, key) for key in INTERNAL}
         row |= {"space": f"pretrained {row['space']}", "space_trained": row["space"]}
     row |= {column.key: _mean(scored, column.key) for column in CRITERIA}
-    row["size_min"] = min((one["size_min"] for one in scored), default=None)
-    row["size_max"] = max((one["size_max"] for one in scored), default=None)
+    for key, extreme in (("size_min", min), ("size_max", max)):
+        row[key] = extreme((int(value(one, key) or 0) for one in scored), default=None)
     row["seconds"] = _mean(scored, "seconds")
     row |= {WATCH_ONLY + key: _mean(scored, key) for key in AGREEMENT}
-    failed = [failures[run.name] for run in tried.runs if run.name in failures]
-    if failed:
-        notes.append(f"{len(failed)} of {len(tried.runs)} runs failed: {failed[0].splitlines()[0]}")
-    row["notes"] = BETWEEN_NOTES.join(notes) or None
+    row["notes"] = BETWEEN_NOTES.join([*own, *notes]) or None
     return row
 
 
-def _stability(name: str, runs: Sequence[Run], notes: list[str]) -> dict[str, Value]:
-    answers = []
-    for run in runs:
-        try:
-            answers += [answer_for_all(run)] if run.is_complete else []
-        except (CheckpointError, OSError, ValueError) as error:
-            notes.append(f"{run.name}: no answers ({error})")
+def _stability(name: str, answers: Sequence[Labels]) -> dict[str, Value]:
     agreements = agreements_of(answers)
     return {
         f"stability_{name}": statistics.fmean(agreements) if agreements else None,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from textwrap import wrap
 
 from rich.table import Table
 from rich.text import Text
 
 from report.comparison.advice import Advice
-from report.comparison.over_k import INTERNAL, WATCH_ONLY
+from report.comparison.over_k import WATCH_ONLY
 from report.formats import BOOKTABS, latex_table, markdown_table, render_as, render_csv, render_json
 from report.rows import CRITERIA, MISSING, Column, Row, value
-from report.terminal import ARROWS, add_row, is_narrow, printed, ruled_table
+from report.terminal import ARROWS, WIDTH, add_row, is_narrow, printed, ruled_table
 
 K = Column("k", "k", decimals=0)
 STABILITY = (
@@ -34,7 +35,6 @@ LEGEND = (
     "Stability: mean ARI between the clusters of all images by every two seeds, and",
     "by every two runs that saw only a half of the images.",
 )
-assert tuple(column.key for column in EVIDENCE) == INTERNAL
 
 
 def render_over_k(rows: Sequence[Row], advice: Mapping[str, Advice], format: str) -> str:
@@ -52,7 +52,10 @@ def render_over_k(rows: Sequence[Row], advice: Mapping[str, Advice], format: str
     text = render_as(format, FORMATS, marked, "k")
     if format not in ("table", "markdown"):
         return text
-    return f"{text}\n\n{advice_lines(advice)}"
+    lines = advice_lines(advice)
+    if format == "table":
+        lines = "\n".join(line for part in lines.splitlines() for line in wrap(part, WIDTH, break_on_hyphens=False))
+    return f"{text}\n\n{lines}"
 
 
 def advice_lines(advice: Mapping[str, Advice]) -> str:
