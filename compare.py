@@ -13,12 +13,18 @@ if __name__ == "__main__":
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from report.format_names import FORMATS
 from system.command import App, NoCache, leave
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from report.comparison.over_k import Tried
+    from report.comparison.schedule import Schedule
 
 app = App()
 
@@ -28,11 +34,16 @@ def main(
     systems: Annotated[
         list[str] | None, typer.Argument(metavar="SYSTEM...", help="Config files, or methods' names.")
     ] = None,
-    seeds: Annotated[str, typer.Option(help="How many, from 0 on; or a list: 0,3,7 (one: 3,).")] = "5",
+    seeds: Annotated[
+        str | None, typer.Option(help="How many, from 0 on; or a list: 0,3,7 (one: 3,). Default: 5; with --k 3.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="A data set for all, in place of the configs' own.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting for all.")] = None,
     grid: Annotated[
         list[str] | None, typer.Option(metavar="KEY=V1,V2,...", help="Every value of a setting, with all others.")
+    ] = None,
+    k: Annotated[
+        str | None, typer.Option("--k", help="Numbers of clusters, to choose one: 4,6,8,12 or 2-20 or 2-20:2.")
     ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="What to score; else what the report scored, or what was fitted.")
@@ -51,9 +62,12 @@ def main(
     """Train, score and compare systems."""
     # Here, where torch and all that stands on it are needed: --help answers without these seconds.
     from configs.load import ConfigError
+    from data.image_set import DataError
     from engine.run_folder import CHECKPOINTS
     from report.aggregate import over_seeds
     from report.comparison.hyperparameters import log_hyperparameters
+    from report.comparison.over_k import parse_k, plan_over_k
+    from report.comparison.own_images import OwnImages
     from report.comparison.plan import parse_grid, parse_seeds, plan
     from report.comparison.recorded import RecordError, joined, read_rows
     from report.comparison.results import scores, write
@@ -69,18 +83,23 @@ def main(
         raise leave([f"--format {format_}: formats are {', '.join(FORMATS)}."])
     if not systems and not recorded:
         raise leave(["name SYSTEMs to run: methods or config files; or --rows FILE to tabulate runs made elsewhere."])
+    if k is not None and (grid or recorded or split):
+        raise leave(["--k compares numbers of clusters alone: leave --grid, --rows and --split out."])
+    images = OwnImages(data_root)
     try:
+        if k is not None:
+            tried = plan_over_k(systems or [], parse_k(k), parse_seeds(seeds or "3"), set_ or [], data, images.count)
+            choose_k(tried, jobs, max(1, cores // jobs), out, format_, data_root)
+            return
         elsewhere = [row for file in recorded or [] for row in read_rows(file)]
-        runs = plan(systems or [], parse_seeds(seeds), set_ or [], parse_grid(grid or []), data, split or [])
+        points = parse_grid(grid or [])
+        runs = plan(systems or [], parse_seeds(seeds or "5"), set_ or [], points, data, split or [], images.classes)
         for run in runs:
             run.check_folder()
-    except (ConfigError, RecordError) as error:
+    except (ConfigError, DataError, RecordError) as error:
         raise leave([str(error)]) from error
     schedule = Schedule(runs, jobs, max(1, cores // jobs), say, data_root)
-    try:
-        schedule.carry_out()
-    except KeyboardInterrupt as error:
-        raise leave(["interrupted; the states are saved. The same command goes on."], 130) from error
+    carry_out(schedule)
     rows = {run.name: scores(run) for run in runs if any(run.is_scored(split) for split in run.splits)}
     problems = [f"{name}: {problem}" for name, problem in schedule.failures.items()]
     every, repeated = joined([row for found in rows.values() for row in found], elsewhere)
@@ -92,6 +111,35 @@ def main(
             log_hyperparameters(out / "hparams", runs, {name: found[0] for name, found in rows.items()})
             say(f"grid: tensorboard --logdir {out / 'hparams'}")
         print(render_reported(for_stdout(over_seeds(every), format_), format_))
+    if problems:
+        raise leave(problems, 1)
+
+
+def carry_out(schedule: Schedule) -> None:
+    """Make the runs; leave where the user stops them."""
+    try:
+        schedule.carry_out()
+    except KeyboardInterrupt as error:
+        raise leave(["interrupted; the states are saved. The same command goes on."], 130) from error
+
+
+def choose_k(tried: Sequence[Tried], jobs: int, threads: int, out: Path, format_: str, data_root: Path | None) -> None:
+    """Make the runs of every k, print their table and advice, and write both and the figure into `out`."""
+    from report.comparison.choose_k import printed_over_k, rows_over_k, write_over_k
+    from report.comparison.results import ENDINGS
+    from report.comparison.schedule import Schedule
+    from system.streams import say
+
+    runs = [run for one in tried for run in one.runs]
+    for run in runs:
+        run.check_folder()
+    schedule = Schedule(runs, jobs, threads, say, data_root)
+    carry_out(schedule)
+    rows, advice = rows_over_k(tried, schedule.failures)
+    problems = [f"{name}: {problem}" for name, problem in schedule.failures.items()]
+    problems += write_over_k(rows, advice, out, ENDINGS)
+    say(f"tables and figure: {out}")
+    print(printed_over_k(rows, advice, format_, say))
     if problems:
         raise leave(problems, 1)
 

@@ -183,7 +183,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             if len(indices) != len(images):
                 raise ValueError(f"{len(images)} images and {len(indices)} labels: there must be one for each image.")
             images = replace(images, labels=torch.from_numpy(indices), class_names=names)
-        return ScoreTable(score_row(self.checkpoint_, self.config_, self.method_, predict(self.method_, images)))
+        predictions = predict(self.method_, images, encoder=self.checkpoint_.pretrained)
+        return ScoreTable(score_row(self.checkpoint_, self.config_, self.method_, predictions))
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, which `load` and `eval.py` read."""

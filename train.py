@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from methods.registry import method_names
+from methods.registry import method_names, methods_table
 from system.command import App, NoCache
 from system.streams import print_path
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 app = App()
 
 
-@app.command()
+@app.command(help=f"Train one method and write one checkpoint.\n\n\b\nMETHODS\n{methods_table()}")
 def main(
-    method: Annotated[str | None, typer.Option(help=f"{method_names()}.")] = None,
+    method: Annotated[str | None, typer.Option(metavar="METHOD", help="One of the methods above.")] = None,
     data: Annotated[
         str | None, typer.Option(help="A data set's name, or a path: a folder, .npz, .csv, .parquet, IDX.")
     ] = None,
@@ -41,7 +41,8 @@ def main(
     clusters: Annotated[int | None, typer.Option(help="Number of clusters k.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; checkpoints/<data>-<method>-s<seed> if not given.")
+        Path | None,
+        typer.Option(help="Folder of the run; its default name tells data, method, k, seed and other settings."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, or auto: the fastest here.")] = None,
@@ -59,11 +60,12 @@ def main(
     from engine.errors import CheckpointError, Interrupted, TrainingError
     from engine.fit import REFUSED, fit
     from engine.memory import keep_freed_memory
+    from engine.number_of_clusters import is_open, settled
     from engine.phase_store import PhaseStore
     from engine.processes import launch, process_number
     from engine.progress import Display
     from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver
-    from methods.resolve import resolve_config
+    from methods.resolve import check_clusters, resolve_config, usual_config
     from report.tensorboard.page import TensorBoardObserver
 
     keep_freed_memory()
@@ -80,10 +82,16 @@ def main(
     if method is None and config is None:
         raise leave(display, f"name a method, --method NAME, or a config, --config FILE. Methods: {method_names()}.", 2)
     try:
-        run_config = resolve_config(method, config, set_ or [], flags)
-        folder = out or default_folder(run_config)
-        processes = launch(run_config.runtime)
-        images, validation = processes.first_then_all(lambda: load_images(run_config, data_root))
+        asked = resolve_config(method, config, set_ or [], flags)
+        check_clusters(asked, clusters, set_ or [])
+        folder = out or default_folder(asked, usual_config(method, config))
+        processes = launch(asked.runtime)
+        images, validation = processes.first_then_all(lambda: load_images(asked, data_root))
+        run_config, notes = asked, []
+        if is_open(asked):
+            run_config, note = settled(asked, images.class_names, str(config or asked.method))
+            display.notice(note)
+            notes.append(note)
         path = folder / "checkpoint.pt"
         if images.was_read is not None:
             display.notice(images.was_read.line())
@@ -97,6 +105,7 @@ def main(
                 fit(
                     run_config,
                     images,
+                    notes=notes,
                     validation=validation,
                     processes=processes,
                     save=saver(folder),

@@ -200,6 +200,11 @@ class RunConfig(Settings):
         return self.name or self.method
 
     @property
+    def finds_clusters(self) -> bool:
+        """Whether the method finds the number of clusters itself; `clusters` then stays at its default."""
+        return False
+
+    @property
     def different_images_needed(self) -> int:
         """The fewest different images that can be fitted: one for each cluster, where the number is given."""
         return self.clusters

@@ -83,6 +83,8 @@ class Checkpoint:
         optimiser: its state within a gradient phase, else None.
         generators: the random generators' states; every process has the same.
         assignments: (n,), the labels of the training images, or None before the end.
+        pretrained: the encoder's weights when its pretraining ended and no cluster had shaped it yet; None before that,
+            and for methods without such a moment.
     """
 
     config: dict[str, Any]
@@ -93,6 +95,11 @@ class Checkpoint:
     optimiser: dict[str, Any] | None = None
     generators: dict[str, Any] = field(default_factory=dict)
     assignments: Tensor | None = None
+    pretrained: dict[str, Any] | None = None
+
+
+LATER = frozenset({"pretrained"})
+"""Fields that older checkpoints lack."""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -134,12 +141,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     content = read_tensors(path)
     fields = {f.name for f in dataclasses.fields(Checkpoint)}
-    if content.get("format") != FORMAT or not fields <= content.keys():
+    if content.get("format") != FORMAT or not fields - LATER <= content.keys():
         raise CheckpointError(
             f"{path} is not a checkpoint of this project: its format is {content.get('format', 'not stated')!r}, "
             f"expected {FORMAT!r}."
         )
-    values = {name: content[name] for name in fields}
+    values = {name: content[name] for name in fields if name in content}
     try:
         return Checkpoint(**{**values, "loop": LoopState(**values["loop"])})
     except TypeError as error:

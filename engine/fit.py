@@ -27,7 +27,7 @@ from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
 from engine.step_graph import CAPTURES
 from estimators.base import ClusteringError, RepresentationError
-from methods.base import Assignments, Method
+from methods.base import Assignments, Method, PretrainedMethod
 from methods.registry import METHODS
 from models.autoencoder import ImageShape, ModelError
 
@@ -55,6 +55,7 @@ def fit(
     images: ImageSet,
     *,
     method: Method | None = None,
+    notes: Sequence[str] = (),
     validation: ImageSet | None = None,
     processes: Processes | None = None,
     save: Callable[[Checkpoint], None] | None = None,
@@ -69,6 +70,7 @@ def fit(
         config: of the run, see `methods.resolve.resolve_config`.
         images: the training images.
         method: built already, for images of this shape; by default what `config` names, its weights by its seed.
+        notes: what tables must say of the run besides.
         validation: held out of them: losses on these are reported after every epoch, and decide nothing.
         processes: device and processes; by default what `config.runtime` says.
         save: called with the run as it stands at the start, now and then, and at the end; on the first process alone.
@@ -99,13 +101,17 @@ def fit(
     keys = [phase.name for phase in phases]
     if save is not None or store is not None:
         keys = phase_keys(phases, pixels, processes, _common(config, images, validation, processes))
-    checkpoint = _begin(config, images, processes)
+    checkpoint = _begin(config, images, processes, notes)
     if earlier is not None:
         _go_on(method, earlier, checkpoint, len(phases), display)
+
+    pretrained = 1 + max((i for i, phase in enumerate(phases) if phase.name == "pretrain"), default=-1)
 
     def keep(optimiser: dict[str, Any] | None) -> None:
         checkpoint.method, checkpoint.generators = method.state_dict(), generator_states()
         checkpoint.optimiser = optimiser
+        if checkpoint.loop.phase == pretrained and isinstance(method, PretrainedMethod):
+            checkpoint.pretrained = checkpoint.pretrained or method.encoder_state()
         if save is not None:
             save(checkpoint)
 
@@ -162,7 +168,7 @@ def _common(
     }
 
 
-def _begin(config: RunConfig, images: ImageSet, processes: Processes) -> Checkpoint:
+def _begin(config: RunConfig, images: ImageSet, processes: Processes, notes: Sequence[str]) -> Checkpoint:
     """The run before its first step."""
     computed = arithmetic(processes.device, config.runtime)
     return Checkpoint(
@@ -178,7 +184,7 @@ def _begin(config: RunConfig, images: ImageSet, processes: Processes) -> Checkpo
             "reading": None if images.was_read is None else images.was_read.reading(),
             "place": place_of(images.name),
             # Plain float32 on a CPU is nothing that a table must say.
-            "notes": [*protocol_notes(config.data), *([] if computed == "float32" else [computed])],
+            "notes": [*notes, *protocol_notes(config.data), *([] if computed == "float32" else [computed])],
         },
         environment=describe_environment(processes.device, processes.count, config.runtime),
     )
@@ -189,6 +195,7 @@ def _go_on(method: Method, earlier: Checkpoint, checkpoint: Checkpoint, phases: 
     method.load_state_dict(earlier.method)
     restore_generators(earlier.generators)
     checkpoint.loop = state = earlier.loop
+    checkpoint.pretrained = earlier.pretrained
     changed = differences(earlier.environment, checkpoint.environment)
     if changed:
         notice = "not the same bits as without the stop, since these differ: " + "; ".join(changed)

@@ -12,6 +12,7 @@ from typing import Any
 from configs.load import differences, dump
 from configs.schema import RunConfig
 from data.image_set import ImageSet
+from data.sources import FILE_READERS, names
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
 from engine.errors import CheckpointError, UsageError
 from engine.processes import Processes
@@ -21,16 +22,58 @@ from system.names import printable
 
 LONGEST_NAME = 200
 """Bytes: most file systems end at 255, and temporary files have longer names than what they stand for."""
+IDX_ENDINGS = (".gz", ".idx3-ubyte")
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
-def default_folder(config: RunConfig) -> Path:
-    """checkpoints/<data>-<title>-s<seed>, the data's split beside its name unless it is "train"."""
+def default_folder(config: RunConfig, usual: RunConfig | None = None) -> Path:
+    """checkpoints/<data>-<title>-s<seed>, with what is not usual of the run in its name.
+
+    The split stands there unless it is "train", "k8" where k was asked for and is not the usual one, and six digits
+    of a hash where other settings differ from the usual ones, unless the run was given a name of its own.
+
+    Args:
+        config: of the run, as the user gave it.
+        usual: what the title stands for, see `methods.resolve.usual_config`; None: nothing is unusual.
+    """
+    parts = [_data_name(config.data.name)]
+    if config.data.split != "train":
+        parts.append(config.data.split)
+    parts.append(config.title)
+    if usual is not None and not config.finds_clusters and _is_unusual_k(config, usual):
+        parts.append(f"k{config.clusters}")
+    if usual is not None and usual.name == config.name and (others := _unusual(config, usual)):
+        parts.append(hashlib.sha256("\n".join(others).encode("utf-8", "surrogatepass")).hexdigest()[:6])
+    return CHECKPOINTS / _fitting("-".join([*parts, f"s{config.seed}"]))
+
+
+def _data_name(name: str) -> str:
+    """A data set's name, or the last part of its path without what says of which kind a file is."""
     # realpath, for Path.resolve raises where a link leads back to itself; the data's reader says so.
-    data = Path(os.path.realpath(config.data.name)).stem + (
-        "" if config.data.split == "train" else f"-{config.data.split}"
-    )
-    return CHECKPOINTS / _fitting(f"{data}-{config.title}-s{config.seed}")
+    found = os.path.basename(os.path.realpath(name))
+    endings = [ending for ending in (*FILE_READERS, *IDX_ENDINGS) if ending.startswith(".")]
+    ending = max((e for e in endings if found.lower().endswith(e)), key=len, default="")
+    return found[: len(found) - len(ending)] or found
+
+
+def _is_unusual_k(config: RunConfig, usual: RunConfig) -> bool:
+    """Named sets have a usual k; of a user's own a k that was given is one of several that may be tried."""
+    own = config.data.name not in names()
+    given = "clusters" in config.model_fields_set and "clusters" not in usual.model_fields_set
+    return config.clusters != usual.clusters or (own and given)
+
+
+def _unusual(config: RunConfig, usual: RunConfig) -> list[str]:
+    """What differs of the settings that no other part of a folder's name tells, nor on which device it runs."""
+    return differences(_unnamed(usual), _unnamed(config))
+
+
+def _unnamed(config: RunConfig) -> dict[str, Any]:
+    settings = config.model_dump(mode="json")
+    decides = {key: found for key, found in _deciding(settings).items() if key not in ("clusters", "seed", "runtime")}
+    data = {key: found for key, found in settings["data"].items() if key not in ("name", "split")}
+    arithmetic = {key: settings["runtime"][key] for key in ("precision", "tf32")}
+    return {**decides, "data": data, "runtime": arithmetic}
 
 
 def _fitting(name: str) -> str:
@@ -100,15 +143,10 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
             return None
     except OSError as error:
         raise UsageError(f"cannot look into {path.parent}: {error.strerror}. --out names another folder.") from error
-    if not resume:
-        raise UsageError(
-            f"{path} holds an earlier run. --resume goes on with it, --overwrite starts anew over it, "
-            "--out DIR leaves it alone."
-        )
     try:
         checkpoint = read_checkpoint(path)
     except CheckpointError as error:
-        raise UsageError(f"--resume: {error} --overwrite starts anew.") from error
+        raise UsageError(f"{'--resume: ' if resume else ''}{error} --overwrite starts anew.") from error
     changed = other_settings(checkpoint.config, config.model_dump(mode="json"))
     if checkpoint.data["fingerprint"] != images.fingerprint:
         changed.append(
@@ -117,9 +155,14 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
         )
     if changed:
         raise UsageError(
-            f"--resume: {path} is another run. What differs (there → here):\n  "
+            f"{'--resume: ' if resume else ''}{path} is another run. What differs (there → here):\n  "
             + "\n  ".join(changed)
             + "\n--overwrite starts anew over it, --out DIR leaves it alone."
+        )
+    if not resume:
+        raise UsageError(
+            f"{path} holds an earlier run. --resume goes on with it, --overwrite starts anew over it, "
+            "--out DIR leaves it alone."
         )
     return checkpoint
 

@@ -30,7 +30,9 @@ def evaluate(
 
     `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, silhouette, silhouette_space,
     davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max`. Those that compare with classes
-    are None without labels, and the method's own criteria follow (inertia, log_likelihood, bic).
+    are None without labels. Where the encoder was trained for its clusters, `silhouette_pretrained,
+    davies_bouldin_pretrained, calinski_harabasz_pretrained` say what the clusters are worth in the space before that.
+    The method's own criteria follow (inertia, log_likelihood, bic).
     `size_min` and `size_max` are over all k clusters, so 0 when one is empty. Noise is no cluster there; for the other
     scores it is one more, since an image that is left out is no success.
 
@@ -70,6 +72,7 @@ def evaluate(
         "size_min": int(sizes.min()) if len(sizes) else 0,
         "size_max": int(sizes.max()) if len(sizes) else 0,
         **_among_all_points(embedding.to(where), clusters, classes if neighbours else None),
+        **_before_joint_training(predictions),
         **predictions.criteria,
     }
 
@@ -102,6 +105,21 @@ def _among_all_points(
         if found is not None:
             scores |= {key: found.value, f"{key}_points": len(sample), f"{key}_error": found.error}
     return scores
+
+
+def _before_joint_training(predictions: Predictions) -> dict[str, float | None]:
+    """The internal metrics where no cluster has shaped the space, under names of their own; empty without one."""
+    if predictions.pretrained is None:
+        return {}
+    points, clusters = predictions.pretrained.float(), predictions.assignments.labels
+    sample = sampled(len(points))
+    found = None if sample is None else silhouette_estimate(points, clusters, sample)
+    compact = silhouette(points, clusters) if sample is None else None if found is None else found.value
+    return {
+        "silhouette_pretrained": compact,
+        "davies_bouldin_pretrained": davies_bouldin(points, clusters),
+        "calinski_harabasz_pretrained": calinski_harabasz(points, clusters),
+    }
 
 
 def _check(predictions: Predictions) -> None:

@@ -10,7 +10,15 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from data.image_set import ImageSet
-from methods.base import Assignments, CentroidMethod, EmbeddingMethod, Generative, Method, NoiseMethod
+from methods.base import (
+    Assignments,
+    CentroidMethod,
+    EmbeddingMethod,
+    Generative,
+    Method,
+    NoiseMethod,
+    PretrainedMethod,
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Predictions:
         decoded_centroids: (k, c, h, w), uint8, or None.
         criteria: the method's own unsupervised criterion on these images, by name.
         noise: the label of the images that lie in no cluster; None where every image lies in one.
+        pretrained: (n, d), the embedding before the encoder was trained for clusters; None where it never was.
     """
 
     images: ImageSet
@@ -40,17 +49,24 @@ class Predictions:
     decoded_centroids: UInt8[Tensor, "k c h w"] | None = None
     criteria: Mapping[str, float] = field(default_factory=dict)
     noise: int | None = None
+    pretrained: Float[Tensor, "n d"] | None = None
 
 
-def predict(method: Method, images: ImageSet, decoded: bool = True) -> Predictions:
+def predict(
+    method: Method, images: ImageSet, decoded: bool = True, encoder: Mapping[str, Tensor] | None = None
+) -> Predictions:
     """What `method` says about `images`.
 
     Args:
         method: fitted.
         images: of the shape that it was fitted to.
         decoded: with what the method's decoder makes of images and centroids, if it has one.
+        encoder: weights of the method's encoder before it was trained for clusters, as checkpoints keep them.
     """
     pixels = images.images
+    pretrained = None
+    if encoder is not None and isinstance(method, PretrainedMethod):
+        pretrained = method.embed_pretrained(encoder, pixels)
     z = method.embed(pixels)
     return Predictions(
         images=images,
@@ -63,6 +79,7 @@ def predict(method: Method, images: ImageSet, decoded: bool = True) -> Predictio
         decoded_centroids=method.decoded_centroids() if decoded and isinstance(method, Generative) else None,
         criteria=method.criteria(z) if isinstance(method, EmbeddingMethod) else {},
         noise=method.noise_cluster if isinstance(method, NoiseMethod) else None,
+        pretrained=pretrained,
     )
 
 

@@ -134,6 +134,23 @@ class SoftMethod(Protocol):
 
 
 @runtime_checkable
+class PretrainedMethod(Protocol):
+    """A method that trains its encoder for the clusters, after a pretraining that knows none.
+
+    In the space that it ends with, clusters are compact because it was trained to make them so. What they are worth is
+    told by the space before.
+    """
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """A copy of the encoder's weights, on the CPU."""
+        ...
+
+    def embed_pretrained(self, encoder: Mapping[str, Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The latents by an encoder of these weights, on the CPU."""
+        ...
+
+
+@runtime_checkable
 class NetworkMethod(Protocol):
     """A method with networks that can be drawn layer by layer."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -105,6 +106,16 @@ class JointMethod(nn.Module, ABC):
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent z of a batch, on its device."""
         return self.backbone.encode(images)
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """A copy of the encoder's weights, on the CPU."""
+        return {name: weights.detach().cpu().clone() for name, weights in self.backbone.encoder.state_dict().items()}
+
+    def embed_pretrained(self, encoder: Mapping[str, Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The latents by an encoder of these weights, on the CPU."""
+        backbone = copy.deepcopy(self.backbone)
+        backbone.encoder.load_state_dict(encoder)
+        return map_batches(backbone.encode, images, backbone.device)
 
     @property
     def clusters(self) -> int:

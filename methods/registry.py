@@ -5,11 +5,12 @@ Nothing here imports a method, or torch: a list of names takes no seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from itertools import product
+from itertools import product, zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from configs.load import ConfigError
@@ -64,6 +65,28 @@ METHODS: dict[str, MethodEntry] = {
 }
 
 
+def canonical(name: str) -> str:
+    """The method's name as it stands in `METHODS`, whatever the case: "DEC" is dec; what is none stays as it is."""
+    return name.lower() if name.lower() in METHODS else name
+
+
+def methods_table() -> str:
+    """What `--method` can be, for `--help`: groups of names, a line each, at most 80 columns."""
+    groups: dict[str, Iterable[str]] = {
+        "deep methods": [name for name in METHODS if name not in METHOD_NAMES],
+        "two stages": ["REPRESENTATION-CLUSTERER, such as umap-kmeans: any pair of"],
+    }
+    for encoder in ENCODERS:
+        groups[f"  {encoder or 'pixels'}"] = ["-".join(filter(None, (encoder, r))) or "raw" for r in REDUCERS]
+    groups["  with"] = CLUSTERERS
+    lines: list[str] = []
+    for heading, names in groups.items():
+        # Names keep their hyphens together: a part of one is another name.
+        wrapped = wrap(", ".join(names), 60, break_on_hyphens=False)
+        lines += [f"{label:<14}{line}" for label, line in zip_longest([heading], wrapped, fillvalue="")]
+    return "\n".join(lines)
+
+
 def method_names() -> str:
     """What `--method` can be, in one line: the two-stage methods by their parts."""
     joint = [name for name in METHODS if name not in METHOD_NAMES]
@@ -80,6 +103,15 @@ def check_method(name: str) -> None:
         ConfigError: naming the nearest ones, and all.
     """
     if name not in METHODS:
-        near = get_close_matches(name, METHODS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        meant = " or ".join(_meant(name.lower()))
+        hint = f" Did you mean {meant}?" if meant else ""
         raise ConfigError(f"there is no method {name!r}.{hint} Methods: {method_names()}.")
+
+
+def _meant(name: str) -> Sequence[str]:
+    """The methods that a name may stand for: one half of a two-stage method's name, or a slip of the finger."""
+    if name in CLUSTERERS:
+        return f"raw-{name}", f"umap-{name}"
+    if name in REPRESENTATIONS:
+        return f"{name}-kmeans", f"{name}-gmm"
+    return get_close_matches(name, METHODS, n=1)

@@ -9,7 +9,7 @@ from typing import Any
 from configs.load import ConfigError, default_config, read_config, set_value, set_values, validate
 from configs.schema import RunConfig
 from methods.former_names import under_todays_name
-from methods.registry import METHODS, check_method, method_names
+from methods.registry import METHODS, canonical, check_method, method_names
 
 
 def resolve_config(
@@ -18,7 +18,7 @@ def resolve_config(
     """The run's config.
 
     Args:
-        method: its name, for the default settings; may be left out where `file` names it.
+        method: its name in any case, for the default settings; may be left out where `file` names it.
         file: a YAML file in place of the default settings, with what its `base` says beneath it.
         assignments: "section.key=value" each.
         flags: values by their dotted path; None leaves the setting alone.
@@ -26,6 +26,7 @@ def resolve_config(
     Raises:
         ConfigError: when the method is missing or unknown, or a setting is not valid.
     """
+    method = None if method is None else canonical(method)
     if file is not None:
         raw, source = under_todays_name(read_config(file)), str(file)
     elif method is not None:
@@ -33,7 +34,7 @@ def resolve_config(
         raw, source = default_config(method)
     else:
         raise ConfigError(f"name a method or a config file. Methods: {method_names()}.")
-    named = str(raw.setdefault("method", method))
+    named = raw["method"] = canonical(str(raw.get("method", method)))
     check_method(named)
     if method is not None and named != method:
         raise ConfigError(f"{source} is for method {named!r}; received the method {method!r}.")
@@ -43,3 +44,30 @@ def resolve_config(
         if value is not None:
             set_value(raw, path, value)
     return validate(schema, raw, f"{source} and the given settings" if assignments else source)
+
+
+def usual_config(method: str | None, file: Path | None) -> RunConfig:
+    """The config that a run's name stands for: a file's where the file names its run, else its method's defaults.
+
+    Raises:
+        ConfigError: as `resolve_config`.
+    """
+    config = resolve_config(method, file, [], {})
+    return config if config.name else resolve_config(config.method, None, [], {})
+
+
+def check_clusters(config: RunConfig, clusters: int | None, assignments: Sequence[str]) -> None:
+    """Refuse a number of clusters that was asked of a method which finds its own.
+
+    Args:
+        config: resolved.
+        clusters: as --clusters has it.
+        assignments: "section.key=value" each.
+
+    Raises:
+        ConfigError: naming what to leave out.
+    """
+    asked = [f"--set {text}" for text in assignments if text.partition("=")[0].strip() == "clusters"]
+    asked += [] if clusters is None else [f"--clusters {clusters}"]
+    if config.finds_clusters and asked:
+        raise ConfigError(f"{config.method} finds the number of clusters itself: leave {' and '.join(asked)} out.")

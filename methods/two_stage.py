@@ -102,8 +102,12 @@ class TwoStageConfig(RunConfig):
         return self
 
     @property
+    def finds_clusters(self) -> bool:
+        return isinstance(self.cluster, DensitySettings)
+
+    @property
     def different_images_needed(self) -> int:
-        return 1 if isinstance(self.cluster, DensitySettings) else self.clusters
+        return 1 if self.finds_clusters else self.clusters
 
 
 ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {

@@ -58,7 +58,7 @@ class FinishedRun:
         check_shape(images, self.checkpoint, self.path)
         if other is None:
             check_unchanged(images, self.checkpoint, self.path)
-        return predict(self.method, images, decoded)
+        return predict(self.method, images, decoded, self.checkpoint.pretrained if decoded else None)
 
     def images(self, split: str, other: str | None, data_root: Path | None) -> ImageSet:
         """A split of its own data set, drawn as its config has it, or of another, whose pictures are read as its own.

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from evaluation.predictions import EvaluationError
-from report.rows import COST, CRITERIA, MAIN, Column, Row, all_keys, value
+from report.rows import COST, CRITERIA, MAIN, PRETRAINED, Column, Row, all_keys, value
 from system.names import printable
 from system.streams import as_printed
 
@@ -40,11 +40,11 @@ LATEX_ESCAPES = str.maketrans(
 )
 
 
-def render_json(rows: Sequence[Row]) -> str:
-    """One JSON object a row and line; a value that is missing, NaN or infinite is null."""
+def render_json(rows: Sequence[Row], promised: Sequence[str] = PROMISED) -> str:
+    """One JSON object a row and line, with the keys that are promised; what is missing, NaN or infinite is null."""
     lines = []
     for row in rows:
-        keys = dict.fromkeys([*row, *PROMISED])
+        keys = dict.fromkeys([*row, *promised])
         lines.append(json.dumps({key: value(row, key) for key in keys}, allow_nan=False))
     return "\n".join(lines)
 
@@ -70,7 +70,9 @@ def render_latex(rows: Sequence[Row]) -> str:
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
-    criteria = [column for column in CRITERIA if any(value(row, column.key) is not None for row in rows)]
+    criteria = [
+        column for column in (PRETRAINED[0], *CRITERIA) if any(value(row, column.key) is not None for row in rows)
+    ]
     before = MAIN.index(COST[0])
     return [*MAIN[:before], *criteria, *MAIN[before:]]
 

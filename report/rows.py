@@ -58,6 +58,12 @@ SCORES = (
     Column("purity", "Purity", "up"),
     Column("silhouette", "Silhouette", "up"),
 )
+PRETRAINED = (
+    Column("silhouette_pretrained", "Silhouette\npretrained", "up"),
+    Column("davies_bouldin_pretrained", "Davies-Bouldin\npretrained", "down"),
+    Column("calinski_harabasz_pretrained", "Calinski-Harabasz\npretrained", "up", decimals=1),
+)
+"""In the space before an encoder was trained for its clusters."""
 CRITERIA = (
     Column("inertia", "Inertia", decimals=0),
     Column("log_likelihood", "Log-likelihood\nof an image"),

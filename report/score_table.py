@@ -45,7 +45,7 @@ def score_row(
     run = RunFacts(
         title=config.title,
         method=config.method,
-        k_asked=config.clusters,
+        k_asked=None if config.finds_clusters else config.clusters,
         seed=config.seed,
         seconds=loop.seconds,
         images_per_second=loop.images_per_second,

@@ -40,7 +40,7 @@ class RunFacts:
     Attributes:
         title: what the run is called: its own name, or the method's.
         method: the method's name.
-        k_asked: the number of clusters in the config; a method may find another.
+        k_asked: the number of clusters in the config; None where the method finds it itself.
         seed: the run's seed.
         seconds: by phase, in the order in which they ran.
         images_per_second: in the last phase that was trained, or None where none was.
@@ -54,7 +54,7 @@ class RunFacts:
 
     title: str
     method: str
-    k_asked: int
+    k_asked: int | None
     seed: int
     seconds: Mapping[str, float]
     images_per_second: float | None

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.neighbour_purity import neighbours_of
-from report.rows import CRITERIA, MISSING, MIXED, SD, Column, Row, all_keys, value
+from report.rows import CRITERIA, MISSING, MIXED, PRETRAINED, SD, Column, Row, all_keys, value
 from system.names import printable
 
 WIDTH = 80
@@ -116,6 +116,9 @@ def _block(rows: Sequence[Row]) -> str:
     else:
         parts += ["", "No agreement with labels: these images have none."]
     parts += _spaced(_heading("Internal metrics", rows, SPACE), [*_differing(rows, SPACE), *INTERNAL], rows)
+    before = [row for row in rows if value(row, PRETRAINED[0].key) is not None]
+    if before:
+        parts += _spaced("The same in the pretrained space, before joint training", PRETRAINED, before)
     criteria = [column for column in CRITERIA if any(value(row, column.key) is not None for row in rows)]
     if criteria:
         having = [row for row in rows if any(value(row, column.key) is not None for column in criteria)]
@@ -209,6 +212,8 @@ def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
         lines.append(f"{which}: scored on images that the fit never saw.")
     if _differing(rows, SPACE):
         lines.append("Internal metrics compare clusterings within one space only.")
+    if any(value(row, PRETRAINED[0].key) is not None for row in rows):
+        lines.append("A space that was trained for clusters is no evidence for them; the pretrained one can be.")
     if labelled:
         nearest = _nearest(rows)
         lines.append(f"{nearest}: share of the {nearest.removesuffix('-NN')} nearest neighbours with the same class.")

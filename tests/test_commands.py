@@ -159,7 +159,7 @@ def test_labels_change_nothing_in_training(tmp_path: Path) -> None:
     for name, labels in (("right", digits.labels), ("shuffled", shuffled), ("none", None)):
         more = {} if labels is None else {"labels": labels.numpy()}
         np.savez(tmp_path / f"{name}.npz", images=digits.images.numpy(), **more)
-        arguments = small_train(tmp_path / name)[2:]
+        arguments = small_train(tmp_path / name, "--clusters", "10")[2:]
         done = call(train.app, *arguments, "--data", str(tmp_path / f"{name}.npz"))
         assert done.exit_code == 0, done.stderr
         results.append(read_checkpoint(tmp_path / name / "checkpoint.pt"))
@@ -183,7 +183,7 @@ def test_a_run_fitted_to_all_images_is_held_out_from_none(tmp_path: Path) -> Non
 def test_a_split_that_is_not_there_does_not_cost_the_other(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", images=load("digits").images.numpy()[:400])
     data = ["--data", str(tmp_path / "mine.npz")]
-    done = call(train.app, *small_train(tmp_path / "run")[2:], *data)
+    done = call(train.app, *small_train(tmp_path / "run", "--clusters", "10")[2:], *data)
     assert done.exit_code == 0, done.stderr
     scored = call(eval.app, str(tmp_path / "run" / "checkpoint.pt"), "--split", "all", "--format", "json")
     assert scored.exit_code == 2
@@ -196,7 +196,8 @@ def test_images_of_which_too_few_differ_are_refused(tmp_path: Path) -> None:
     images = np.full((300, 28, 28), 77, np.uint8)
     images[:100] = 3
     np.savez(tmp_path / "same.npz", images=images)
-    done = call(train.app, "--method", "dec", "--data", str(tmp_path / "same.npz"), "--out", str(tmp_path / "run"))
+    data = ("--data", str(tmp_path / "same.npz"), "--clusters", "10")
+    done = call(train.app, "--method", "dec", *data, "--out", str(tmp_path / "run"))
     assert done.exit_code == 2
     assert "10 clusters for 300 images, of which 2 differ" in done.stderr
     assert "ask for fewer clusters" in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from data.image_set import DataError
 from data.prepare import splits_to_score
 from engine.checkpoint import read_checkpoint
 from engine.errors import CheckpointError
+from engine.number_of_clusters import is_open, settled
 from engine.run_folder import default_folder, lock_file, other_settings
-from methods.resolve import resolve_config
+from methods.resolve import check_clusters, resolve_config, usual_config
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Run:
         assignments: "section.key=value" each, on top of it.
         point: the grid's settings, by their dotted path; empty without a grid.
         splits: what is scored.
+        kind: what tells it from runs of the same title in messages: "k = 4"; may be empty.
+        answers: whether it answers for all images of its split, beside those that it was fitted to.
+        place: its folder; None: the default folder of its config.
     """
 
     config: RunConfig
@@ -35,10 +39,13 @@ class Run:
     assignments: tuple[str, ...]
     point: Mapping[str, str]
     splits: tuple[str, ...]
+    kind: str = ""
+    answers: bool = False
+    place: Path | None = None
 
     @property
     def folder(self) -> Path:
-        return default_folder(self.config)
+        return self.place or default_folder(self.config)
 
     @property
     def checkpoint(self) -> Path:
@@ -52,11 +59,16 @@ class Run:
     @property
     def name(self) -> str:
         """For messages: "pca-kmeans, seed 0"."""
-        return f"{self.config.title}, seed {self.config.seed}"
+        return ", ".join(filter(None, (self.config.title, self.kind, f"seed {self.config.seed}")))
 
     def scores(self, split: str) -> Path:
         """Where the scores of a split stand."""
         return self.folder / f"scores-{split}.json"
+
+    @property
+    def clusters_of_all(self) -> Path:
+        """Where its answers for all images stand."""
+        return self.folder / "clusters.csv"
 
     def check_folder(self) -> None:
         """Make sure that its folder is free or holds this very run.
@@ -80,10 +92,23 @@ class Run:
 
     def is_scored(self, split: str) -> bool:
         """Whether the split was scored since the checkpoint was written."""
-        scores = self.scores(split)
-        if not scores.is_file() or not self.checkpoint.is_file():
+        return self._is_newer(self.scores(split))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to be made."""
+        scored = self.checkpoint.is_file() and all(self.is_scored(split) for split in self.splits)
+        return scored and (not self.answers or self.has_answered)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether its answers for all images were written since the checkpoint was."""
+        return self._is_newer(self.clusters_of_all)
+
+    def _is_newer(self, file: Path) -> bool:
+        if not file.is_file() or not self.checkpoint.is_file():
             return False
-        return scores.stat().st_mtime_ns >= self.checkpoint.stat().st_mtime_ns
+        return file.stat().st_mtime_ns >= self.checkpoint.stat().st_mtime_ns
 
     def is_trained(self) -> bool:
         """Whether its folder holds a finished run."""
@@ -100,6 +125,7 @@ def plan(
     grid: Mapping[str, Sequence[str]],
     data: str | None,
     splits: Sequence[str] = (),
+    classes: Callable[[RunConfig], Sequence[str]] | None = None,
 ) -> list[Run]:
     """Every source at every point of the grid under every seed, the seeds innermost.
 
@@ -112,6 +138,7 @@ def plan(
         grid: values by their dotted path.
         data: a data set for all, in place of the configs' own.
         splits: what to score; without them what a config's report scored, or what the method was fitted to.
+        classes: the names of the images' classes, for runs on a user's own folder whose k nobody gave.
 
     Raises:
         ConfigError: when a config is not valid, or two runs would share a folder.
@@ -120,13 +147,16 @@ def plan(
     for source, values, seed in itertools.product(sources, itertools.product(*grid.values()), seeds):
         point = dict(zip(grid, values, strict=True))
         settings = [*assignments, *(f"{path}={value}" for path, value in point.items())]
-        config = _resolve(source, settings, seed, data)
+        config = resolve_source(source, settings, seed, data)
         if point:
             labels = [f"{path.rpartition('.')[2]}={value}" for path, value in point.items()]
             settings.append(f"name={json.dumps(','.join([config.title, *labels]))}")
-            config = _resolve(source, settings, seed, data)
-        runs.append(Run(config, source, tuple(settings), point, _splits(splits, config)))
-    _refuse_shared_folders(runs)
+            config = resolve_source(source, settings, seed, data)
+        place = folder_of(source, config)
+        if classes is not None and is_open(config):
+            config, _ = settled(config, classes(config), source)
+        runs.append(Run(config, source, tuple(settings), point, splits_of(splits, config), place=place))
+    refuse_shared_folders(runs)
     return runs
 
 
@@ -164,13 +194,27 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return grid
 
 
-def _resolve(source: str, settings: Sequence[str], seed: int, data: str | None) -> RunConfig:
-    is_file = source.endswith((".yaml", ".yml"))
-    flags = {"seed": seed, "data.name": data}
-    return resolve_config(None if is_file else source, Path(source) if is_file else None, settings, flags)
+def resolve_source(source: str, settings: Sequence[str], seed: int, data: str | None) -> RunConfig:
+    """The config of a method's name or a file, with settings on top.
+
+    Raises:
+        ConfigError: when it is not valid.
+    """
+    config = resolve_config(*_method_or_file(source), settings, {"seed": seed, "data.name": data})
+    check_clusters(config, None, settings)
+    return config
 
 
-def _splits(asked: Sequence[str], config: RunConfig) -> tuple[str, ...]:
+def folder_of(source: str, config: RunConfig) -> Path:
+    """Where `train.py` puts the run: `config` is that of `source`, with settings on top."""
+    return default_folder(config, usual_config(*_method_or_file(source)))
+
+
+def _method_or_file(source: str) -> tuple[str | None, Path | None]:
+    return (None, Path(source)) if source.endswith((".yaml", ".yml")) else (source, None)
+
+
+def splits_of(asked: Sequence[str], config: RunConfig) -> tuple[str, ...]:
     own = [None] if config.report is None else config.report.splits
     try:
         found = [splits_to_score(split, config.data.split) for split in asked or own]
@@ -179,7 +223,12 @@ def _splits(asked: Sequence[str], config: RunConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(itertools.chain.from_iterable(found)))
 
 
-def _refuse_shared_folders(runs: Sequence[Run]) -> None:
+def refuse_shared_folders(runs: Sequence[Run]) -> None:
+    """Make sure that no two runs would write the same folder.
+
+    Raises:
+        ConfigError: naming the first two that would.
+    """
     seen: dict[Path, Run] = {}
     for run in runs:
         other = seen.setdefault(run.folder, run)

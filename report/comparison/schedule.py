@@ -54,7 +54,7 @@ class Schedule:
         Raises:
             KeyboardInterrupt: the user stopped it; the runs under way have saved their state.
         """
-        to_do = [run for run in self.runs if not all(run.is_scored(split) for split in run.splits)]
+        to_do = [run for run in self.runs if not run.is_complete]
         done = len(self.runs) - len(to_do)
         if done:
             self.say(f"{done} of {len(self.runs)} runs are done already")
@@ -103,6 +103,8 @@ class Schedule:
         for split in run.splits:
             if problem is None and not run.is_scored(split):
                 problem = self._call(score_command(run, split, self.data_root), run)
+        if problem is None and run.answers and not run.has_answered:
+            problem = self._call(answer_command(run, self.data_root), run)
         return problem
 
     def _wait_for_other(self, run: Run) -> None:
@@ -175,6 +177,14 @@ def score_command(run: Run, split: str, data_root: Path | None) -> list[str]:
     return [
         sys.executable, str(ROOT / "eval.py"), str(run.checkpoint), "--split", split, "--format", "json",
         "--output", str(run.scores(split)), "--no-neighbours", *classify, *_root(data_root),
+    ]  # fmt: skip
+
+
+def answer_command(run: Run, data_root: Path | None) -> list[str]:
+    """The command that writes the finished run's cluster of every image of its split into `run.clusters_of_all`."""
+    return [
+        sys.executable, str(ROOT / "predict.py"), str(run.checkpoint), run.config.data.name, "--split",
+        run.config.data.split, "--output", str(run.clusters_of_all), *_root(data_root),
     ]  # fmt: skip
 
 
