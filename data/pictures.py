@@ -219,7 +219,7 @@ class _Made:
             other = "white" if self.reading.background in ("grey", "gray") else "grey"
             notes.append(
                 f"what {self.course.vanished:,} pictures show vanishes on {self.reading.background}: "
-                f"--set data.background={other} shows it"
+                f"data.background={other} shows it"
             )
         return notes
 
@@ -335,6 +335,6 @@ def _check_memory(needed: int, name: str) -> None:
     if needed > max(free, total // 2):
         raise DataError(
             f"{name} needs {needed / 1e9:,.1f} GB, more than the memory has. With the cache the images stay on the "
-            "disk: leave --no-cache out, and let $DEEP_CLUSTERING_CACHE name a folder with room. Or make them smaller: "
-            "--set data.size=32."
+            "disk: keep the cache on, and let $DEEP_CLUSTERING_CACHE name a folder with room. Or make them smaller: "
+            "data.size=32."
         )

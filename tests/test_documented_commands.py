@@ -55,7 +55,7 @@ def take(script: str, words: list[str]) -> None:
         recorded = [row for file in asked["recorded"] or [] for row in read_rows(ROOT / file)]
         systems = [file for system in asked["systems"] or [] for file in sorted(glob(system)) or [system]]
         settings, grid = asked["set_"] or [], parse_grid(asked["grid"] or [])
-        runs = plan(systems, parse_seeds(asked["seeds"]), settings, grid, asked["data"], asked["split"] or [])
+        runs = plan(systems, parse_seeds(asked["seeds"] or "5"), settings, grid, asked["data"], asked["split"] or [])
         assert runs or recorded, "it compares nothing"
 
 

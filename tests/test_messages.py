@@ -15,6 +15,9 @@ from tests.runs import ROOT
 NAMED_AS_SUCH = {
     "deepclustering": {"train.py", "--devices", "--resume"},  # what only the command does
     "data.places": {"--data-root"},  # said to stand behind a command
+    "data.cache_command": {"--clear"},  # a command itself
+    "methods.resolve": {"--clusters", "--set"},  # how a command was given k
+    "system.command": {"--no-cache"},
     "data.debian": {"--print-uris"},  # of apt-get
     "engine.environment": {"--porcelain", "--untracked-files"},  # of git
 }

@@ -37,8 +37,8 @@ def folder(path: Path, n: int = 60) -> Path:
 
 
 def fitted(data: Path | str, out: Path, method: str, *arguments: str) -> Path:
-    done = call(train.app, "--method", method, "--data", str(data), "--no-share", "--device", "cpu", "--clusters", "4",
-                "--out", str(out), *arguments)  # fmt: skip
+    done = call(train.app, "--method", method, "--data", str(data), "--no-share", "--device", "cpu", "--out", str(out),
+                *arguments)  # fmt: skip
     assert done.exit_code == 0, done.stderr
     return out / "checkpoint.pt"
 
@@ -50,13 +50,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kmeans(pictures: Path) -> Path:
-    return fitted(pictures, pictures.parent / "kmeans", "raw-kmeans")
+    return fitted(pictures, pictures.parent / "kmeans", "raw-kmeans", "--clusters", "4")
 
 
 @pytest.fixture(scope="module")
 def dec(pictures: Path) -> Path:
     settings = [part for setting in SMALL for part in ("--set", setting)]
-    return fitted(pictures, pictures.parent / "dec", "dec", *settings)
+    return fitted(pictures, pictures.parent / "dec", "dec", "--clusters", "4", *settings)
 
 
 def rows(text: str) -> list[dict[str, str]]:
