@@ -1,163 +1,172 @@
-"""Images from a .csv or .csv.gz file in Kaggle's layout: a row an image, a column a pixel.
+"""Images from a .csv or .csv.gz file: a row an image, a column a pixel. `csv_layout` says which column is what.
 
     label,pixel1,pixel2,…,pixel784
     2,0,0,…,0
 
-Images are square and grey, and as large as the number of columns says. Without a header line the first column is
-the label, if there is one more than pixels. Of two files side by side whose names differ in "train" and "test"
-alone, such as fashion-mnist_train.csv and fashion-mnist_test.csv, the second is the test split of the first.
+Images are square, grey or colour, and as large as the number of columns says. Of files side by side whose names differ
+in the split alone, such as fashion-mnist_train.csv and fashion-mnist_test.csv, the others are the splits of the first.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
-import math
+import itertools
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Shaped
 
-from data.files import is_file, reason
+from data.array_files import splits_beside
+from data.csv_layout import Roles, has_header, roles_of
+from data.files import reason, shortened
 from data.image_set import DataError, ImageSet
-from data.parts import Part, assemble_split, name_of_test
+from data.label_values import NONE, Values, values_of
+from data.layouts import squares
+from data.names import Names
+from data.number_parts import Numbers, read_numbers
+from data.parts import DEFAULT
+from data.reading import Reading
 
 FORM = (
-    "A .csv file holds a row an image: in a column `label` (the first, if there is no header line) an integer from 0, "
-    "if wanted, and in every other column a pixel of a square grey image, row by row, an integer from 0 to 255."
+    "A .csv file holds a row an image: in a column `label`, if wanted, the class, and in every other column a pixel of "
+    "a square image, row by row."
 )
-SEPARATORS = {"the semicolon ;": ";", "the tab": "\t", "the vertical bar |": "|", "the space": " "}
+REMEDY = (
+    "A .csv file is one set of images, the train split; the test split is a file beside it whose name "
+    'has "test" in place of "train". Or name the file of the test images itself.'
+)
+SEPARATORS = ("\t", ";", "|", ",", " ")  # the first that the first line has: a decimal comma comes with another
+FRACTION = re.compile(r"\s*[-+]?(\d*[.,]\d*([eE][-+]?\d+)?|\d+[eE][-+]?\d+)\s*")
+DECIMAL_COMMA = re.compile(r"-?\d*,\d+")
+MISSING = ("", "na", "nan", "null", "none", "?")
 BLOCK_BYTES = 2**20
-LONGEST_NAME = 24  # bytes, the comma and quotes included; values are shorter
+LONGEST_NAME = 24  # bytes, the separator and quotes included; values are shorter
+SAMPLE_ROWS = 1000
+SAMPLE_FIELDS = 2**21
 
 
 @dataclass(frozen=True)
 class _Layout:
     skip: int  # lines before the first image
     columns: int
-    label: int | None  # the label's column
-    side: int  # of an image, in pixels
+    separator: str
+    decimal: str
+    whole: bool  # as far as the sample goes
+    roles: Roles
 
 
-def load(path: Path, split: str) -> ImageSet:
-    """The images of the file, (n, 1, h, h), with labels if it has them.
+def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
+    """The images of the file, (n, c, h, h), with labels if it has them.
 
-    "all" is "train" followed by "test", if that is there. Classes are named after the label values that occur in
-    either. Raises DataError for files that are damaged or of another form, and for a split that is not there.
+    "all" is every split that lies beside the file. Classes are named after the label values that occur in any.
+    Raises DataError for files that are damaged or of another form, and for a split that is not there.
     """
-    remedy = (
-        "A .csv file is one set of images, the train split; the test split is a file beside it whose name "
-        'has "test" in place of "train". Or name the file of the test images itself.'
+    files = {"train": path, **splits_beside(path)}
+    return read_numbers(path, split, {name: _numbers(file, reading) for name, file in files.items()}, reading, REMEDY)
+
+
+def _numbers(path: Path, reading: Reading) -> Numbers:
+    layout = _layout(path, labelled=reading.labels == "auto")
+    roles = layout.roles
+    table = _table(path, layout)
+    pixels: Shaped[np.ndarray, "pixels n"] = np.empty(
+        (len(roles.pixels), table.num_rows), dtype=np.uint8 if table.schema.types[0].bit_width == 8 else np.float32
     )
-    return assemble_split(path, split, _files(path), remedy, _part, _label_values)
+    for row in range(len(roles.pixels)):
+        pixels[row] = table.column(row).to_numpy()
+    laid = squares(np.ascontiguousarray(pixels.T), str(path))
+    values = None
+    if roles.label is not None and reading.labels != "none":
+        values = _labels(table.column(len(roles.pixels)).to_pylist(), path)
+    notes = [note for note in (roles.note, laid.note if laid.images.shape[1] == 3 else None) if note]
+    return Numbers(Names.rows(path.name, len(laid.images)), str(path), laid.images, values, tuple(notes))
 
 
-def _files(path: Path) -> dict[str, Path]:
-    sibling = name_of_test(path.name)
-    if sibling is not None and is_file(path.with_name(sibling)):
-        return {"train": path, "test": path.with_name(sibling)}
-    return {"train": path}
+def _labels(fields: list[str], path: Path) -> Values:
+    """The labels, whole numbers also where they are written as 3.0."""
+    stripped = np.char.strip(np.array(fields, dtype=np.str_))
+    distinct, inverse = np.unique(stripped, return_inverse=True)
+    missing = [value for value in distinct.tolist() if value.lower() in MISSING]
+    if missing:
+        row = stripped.tolist().index(missing[0])
+        raise DataError(f"{path}: image {row} has no label, but {missing[0]!r}. {NONE}")
+    try:
+        numbers = np.array([float(value) for value in distinct.tolist()])
+    except ValueError:
+        return values_of(stripped, f"{path}: the label")
+    beyond = [value for value, number in zip(distinct.tolist(), numbers, strict=True) if abs(number) >= 2**53]
+    if beyond:
+        raise DataError(f"{path}: the label {shortened(beyond[0])} is too large a number. {NONE}")
+    return values_of(numbers[inverse], f"{path}: the label")
 
 
-def _part(path: Path) -> Part:
-    layout = _layout(path)
-    table = _table(path, layout, range(layout.columns))
-    pixels = np.empty((layout.side**2, table.num_rows), dtype=np.uint8)
-    for row, column in enumerate(column for column in range(layout.columns) if column != layout.label):
-        pixels[row] = table.column(column).to_numpy()
-    images: UInt8[np.ndarray, "n c h w"] = np.ascontiguousarray(pixels.T).reshape(-1, 1, layout.side, layout.side)
-    values = None if layout.label is None else table.column(layout.label).to_numpy()
-    return Part(path, images, values)
-
-
-def _label_values(path: Path) -> Int64[np.ndarray, " n"] | None:
-    layout = _layout(path)
-    if layout.label is None:
-        return None
-    values: Int64[np.ndarray, " n"] = _table(path, layout, [layout.label]).column(0).to_numpy()
-    return values
-
-
-def _layout(path: Path) -> _Layout:
-    """What the columns are, as the first line tells."""
+def _layout(path: Path, labelled: bool) -> _Layout:
+    """What the columns are, as the first lines tell."""
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            line = next((line for line in file if line.strip()), "")
+            separator = next((mark for mark in SEPARATORS if mark in re.sub('"[^"]*"', "", line.strip())), ",")
+            file.seek(0)
+            reader = csv.reader(file, delimiter=separator)
             first = next((row for row in reader if row), None)
             lines = reader.line_num
+            rows = max(10, min(SAMPLE_ROWS, SAMPLE_FIELDS // max(1, len(first or ""))))
+            sample = [row for row in itertools.islice(reader, rows) if row]
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
     if first is None:
         raise DataError(f"{path} is empty. {FORM}")
-    _refuse_other_separators(first, path)
-    # A number that is missing or misspelt in between makes no header of the first image.
-    header = _is_text(first[0]) or _is_text(first[-1])
-    columns = len(first)
-    label = _label_column(first, path) if header else _label_column_by_count(columns)
-    pixels = columns - (label is not None)
-    side = math.isqrt(pixels)
-    if pixels == 0 or side**2 != pixels:
-        found = "none of them the label" if label is None else "one of them the label"
-        raise DataError(
-            f"{path} has {columns} columns, {found}; {pixels} pixels make no square image. {FORM} "
-            "Take other columns out."
-        )
-    return _Layout(lines if header else 0, columns, label, side)
+    header = has_header(first, sample)
+    names = first if header else None
+    images = sample if header else [first, *sample]
+    roles = roles_of(names, len(first), images, str(path), FORM, labelled)
+    fields = [row[column] for row in images[:100] for column in roles.pixels if column < len(row)]
+    decimal = "," if separator != "," and any(map(DECIMAL_COMMA.fullmatch, fields)) else "."
+    whole = not any(map(FRACTION.fullmatch, fields))
+    return _Layout(lines if header else 0, len(first), separator, decimal, whole, roles)
 
 
-def _refuse_other_separators(first: list[str], path: Path) -> None:
-    line = ",".join(first)
-    name, mark = max(SEPARATORS.items(), key=lambda item: line.count(item[1]))
-    if line.count(mark) > line.count(","):
-        raise DataError(f"{path} has {name} as its separator. Columns must be separated by commas: save it so.")
-
-
-def _label_column(names: list[str], path: Path) -> int | None:
-    found = [column for column, name in enumerate(names) if name.strip().lower() == "label"]
-    if len(found) > 1:
-        raise DataError(f"{path} has {len(found)} columns named `label`. {FORM}")
-    return found[0] if found else None
-
-
-def _label_column_by_count(columns: int) -> int | None:
-    return 0 if columns > 1 and math.isqrt(columns - 1) ** 2 == columns - 1 else None
-
-
-def _is_text(field: str) -> bool:
-    try:
-        float(field or "0")
-    except ValueError:
-        return True
-    return False
-
-
-def _table(path: Path, layout: _Layout, columns: range | list[int]) -> Any:
-    """The pyarrow table of these columns: pixels as uint8, labels as int64, nothing missing."""
+def _table(path: Path, layout: _Layout) -> Any:
+    """The pyarrow table of the pixels, uint8 or else float32, nothing missing; and of the label, if any, as text."""
     import pyarrow as pa  # late, because only files of tables need it
+
+    errors = []
+    for kind in (pa.uint8(), pa.float32()) if layout.whole else (pa.float32(),):
+        try:
+            return _converted(path, layout, kind)
+        except (pa.ArrowException, OSError) as error:
+            errors.append(error)
+    raise DataError(f"{path} cannot be read ({reason(errors[0], path)}). {FORM}") from errors[0]
+
+
+def _converted(path: Path, layout: _Layout, kind: Any) -> Any:
+    import pyarrow as pa
     import pyarrow.csv
 
     names = [str(column) for column in range(layout.columns)]
-    types = {name: pa.int64() if column == layout.label else pa.uint8() for column, name in enumerate(names)}
-    try:
-        return pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(
-                # One thread is as fast with this many columns, and errors then name the row.
-                use_threads=False,
-                # A block must hold a whole row.
-                block_size=max(BLOCK_BYTES, LONGEST_NAME * layout.columns),
-                column_names=names,
-                skip_rows=layout.skip,
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=types,
-                null_values=[],
-                include_columns=[names[column] for column in columns],
-            ),
-        )
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
+    roles = layout.roles
+    kept = roles.pixels if roles.label is None else (*roles.pixels, roles.label)
+    return pyarrow.csv.read_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(
+            # One thread is as fast with this many columns, and errors then name the row.
+            use_threads=False,
+            # A block must hold a whole row.
+            block_size=max(BLOCK_BYTES, LONGEST_NAME * layout.columns),
+            column_names=names,
+            skip_rows=layout.skip,
+        ),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=layout.separator),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types={names[column]: pa.string() if column == roles.label else kind for column in kept},
+            null_values=[],
+            decimal_point=layout.decimal,
+            include_columns=[names[column] for column in kept],
+        ),
+    )

@@ -162,7 +162,7 @@ def _pixels(file: Image.Image, look: Look) -> Decoded:
     image = image.convert("L" if look.channels == 1 else "RGB")
     vanished = shaped and all(low == high for low, high in _extrema(image))
     if image.size != (width, height):
-        image = _fitted(image, look)
+        image = fitted(image, look)
     pixels = np.array(image)  # (h, w) or (h, w, 3)
     return Decoded(np.ascontiguousarray(pixels.reshape(height, width, -1).transpose(2, 0, 1)), vanished)
 
@@ -231,7 +231,8 @@ def _extrema(image: Image.Image) -> list[tuple[int, int]]:
     return [found] if len(image.getbands()) == 1 else list(found)
 
 
-def _fitted(image: Image.Image, look: Look) -> Image.Image:
+def fitted(image: Image.Image, look: Look) -> Image.Image:
+    """The picture, "L" or "RGB", of the look's size."""
     height, width = look.size
     bicubic = Image.Resampling.BICUBIC
     if look.fit == "stretch":

@@ -3,12 +3,13 @@
     folder/train-images-idx3-ubyte, train-labels-idx1-ubyte     the train split
     folder/t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte       the test split
 
-Each may be gzipped (.gz), and may have a dot before "idx". Without a file of labels the images have none.
+Each may be gzipped (.gz), in capitals, have another mark before "idx", words before the split (emnist-letters-train-…),
+and lie in a folder of its own name, as Kaggle unpacks them. Without a file of labels the images have none.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,56 +18,82 @@ from jaxtyping import Int64, UInt8
 from data import idx
 from data.files import is_file, is_folder, reason
 from data.image_set import DataError, ImageSet
-from data.parts import Part, assemble_split
+from data.layouts import images_of
+from data.names import Names
+from data.number_parts import Numbers, read_numbers
+from data.parts import DEFAULT
+from data.reading import Reading
+from data.split_names import SPLITS, rest_of, split_of, words
 
-IMAGES = re.compile(r"(train|t10k)-images[-.]idx3-ubyte(\.gz)?")
-SPLITS = {"train": "train", "t10k": "test"}
+REMEDY = (
+    "The splits of a folder of IDX files are train-images-idx3-ubyte and t10k-images-idx3-ubyte; "
+    "a single file is the train split."
+)
 
 
 def holds(folder: Path) -> bool:
-    """Whether the folder has IDX files of images under their usual names."""
-    return any(IMAGES.fullmatch(path.name) for path in folder.iterdir())
+    """Whether the folder has IDX files of images under their usual names, or folders of these names with one."""
+    return next(_images_in(folder), None) is not None
 
 
-def load(path: Path, split: str) -> ImageSet:
-    """The images of the folder or file, (n, 1, h, w), with labels if they are beside them.
+def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
+    """The images of the folder or file, (n, c, h, w), with labels if they are beside them.
 
-    A single file is the train split. Classes are named after the label values that occur in either split. Raises
-    DataError for damaged files and for a split that is not there. No checksum is compared.
+    A single file is the train split. Classes are named after the label values that occur in any split. Raises
+    DataError for damaged files, for several sets in one folder, and for a split that is not there. No checksum is
+    compared.
     """
-    remedy = (
-        "The splits of a folder of IDX files are train-images-idx3-ubyte and t10k-images-idx3-ubyte; "
-        "a single file is the train split."
-    )
-    return assemble_split(path, split, _files(path), remedy, _part, _values)
+    found = {name: _numbers(file, reading) for name, file in _files(path).items()}
+    return read_numbers(path, split, found, reading, REMEDY)
 
 
 def _files(path: Path) -> dict[str, Path]:
     """The file of images of every split."""
     if not is_folder(path):
         return {"train": path}
-    found: dict[str, Path] = {}
-    for file in sorted(path.iterdir()):  # plain before gzipped
-        match = IMAGES.fullmatch(file.name)
-        if match:
-            found.setdefault(SPLITS[match[1]], file)
-    return found
+    sets: dict[tuple[str, ...], dict[str, Path]] = {}
+    for file in _images_in(path):
+        name = file.name.lower()
+        sets.setdefault(rest_of(name), {}).setdefault(split_of(name) or "train", file)
+    if len(sets) > 1:
+        names = sorted(file.name for files in sets.values() for file in files.values())
+        raise DataError(
+            f"{path} holds several sets: {', '.join(names)}. "
+            "Move each set to a folder of its own, or name one file of images."
+        )
+    (files,) = sets.values()
+    return {split: files[split] for split in SPLITS if split in files}
 
 
-def _part(path: Path) -> Part:
+def _images_in(folder: Path) -> Iterator[Path]:
+    """The files of images: those in the folder first, plain before gzipped, then those in a folder of their name."""
+    entries = [entry for entry in sorted(folder.iterdir()) if _is_images(entry.name)]
+    yield from (entry for entry in entries if not is_folder(entry))
+    for inner in (entry for entry in entries if is_folder(entry)):
+        unpacked = [file for file in sorted(inner.iterdir()) if _is_images(file.name) and is_file(file)]
+        yield from unpacked or [inner]  # a folder where a file should be is told when it is read
+
+
+def _is_images(name: str) -> bool:
+    said = words(name.lower())
+    idx_of_images = any(said[i : i + 3] in (["idx", "3", "ubyte"], ["idx", "4", "ubyte"]) for i in range(len(said)))
+    return "images" in said and idx_of_images and not name.startswith(".")
+
+
+def _numbers(path: Path, reading: Reading) -> Numbers:
     pixels = _array(path)
-    if pixels.ndim != 3:
+    if pixels.ndim not in (3, 4):
         raise DataError(f"{path} has the shape {pixels.shape}; images are (n, h, w). Name the file of the images.")
-    values = _values(path)
+    beside = None if reading.labels == "none" else _labels_beside(path)
+    values = None if beside is None else _values(beside)
     if values is not None and len(values) != len(pixels):
-        raise DataError(f"{path} has {len(pixels)} images, but {_labels_beside(path)} has {len(values)} labels.")
-    return Part(path, pixels[:, None], values)
+        raise DataError(f"{path} has {len(pixels)} images, but {beside} has {len(values)} labels.")
+    # Three dimensions are n images here, also where the last is 3.
+    images = pixels[:, None] if pixels.ndim == 3 else images_of(pixels, str(path)).images
+    return Numbers(Names.rows(path.name, len(images)), str(path), images, values)
 
 
-def _values(images: Path) -> Int64[np.ndarray, " n"] | None:
-    path = _labels_beside(images)
-    if path is None:
-        return None
+def _values(path: Path) -> Int64[np.ndarray, " n"]:
     values = _array(path)
     if values.ndim != 1:
         raise DataError(f"{path} has the shape {values.shape}; labels are (n,).")
@@ -74,11 +101,26 @@ def _values(images: Path) -> Int64[np.ndarray, " n"] | None:
 
 
 def _labels_beside(images: Path) -> Path | None:
-    name = images.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
-    if "labels" not in name:
+    """The file of labels in the same folder, or, as Kaggle unpacks it, in a folder of its own name."""
+    name = images.name.lower()
+    if "images" not in words(name):
         return None
-    candidates = (images.with_name(name), images.with_name(f"{name}.gz"))
-    return next((path for path in candidates if is_file(path)), None)
+    wanted = _as_words(name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"))
+    folders = [images.parent, images.parent.parent] if _is_images(images.parent.name) else [images.parent]
+    for folder in folders:
+        for entry in sorted(folder.iterdir()):
+            if entry.name.startswith(".") or _as_words(entry.name.lower()) != wanted:
+                continue
+            if is_file(entry):
+                return entry
+            inner = [file for file in sorted(entry.iterdir()) if _as_words(file.name.lower()) == wanted]
+            if inner:
+                return inner[0]
+    return None
+
+
+def _as_words(name: str) -> list[str]:
+    return words(name.removesuffix(".gz"))
 
 
 def _array(path: Path) -> UInt8[np.ndarray, "*shape"]:

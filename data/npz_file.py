@@ -1,59 +1,134 @@
-"""Images from an .npz file, as `numpy.savez` writes it."""
+"""Images from an .npz file, as `numpy.savez` writes it. `npz_layouts` says which of its arrays are what."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Int64
-from torch import Tensor
 
-from data.arrays import LAYOUTS, Array, as_classes, as_images
+from data.array_files import labels_beside, splits_beside
 from data.files import reason
 from data.image_set import DataError, ImageSet
+from data.label_values import NONE, Values, values_of
+from data.layouts import images_of
+from data.levels import Array
+from data.names import Names
+from data.npz_layouts import Roles, Shape, roles_of
+from data.number_parts import Numbers, read_numbers
+from data.parts import DEFAULT
+from data.reading import Reading
 
 FORM = (
-    f"An .npz file holds `images`, {LAYOUTS}; if wanted `labels`, (n,), integers from 0; "
-    "and if wanted `class_names`, (k,), strings."
+    "An .npz file holds `images`, (n, h, w), (n, h, w, c), (n, c, h, w) or (n, pixels), as uint8 or other numbers; "
+    "if wanted `labels`, (n,); and if wanted `class_names`, (k,), strings. Splits are told by the names: x_train, "
+    "y_train, x_test, y_test, or train_images, train_labels, and so on."
+)
+REMEDY = (
+    "An .npz file has the splits that its arrays' names say, such as x_train and x_test; or a file beside it whose "
+    'name has "test" in place of "train" is its test split.'
+)
+OBJECTS = (
+    "is an array of Python objects, which only unpickling would read, and that can run any program. "
+    "Save images of one shape with numpy.stack, and strings with .astype(str)."
 )
 
 
-def load(path: Path, split: str) -> ImageSet:
-    """The images of the file, (n, c, h, w). It has no splits: all its images are "train", and "all".
+def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
+    """The images of the file, (n, c, h, w). Without splits in its arrays' names all its images are "train".
 
     Without `class_names` the classes are named after the label values that occur. Nothing is unpickled.
-    Raises DataError for a file that is damaged or of another form, and for the split "test".
+    Raises DataError for a file that is damaged or of another form, and for a split that is not there.
     """
-    if split == "test":
-        raise DataError(
-            f"{path} has no test split: an .npz file is one set of images, the train split. "
-            "Keep test images in a file of their own and name that one."
-        )
-    arrays = _arrays(path)
-    images = as_images(arrays["images"], f"{path}: `images`", FORM)
-    labels: Tensor | None = None
-    class_names: tuple[str, ...] = ()
-    if "labels" in arrays:
-        labels, class_names = _labels(arrays["labels"], arrays.get("class_names"), path)
-        if len(labels) != len(images):
-            raise DataError(f"{path} has {len(images)} images but {len(labels)} labels.")
-    return ImageSet(str(path), split, torch.from_numpy(images), labels, class_names, origin=str(path))
+    found, class_names = _splits(path, reading)
+    if list(found) == ["train"]:
+        for name, file in splits_beside(path).items():
+            others, _ = _splits(file, reading)
+            # A file of splits of its own is no split of another.
+            found |= {name: others["train"]} if list(others) == ["train"] else {}
+    return read_numbers(path, split, found, reading, REMEDY, class_names)
 
 
-def _arrays(path: Path) -> dict[str, Array]:
+def _splits(path: Path, reading: Reading) -> tuple[dict[str, Numbers], tuple[str, ...]]:
+    with _opened(path) as archive:
+        roles = roles_of(_shapes(archive, path), str(path), FORM)
+        found = {split: _numbers(archive, split, roles, path, reading) for split in roles.images}
+        names = None if roles.class_names is None else _array(archive, roles.class_names, path)
+    if names is None or reading.labels == "none":
+        return found, ()
+    if names.ndim != 1 or names.dtype.kind not in "US":
+        raise DataError(f"{path}: `{roles.class_names}` are {names.dtype} of shape {names.shape}. {FORM}")
+    return found, tuple(str(name) for name in names.astype(np.str_).tolist())
+
+
+def _numbers(archive: Any, split: str, roles: Roles, path: Path, reading: Reading) -> Numbers:
+    name = roles.images[split]
+    where = f"{path}: `{name}`"
+    raw = _array(archive, name, path)
+    values: Values | None = None
+    notes = [f"`{other}` was not read" for other in roles.others]
+    if reading.labels != "none":
+        if split in roles.labels:
+            label = roles.labels[split]
+            values = values_of(_array(archive, label, path), f"{path}: `{label}`")
+        elif len(roles.images) == 1:
+            values = labels_beside(path, _sole_array)
+    laid = images_of(raw, where, None if values is None else len(values))
+    if laid.note:
+        notes.append(laid.note)
+    if roles.by_shape:
+        labels = f" and `{roles.labels[split]}` as their labels" if split in roles.labels else ""
+        notes.append(f"`{name}` was read as the images{labels}")
+    rows = Names.rows(path.name if len(roles.images) == 1 else f"{path.name}/{name}", len(laid.images))
+    return Numbers(rows, where, laid.images, values, tuple(notes))
+
+
+def _sole_array(path: Path) -> Array:
+    """The one array of an archive of labels."""
+    with _opened(path) as archive:
+        if len(archive.files) != 1:
+            raise DataError(f"{path} has {', '.join(archive.files) or 'nothing'}; labels are one array. {NONE}")
+        return _array(archive, archive.files[0], path)
+
+
+def _shapes(archive: Any, path: Path) -> dict[str, Shape]:
+    """The shapes and types of all arrays, from their headers."""
+    members = set(archive.zip.namelist())
+    shapes = {}
+    for name in archive.files:
+        with archive.zip.open(f"{name}.npy" if f"{name}.npy" in members else name) as member:
+            try:
+                first = np.lib.format.read_magic(member) == (1, 0)
+                read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+            except ValueError as error:
+                raise DataError(f"{path} is damaged: `{name}` is no array. {FORM}") from error
+        shapes[name] = Shape(shape, dtype.kind)
+    return shapes
+
+
+def _array(archive: Any, name: str, path: Path) -> Array:
+    try:
+        array: Array = archive[name]
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise DataError(f"{path}: `{name}` {OBJECTS}") from error
+        raise
+    return array
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The archive, whose damage ends in a DataError wherever it shows."""
     try:
         # Opened here, because numpy leaves a damaged file open.
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds a single bare array (.npy). {FORM}")
-            if "images" not in archive.files:
-                raise DataError(f"{path} has no `images`; it has: {', '.join(archive.files) or 'nothing'}. {FORM}")
-            arrays: dict[str, Any] = {
-                key: archive[key] for key in ("images", "labels", "class_names") if key in archive.files
-            }
+                raise DataError(f"{path} holds a single bare array: call it .npy. {FORM}")
+            yield archive
     except DataError:
         raise
     except MemoryError as error:
@@ -62,20 +137,3 @@ def _arrays(path: Path) -> dict[str, Array]:
         ) from error
     except Exception as error:  # Damaged files make numpy and zipfile raise all sorts of things.
         raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
-    for key, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # numpy gives the bytes of a member that is none
-            raise DataError(f"{path} is damaged: `{key}` is no array. {FORM}")
-    return arrays
-
-
-def _labels(labels: np.ndarray, names: Array | None, path: Path) -> tuple[Int64[Tensor, " n"], tuple[str, ...]]:
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{path}: `labels` are {labels.dtype} of shape {labels.shape}. {FORM}")
-    if labels.size and labels.min() < 0:
-        raise DataError(f"{path}: `labels` start at {labels.min()}. {FORM} Leave `labels` out if some are unknown.")
-    if names is None:
-        classes, found = as_classes(labels)
-        return torch.from_numpy(classes), found
-    if names.ndim != 1 or names.dtype.kind != "U":
-        raise DataError(f"{path}: `class_names` are {names.dtype} of shape {names.shape}. {FORM}")
-    return torch.from_numpy(labels.astype(np.int64)), tuple(names.tolist())

@@ -16,6 +16,7 @@ from data import (
     fashion_mnist,
     idx_file,
     image_folder,
+    npy_file,
     npz_file,
     parquet_file,
     torchvision_sets,
@@ -41,35 +42,24 @@ SOURCES: Mapping[str, Source] = {
 Reader = Callable[[Path, str, Reading], ImageSet]
 
 
-def _as_it_is(load: Callable[[Path, str], ImageSet]) -> Reader:
-    """A reader of files that hold images of one size, which leave nothing to be chosen."""
-
-    def read(path: Path, split: str, reading: Reading) -> ImageSet:
-        if split == "validation":
-            raise DataError(f"{path} has no validation split. data.validation=0.2 holds a share of train out.")
-        return load(path, split)
-
-    return read
-
-
 FILE_READERS: Mapping[str, Reader] = {  # by the end of the file's name, in small letters
-    ".npz": _as_it_is(npz_file.load),
-    ".csv": _as_it_is(csv_file.load),
-    ".csv.gz": _as_it_is(csv_file.load),
-    ".parquet": _as_it_is(parquet_file.load),
-    "idx3-ubyte": _as_it_is(idx_file.load),
-    "idx3-ubyte.gz": _as_it_is(idx_file.load),
+    ".npz": npz_file.load,
+    ".npy": npy_file.load,
+    ".csv": csv_file.load,
+    ".csv.gz": csv_file.load,
+    ".parquet": parquet_file.load,
+    **dict.fromkeys(("idx3-ubyte", "idx3-ubyte.gz", "idx4-ubyte", "idx4-ubyte.gz"), idx_file.load),
     **dict.fromkeys(archives.ENDINGS, archives.load),
 }
 # By what a folder holds, the first that fits; one with pictures, or with none of these, is read as one of pictures.
 FOLDER_READERS: Sequence[tuple[Callable[[Path], bool], Reader]] = (
-    (parquet_file.holds, _as_it_is(parquet_file.load)),
-    (idx_file.holds, _as_it_is(idx_file.load)),
+    (parquet_file.holds, parquet_file.load),
+    (idx_file.holds, idx_file.load),
     (archives.holds, archives.load),
 )
 PATHS = (
     "a folder of images, of archives, of .parquet files or of MNIST's IDX files, "
-    "or an .npz, .csv (.csv.gz), .parquet, IDX (idx3-ubyte), .zip or .tar file"
+    "or an .npz, .csv (.csv.gz), .parquet, .npy, IDX (idx3-ubyte), .zip or .tar file"
 )
 
 

@@ -77,11 +77,6 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: table(path, ["image", "label", "label"], [[png()], [1], [1]]),
         "has 2 columns named `label`",
     ),
-    "damaged-image.parquet": (
-        lambda path: table(path, ["image"], [[png(), b"<html>not found</html>"]]),
-        r"image 1 cannot be read \(cannot identify image file\)\.$",
-    ),
-    "cut-image.parquet": (lambda path: table(path, ["image"], [[png(), png()[:50]]]), r"image 1 cannot be read \(\w"),
     "dimensions-idx3-ubyte": (lambda path: idx(path, *[1] * 255), "its header announces 255 dimensions"),
     "no-width-idx3-ubyte": (lambda path: idx(path, 5, 8, 0), "1 channels and 8×0 pixels"),
     "long.csv": (lambda path: path.write_text("label,p\n" + "7" * 5000 + ",1\n"), r"characters\)"),

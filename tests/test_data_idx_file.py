@@ -126,3 +126,66 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").mkdir()
     with pytest.raises(DataError, match="train-images-idx3-ubyte cannot be read .Is a directory"):
         idx_file.load(tmp_path, "train")
+
+
+def test_what_kaggle_unpacks(tmp_path: Path) -> None:
+    """A file beside a folder of nearly its name, which holds the same file again; labels likewise, or there alone."""
+    pixels, labels = noise(3, 4, 6), bytes_of(5, 0, 5)
+    put(tmp_path / "train-images.idx3-ubyte", pixels)
+    for name, array in (("train-images-idx3-ubyte", pixels), ("train-labels-idx1-ubyte", labels)):
+        (tmp_path / name).mkdir()
+        put(tmp_path / name / name, array)
+    (tmp_path / "t10k-images-idx3-ubyte").mkdir()
+    test = put(tmp_path / "t10k-images-idx3-ubyte" / "t10k-images-idx3-ubyte", noise(2, 4, 6))
+    put(tmp_path / "t10k-labels.idx1-ubyte", bytes_of(7, 7))
+    for path in (tmp_path, tmp_path / "train-images.idx3-ubyte", tmp_path / "train-images-idx3-ubyte"):
+        images = sources.load(str(path))
+        assert (images.images.numpy()[:, 0] == pixels).all()
+        assert images.labels is not None
+        assert [images.class_names[i] for i in images.labels.tolist()] == ["5", "0", "5"]
+    everything = sources.load(str(tmp_path), "all")
+    assert (everything.images.numpy()[:, 0] == np.concatenate([pixels, test])).all()
+    assert everything.class_names == ("0", "5", "7")
+    assert list(everything.names or ())[2:4] == ["train-images.idx3-ubyte[2]", "t10k-images-idx3-ubyte[0]"]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("TRAIN-IMAGES-IDX3-UBYTE.GZ", "TRAIN-LABELS-IDX1-UBYTE.GZ"),
+        ("emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters-train-labels-idx1-ubyte.gz"),
+        ("train-images.idx3-ubyte", "train-labels-idx1-ubyte"),
+        ("train_images_idx3_ubyte", "train_labels_idx1_ubyte"),
+    ],
+)
+def test_other_names(tmp_path: Path, images: str, labels: str) -> None:
+    pixels = put(tmp_path / images, noise(3, 4, 4))
+    put(tmp_path / labels, bytes_of(1, 2, 1))
+    if images.endswith(".GZ"):
+        for name in (images, labels):
+            (tmp_path / name).write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+    found = sources.load(str(tmp_path))
+    assert (found.images.numpy()[:, 0] == pixels).all()
+    assert found.class_names == ("1", "2")
+
+
+def test_several_sets_in_one_folder_are_asked(tmp_path: Path) -> None:
+    for name in ("emnist-letters-train-images-idx3-ubyte", "emnist-digits-train-images-idx3-ubyte"):
+        put(tmp_path / name, noise(3, 4, 4))
+    with pytest.raises(DataError, match="several sets: emnist-digits-train.*, emnist-letters.*or name one file"):
+        sources.load(str(tmp_path))
+    assert len(sources.load(str(tmp_path / "emnist-letters-train-images-idx3-ubyte"))) == 3
+
+
+def test_colour_has_four_dimensions(tmp_path: Path) -> None:
+    pixels = put(tmp_path / "train-images-idx4-ubyte", noise(3, 8, 9, 3))
+    put(tmp_path / "train-labels-idx1-ubyte", bytes_of(1, 2, 1))
+    for path in (tmp_path, tmp_path / "train-images-idx4-ubyte"):
+        images = sources.load(str(path))
+        assert (images.images.permute(0, 2, 3, 1).numpy() == pixels).all()
+        assert images.labels is not None
+
+
+def test_three_images_wide_are_images_also_where_their_width_is_3(tmp_path: Path) -> None:
+    put(tmp_path / "train-images-idx3-ubyte", noise(9, 8, 3))
+    assert sources.load(str(tmp_path)).images.shape == (9, 1, 8, 3)

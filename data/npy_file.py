@@ -1,0 +1,67 @@
+"""Images from an .npy file, as `numpy.save` writes it: one array. It is mapped into memory, not read into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from data.array_files import labels_beside, splits_beside
+from data.files import reason
+from data.image_set import DataError, ImageSet
+from data.layouts import images_of
+from data.levels import Array
+from data.names import Names
+from data.number_parts import Numbers, read_numbers
+from data.parts import DEFAULT
+from data.reading import Reading
+
+FORM = (
+    "An .npy file holds one array of images, (n, h, w), (n, h, w, c), (n, c, h, w) or (n, pixels), as uint8 or other "
+    "numbers. Its labels are a file beside it, x_labels.npy for x.npy."
+)
+REMEDY = (
+    "An .npy file is one set of images, the train split; another split is a file beside it whose name "
+    'has "test" or "val" in place of "train".'
+)
+
+
+def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
+    """The images of the file, (n, c, h, w), with labels if they are beside it. Nothing is unpickled.
+
+    Raises DataError for a file that is damaged or of another form, and for a split that is not there.
+    """
+    files = {"train": path, **splits_beside(path)}
+    return read_numbers(path, split, {name: _numbers(file, reading) for name, file in files.items()}, reading, REMEDY)
+
+
+def _numbers(path: Path, reading: Reading) -> Numbers:
+    raw = _array(path)
+    values = None if reading.labels == "none" else labels_beside(path, _array)
+    laid = images_of(raw, str(path), None if values is None else len(values))
+    return Numbers(
+        Names.rows(path.name, len(laid.images)),
+        str(path),
+        laid.images,
+        values,
+        () if laid.note is None else (laid.note,),
+    )
+
+
+def _array(path: Path) -> Array:
+    try:
+        # Copied where it is written to, which nothing does: torch warns of memory that may only be read.
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except MemoryError as error:
+        raise DataError(f"{path} claims an array that does not fit into the memory. {FORM}") from error
+    except Exception as error:  # Damaged files make numpy raise all sorts of things.
+        if "pickle" in str(error) or "Python objects" in str(error):
+            raise DataError(
+                f"{path} cannot be read: it holds Python objects, which only unpickling would read, and that can run "
+                f"any program. Save images of one shape with numpy.stack. {FORM}"
+            ) from error
+        raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} is an archive of arrays: call it .npz.")
+    plain: Array = array.view(np.ndarray)
+    return plain
