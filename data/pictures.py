@@ -117,6 +117,7 @@ class _Made:
     def __init__(self, pictures: Sequence[Picture], reading: Reading, name: str, notes: tuple[str, ...]) -> None:
         self.pictures, self.reading, self.name, self.notes = pictures, reading, name, notes
         self.course = _Course()
+        self.made = False
         headers, self.readable = self._headers()
         self.unopened = tuple(self.course.left_out)
         self.look = _look(headers, reading, self._bits(headers))
@@ -135,8 +136,9 @@ class _Made:
         except OSError as error:
             say(f"{array_cache.why_not(error)}: the images are held in memory.")
             return None
-        megabytes = entry.file.stat().st_size / 1e6
-        say(f"kept the images of {self.name} for the next command: {megabytes:,.0f} MB in {array_cache.folder()}")
+        if self.made:  # and not another process in the meantime
+            size = self.bytes_needed / 1e6
+            say(f"kept the images of {self.name} for the next command: {size:,.0f} MB in {array_cache.folder()}")
         return _of_entry(entry, len(self.pictures), self.name, self.notes)
 
     def in_memory(self) -> Pixels:
@@ -198,6 +200,7 @@ class _Made:
 
     def _about(self, images: UInt8[Tensor, "k c h w"]) -> dict[str, Any]:
         """All that there is to know of the images, as plain values for the cache."""
+        self.made = True
         transparent = any(header.transparent for header in self.headers)
         sized = any(header.size != self.look.size for header in self.headers)
         deep = any(header.deep for header in self.headers)
@@ -217,10 +220,8 @@ class _Made:
             notes.append(f"16-bit pictures hold {self.look.bits} bits: 0 to {2**self.look.bits - 1:,} became 0 to 255")
         if self.course.vanished:
             other = "white" if self.reading.background in ("grey", "gray") else "grey"
-            notes.append(
-                f"what {self.course.vanished:,} pictures show vanishes on {self.reading.background}: "
-                f"data.background={other} shows it"
-            )
+            shown = "1 picture shows" if self.course.vanished == 1 else f"{self.course.vanished:,} pictures show"
+            notes.append(f"{shown} nothing on {self.reading.background}: data.background={other} brings out the shapes")
         return notes
 
     def _check(self) -> None:

@@ -154,7 +154,9 @@ def test_a_full_disk_is_told_and_the_images_are_held_in_memory(
         load(str(folder))
 
 
-def test_of_two_that_read_the_same_one_waits(folder: Path, decoded: list[int]) -> None:
+def test_of_two_that_read_the_same_one_waits(
+    folder: Path, decoded: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
     results: list[list[int]] = []
     threads = [threading.Thread(target=lambda: results.append(shown(load(str(folder))))) for _ in range(2)]
     for thread in threads:
@@ -162,6 +164,7 @@ def test_of_two_that_read_the_same_one_waits(folder: Path, decoded: list[int]) -
     for thread in threads:
         thread.join()
     assert results == [list(range(7))] * 2
+    assert capfd.readouterr().err.count("kept the images") == 1
     assert len(decoded) == 10
 
 
