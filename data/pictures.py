@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -212,6 +213,7 @@ class _Made:
             "background": self.reading.background if transparent or (sized and self.look.fit == "contain") else None,
             "bits": self.look.bits if deep else None,
             "notes": self._notes(deep),
+            "sizes": [[*size, count] for size, count in Counter(header.size for header in self.headers).most_common()],
         }
 
     def _notes(self, deep: bool) -> list[str]:
@@ -270,6 +272,7 @@ def _was_read(about: dict[str, Any], n: int, name: str, notes: Iterable[str]) ->
         background=about["background"],
         bits=about["bits"],
         notes=(*notes, *about["notes"]),
+        sizes=tuple((height, width, count) for height, width, count in about.get("sizes", [])),
     )
 
 

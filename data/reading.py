@@ -61,6 +61,7 @@ class WasRead:
         background: what shows through transparent pictures; None where none was needed.
         bits: how many bits pictures of 16 bits made use of; None where there were none.
         notes: what else a person should know, in short sentences without a full stop.
+        sizes: the pictures' own heights and widths and how many there are of each, the commonest first.
     """
 
     name: str
@@ -73,6 +74,7 @@ class WasRead:
     background: str | None = None
     bits: int | None = None
     notes: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int, int], ...] = ()
 
     def line(self) -> str:
         """One line for people."""

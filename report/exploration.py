@@ -6,8 +6,10 @@ reaches training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 import torch
@@ -23,6 +25,8 @@ from report.rows import MISSING
 from report.terminal import add_row, printed, ruled_table
 from system.names import printable
 
+SHOWN = 5
+"""Formats, sizes and reasons that are named."""
 LEVELS = 256
 """Values that a pixel can have."""
 
@@ -151,6 +155,7 @@ def set_table(images: ImageSet, counts: Int64[Tensor, "g c 256"], duplicates: in
     if channels > 1:
         by_channel = counts.sum(dim=0)
         rows += [(f"  {name}", _mean_sd(mean_and_sd(by_channel[j]))) for j, name in enumerate(names)]
+    rows += _files(images)
     rows += [
         ("duplicates", f"{duplicates:,} equal to an earlier image in every pixel"),
         ("found in", images.origin or MISSING),
@@ -158,6 +163,30 @@ def set_table(images: ImageSet, counts: Int64[Tensor, "g c 256"], duplicates: in
     for row in rows:
         add_row(table, row)
     return printed([table])
+
+
+def _files(images: ImageSet) -> list[tuple[str, str]]:
+    """Of pictures in files: formats, sizes, and what was left out and why."""
+    read = images.was_read
+    if read is None or images.names is None:
+        return []
+    endings = Counter(PurePath(name).suffix.lower() for name in images.names)
+    rows = [("formats", _counted({ending: count for ending, count in endings.most_common() if ending}))]
+    if read.sizes:
+        rows.append(("sizes found", _counted({f"{h}×{w}": count for h, w, count in read.sizes})))
+    reasons = Counter(file.reason for file in read.left_out)
+    if reasons:
+        rows.append(("left out", _counted(dict(reasons.most_common()))))
+        first = [printable(file.name) for file in read.left_out[:SHOWN]]
+        rows.append(("", ", ".join(first) + (", …" if len(read.left_out) > SHOWN else "")))
+    return [row for row in rows if row[1]]
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """ "png 300, jpg 20 and 3 others": the first of them."""
+    shown = [f"{what} {count:,}" for what, count in [*counts.items()][:SHOWN]]
+    more = len(counts) - SHOWN
+    return ", ".join(shown) + (f" and {more:,} others" if more > 0 else "")
 
 
 def group_table(groups: Groups, counts: Int64[Tensor, "g c 256"]) -> str:

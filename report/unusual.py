@@ -11,8 +11,8 @@ from report.outliers import outliers
 from report.terminal import printed
 from system.names import printable
 
-GROUPS, FILES = 10, 3
-"""Groups that are shown, and files of a group."""
+GROUPS = 10
+"""Groups, and files far from all others, that are shown."""
 
 
 def unusual_tables(images: ImageSet) -> list[str]:
@@ -23,7 +23,7 @@ def unusual_tables(images: ImageSet) -> list[str]:
     tables = []
     if alike:
         count = sum(len(group) for group in alike)
-        lines = [shown(group, FILES) for group in alike[:GROUPS]]
+        lines = [shown(group) for group in alike[:GROUPS]]
         title = f"Near-duplicates: {count:,} images in {len(alike):,} groups"
         tables.append(_table(title, lines, len(alike) - GROUPS, "groups"))
     if apart:
@@ -32,10 +32,10 @@ def unusual_tables(images: ImageSet) -> list[str]:
     return tables or ["No near-duplicates and no outliers."]
 
 
-def shown(names: Sequence[str], count: int) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - count
-    return ", ".join(names[:count]) + (f" and {more:,} more" if more > 0 else "")
+def shown(names: Sequence[str], width: int = 76) -> str:
+    """How many there are and their names, as many as a line holds."""
+    text = f"{len(names):>4}  {', '.join(map(printable, names))}"
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _table(title: str, lines: Sequence[str], more: int, what: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.decomposition import PCA
 
 import explore
@@ -144,3 +146,21 @@ def test_bad_usage_exits_with_2_and_a_sentence(arguments: list[str], message: st
     assert done.exit_code == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_s_files_formats_and_sizes_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(6):
+        side = 40 if i < 4 else 20
+        pixels = np.random.default_rng(i).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.{'png' if i < 5 else 'bmp'}")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("x")
+    done = call(explore.app, str(folder), "--no-cache")
+    assert done.exit_code == 0, done.stderr
+    assert "read 6 of 7 images" in done.stderr
+    assert re.search(r"formats +.png 5, .bmp 1", done.stdout)
+    assert re.search(r"sizes found +40×40 4, 20×20 2", done.stdout)
+    assert re.search(r"left out +empty 1", done.stdout)
+    assert "empty.png" in done.stdout

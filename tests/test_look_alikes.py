@@ -69,4 +69,5 @@ def test_files_are_named_and_long_lists_cut(monkeypatch: pytest.MonkeyPatch) -> 
     assert "… and 2 more groups" in alike
     assert "13.png" in apart
     assert unusual_tables(ImageSet("made", "all", images[:3])) == ["No near-duplicates and no outliers."]
-    assert shown(["a", "b", "c", "d"], 3) == "a, b, c and 1 more"
+    assert shown(["a.png", "b.png"]) == "   2  a.png, b.png"
+    assert shown(["a.png", "b.png"], 14) == "   2  a.png, …"
