@@ -115,7 +115,7 @@ def _classes(paths: Sequence[Parts], inside: Sequence[int], base: Parts, what: s
         raise DataError(
             f"{'/'.join((what, *base))} holds {len(loose):,} images itself ({paths[loose[0]][-1]}, …) and "
             f"{len(below):,} in sub-folders ({'/'.join(paths[below[0]][depth:])}, …). Sub-folders are classes: put "
-            "each image into one. Or take all images without classes: --set data.labels=none."
+            "each image into one. Or take all images without classes: data.labels=none."
         )
     return {i: paths[i][depth] for i in below}
 

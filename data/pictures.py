@@ -221,9 +221,7 @@ class _Made:
         if self.course.vanished:
             other = "white" if self.reading.background in ("grey", "gray") else "grey"
             shown = "1 picture shows" if self.course.vanished == 1 else f"{self.course.vanished:,} pictures show"
-            notes.append(
-                f"{shown} nothing on {self.reading.background}: --set data.background={other} brings out the shapes"
-            )
+            notes.append(f"{shown} nothing on {self.reading.background}: data.background={other} brings out the shapes")
         return notes
 
     def _check(self) -> None:
@@ -338,6 +336,5 @@ def _check_memory(needed: int, name: str) -> None:
     if needed > max(free, total // 2):
         raise DataError(
             f"{name} needs {needed / 1e9:,.1f} GB, more than the memory has. With the cache the images stay on the "
-            "disk: leave --no-cache out, and let $DEEP_CLUSTERING_CACHE name a folder with room. Or make them smaller: "
-            "--set data.size=32."
+            "disk: let $DEEP_CLUSTERING_CACHE name a folder with room. Or make them smaller: data.size=32."
         )

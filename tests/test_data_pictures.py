@@ -117,7 +117,7 @@ def test_what_vanishes_in_the_background_is_told(tmp_path: Path) -> None:
     put(tmp_path / "b.png", flat((255, 255, 255, 0)))  # wholly transparent: nothing vanishes
     images = load(str(tmp_path))
     assert images.images.unique().tolist() == [255]
-    assert told(images).notes == ("1 picture shows nothing on white: --set data.background=grey brings out the shapes",)
+    assert told(images).notes == ("1 picture shows nothing on white: data.background=grey brings out the shapes",)
     grey = load(str(tmp_path), reading=Reading(background="grey"))
     assert grey.images[0, 0].unique().tolist() == [128, 255]
     assert told(grey).notes == ()
