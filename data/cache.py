@@ -41,9 +41,3 @@ def install(files: Iterable[Path], source: Path, target: Path) -> None:
         destination = target / file.relative_to(source)
         destination.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, destination)
-
-
-if __name__ == "__main__":
-    from data.cache_command import app
-
-    app()

@@ -339,6 +339,5 @@ def _check_memory(needed: int, name: str) -> None:
     if needed > max(free, total // 2):
         raise DataError(
             f"{name} needs {needed / 1e9:,.1f} GB, more than the memory has. With the cache the images stay on the "
-            "disk: keep the cache on, and let $DEEP_CLUSTERING_CACHE name a folder with room. Or make them smaller: "
-            "data.size=32."
+            "disk: let $DEEP_CLUSTERING_CACHE name a folder with room. Or make them smaller: data.size=32."
         )

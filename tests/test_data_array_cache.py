@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from data import array_cache, cache_command, pictures
+from data import array_cache, kept_images, pictures
 from data.array_cache import Entry
 from data.image_set import DataError, ImageSet, concatenate, fingerprint
 from data.names import Names
@@ -170,14 +170,14 @@ def test_of_two_that_read_the_same_one_waits(
 
 def test_the_command_lists_and_clears(folder: Path, small: Path) -> None:
     images = load(str(folder))
-    listed = CliRunner().invoke(cache_command.app, [])
+    listed = CliRunner().invoke(kept_images.app, [])
     assert str(folder) in listed.stdout
     assert "1 sets of images" in listed.stderr
-    cleared = CliRunner().invoke(cache_command.app, ["--clear"])
+    cleared = CliRunner().invoke(kept_images.app, ["--clear"])
     assert "removed 1 sets of images" in cleared.stderr
     assert list(small.glob("*")) == []
     assert shown(images) == list(range(7))  # what is in use stays
-    assert CliRunner().invoke(cache_command.app, []).stdout == ""
+    assert CliRunner().invoke(kept_images.app, []).stdout == ""
 
 
 def toy(n: int = 50) -> ImageSet:

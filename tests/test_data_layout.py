@@ -98,7 +98,7 @@ def test_a_folder_around_all_says_nothing(tmp_path: Path) -> None:
 
 def test_albums_are_taken_whole_without_labels(tmp_path: Path) -> None:
     tree(tmp_path, "1.png", "album/2.png", "album/deep/3.png")
-    with pytest.raises(DataError, match=r"1 images itself .1\.png, ….*2 in sub-folders.*--set data\.labels=none"):
+    with pytest.raises(DataError, match=r"1 images itself .1\.png, ….*2 in sub-folders.*data\.labels=none"):
         load(str(tmp_path))
     images = load(str(tmp_path), reading=Reading(labels="none"))
     assert list(images.names or ()) == ["1.png", "album/2.png", "album/deep/3.png"]

@@ -17,7 +17,7 @@ import compare
 import eval
 import explore
 import train
-from data import fetch, mnist_5000
+from data import fetch, kept_images, mnist_5000
 from engine.progress import Display
 from system.command import App
 from system.streams import say
@@ -29,6 +29,7 @@ APPS = {
     "explore": explore.app,
     "compare": compare.app,
     "data.fetch": fetch.app,
+    "data.kept_images": kept_images.app,
     "data.mnist_5000": mnist_5000.app,
 }
 

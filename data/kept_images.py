@@ -1,6 +1,11 @@
-"""Lists the decoded pictures that are kept, and clears them: `python -m data.cache`, `python -m data.cache --clear`."""
+"""Lists the decoded pictures that are kept, and clears them: `python -m data.kept_images`."""
 
 from __future__ import annotations
+
+from system.start import quiet_imports
+
+if __name__ == "__main__":
+    quiet_imports()
 
 from datetime import datetime
 from typing import Annotated
@@ -27,3 +32,7 @@ def main(clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")
         print(f"{datetime.fromtimestamp(made):%Y-%m-%d %H:%M}  {size / 1e6:8,.1f} MB  {printable(place)}")
     total = sum(size for _, size, _, _ in entries)
     say(f"{len(entries)} sets of images in {array_cache.folder()}, {total / 1e6:,.0f} MB; --clear removes them")
+
+
+if __name__ == "__main__":
+    app()
