@@ -60,12 +60,12 @@ def main(
     from engine.errors import CheckpointError, Interrupted, TrainingError
     from engine.fit import REFUSED, fit
     from engine.memory import keep_freed_memory
-    from engine.number_of_clusters import is_open, settled
+    from engine.number_of_clusters import check_clusters, is_open, settled
     from engine.phase_store import PhaseStore
     from engine.processes import launch, process_number
     from engine.progress import Display
-    from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver
-    from methods.resolve import check_clusters, resolve_config, usual_config
+    from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver, usual_config
+    from methods.resolve import resolve_config
     from report.tensorboard.page import TensorBoardObserver
 
     keep_freed_memory()

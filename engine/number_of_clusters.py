@@ -18,6 +18,23 @@ def is_open(config: RunConfig) -> bool:
     return not config.finds_clusters and "clusters" not in config.model_fields_set and config.data.name not in names()
 
 
+def check_clusters(config: RunConfig, clusters: int | None, assignments: Sequence[str]) -> None:
+    """Refuse a number of clusters that was asked of a method which finds its own.
+
+    Args:
+        config: resolved.
+        clusters: as --clusters has it.
+        assignments: "section.key=value" each.
+
+    Raises:
+        ConfigError: naming what to leave out.
+    """
+    asked = [f"--set {text}" for text in assignments if text.partition("=")[0].strip() == "clusters"]
+    asked += [] if clusters is None else [f"--clusters {clusters}"]
+    if config.finds_clusters and asked:
+        raise ConfigError(f"{config.method} finds the number of clusters itself: leave {' and '.join(asked)} out.")
+
+
 def settled(config: RunConfig, classes: Sequence[str], source: str) -> tuple[RunConfig, str]:
     """The config with as many clusters as the user's folder has sub-folders, and the note that says so.
 

@@ -16,6 +16,7 @@ from data.sources import FILE_READERS, names
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
 from engine.errors import CheckpointError, UsageError
 from engine.processes import Processes
+from methods.resolve import resolve_config
 from system.atomic import remove_torn
 from system.lock import locked
 from system.names import printable
@@ -34,7 +35,7 @@ def default_folder(config: RunConfig, usual: RunConfig | None = None) -> Path:
 
     Args:
         config: of the run, as the user gave it.
-        usual: what the title stands for, see `methods.resolve.usual_config`; None: nothing is unusual.
+        usual: what the title stands for, see `usual_config`; None: nothing is unusual.
     """
     parts = [_data_name(config.data.name)]
     if config.data.split != "train":
@@ -45,6 +46,16 @@ def default_folder(config: RunConfig, usual: RunConfig | None = None) -> Path:
     if usual is not None and usual.name == config.name and (others := _unusual(config, usual)):
         parts.append(hashlib.sha256("\n".join(others).encode("utf-8", "surrogatepass")).hexdigest()[:6])
     return CHECKPOINTS / _fitting("-".join([*parts, f"s{config.seed}"]))
+
+
+def usual_config(method: str | None, file: Path | None) -> RunConfig:
+    """The config that a run's name stands for: a file's where the file names its run, else its method's defaults.
+
+    Raises:
+        ConfigError: as `resolve_config`.
+    """
+    config = resolve_config(method, file, [], {})
+    return config if config.name else resolve_config(config.method, None, [], {})
 
 
 def _data_name(name: str) -> str:

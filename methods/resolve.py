@@ -44,30 +44,3 @@ def resolve_config(
         if value is not None:
             set_value(raw, path, value)
     return validate(schema, raw, f"{source} and the given settings" if assignments else source)
-
-
-def usual_config(method: str | None, file: Path | None) -> RunConfig:
-    """The config that a run's name stands for: a file's where the file names its run, else its method's defaults.
-
-    Raises:
-        ConfigError: as `resolve_config`.
-    """
-    config = resolve_config(method, file, [], {})
-    return config if config.name else resolve_config(config.method, None, [], {})
-
-
-def check_clusters(config: RunConfig, clusters: int | None, assignments: Sequence[str]) -> None:
-    """Refuse a number of clusters that was asked of a method which finds its own.
-
-    Args:
-        config: resolved.
-        clusters: as --clusters has it.
-        assignments: "section.key=value" each.
-
-    Raises:
-        ConfigError: naming what to leave out.
-    """
-    asked = [f"--set {text}" for text in assignments if text.partition("=")[0].strip() == "clusters"]
-    asked += [] if clusters is None else [f"--clusters {clusters}"]
-    if config.finds_clusters and asked:
-        raise ConfigError(f"{config.method} finds the number of clusters itself: leave {' and '.join(asked)} out.")

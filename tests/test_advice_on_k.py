@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import torch
 
-from benchmarks.studies.known_k import rows_over_k
-from data.image_set import ImageSet
+from benchmarks.studies.known_k import mixture, rows_over_k
 from report.comparison.advice import advise
 from report.rows import Row
 
@@ -94,25 +91,16 @@ def test_labels_reach_no_advice() -> None:
     assert advise(told) == advise(rows)
 
 
-def mixture(groups: int, each: int, seed: int = 0) -> ImageSet:
-    """Images of 8 × 8 pixels around random ones."""
-    random = np.random.default_rng(seed)
-    centres = random.uniform(40, 215, size=(groups, 64))
-    pixels = np.concatenate([centre + random.normal(scale=25, size=(each, 64)) for centre in centres])
-    images = torch.from_numpy(pixels.round().clip(0, 255).astype(np.uint8)).view(-1, 1, 8, 8)
-    return ImageSet("mixture", "train", images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))])
-
-
 @pytest.mark.parametrize(
     ("groups", "each", "ks"),
     [(3, 30, (2, 3, 4, 6)), (10, 30, (6, 8, 10, 12, 15)), (40, 20, (20, 30, 40, 50))],
 )
 def test_the_groups_of_a_mixture_are_found(groups: int, each: int, ks: tuple[int, ...]) -> None:
-    rows = rows_over_k("raw-kmeans", ["cluster.redos=20"], mixture(groups, each), ks, range(2))
+    rows = rows_over_k("raw-kmeans", ["cluster.redos=20"], mixture(groups, each, seed=0), ks, range(2))
     found = advise(rows)
     assert found.k == groups, found.sentence
 
 
 def test_one_cloud_without_groups_gives_no_advice() -> None:
-    rows = rows_over_k("raw-kmeans", [], mixture(1, 200), (2, 3, 5, 8), range(2))
+    rows = rows_over_k("raw-kmeans", [], mixture(1, 200, seed=0), (2, 3, 5, 8), range(2))
     assert advise(rows).k is None

@@ -79,7 +79,7 @@ def test_the_points_of_a_grid_have_names_and_folders_of_their_own() -> None:
 
 
 def test_runs_of_one_name_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.yaml").write_text("method: raw-kmeans\nclusters: 5\n")
+    (tmp_path / "other.yaml").write_text("method: raw-kmeans\nname: raw-kmeans\nclusters: 5\n")
     with pytest.raises(ConfigError, match="would both write"):
         plan(["raw-kmeans", str(tmp_path / "other.yaml")], [0], [], {}, "fashion-mnist")
 
@@ -98,14 +98,14 @@ def make(run: Run) -> None:
 
 
 def test_another_run_in_its_folder_is_refused_with_what_differs() -> None:
-    (run,) = plan(["raw-kmeans"], [0], [], {}, "digits")
+    (run,) = plan(["raw-kmeans"], [0], ["name=mine"], {}, "digits")
     run.check_folder()
     make(run)
     run.check_folder()
-    (other,) = plan(["raw-kmeans"], [0], ["cluster.redos=3"], {}, "digits")
+    (other,) = plan(["raw-kmeans"], [0], ["name=mine", "cluster.redos=3"], {}, "digits")
     with pytest.raises(ConfigError, match="redos: 10 → 3"):
         other.check_folder()
-    (renamed,) = plan(["raw-kmeans"], [0], ["data.validation=0.5"], {}, "digits")
+    (renamed,) = plan(["raw-kmeans"], [0], ["name=mine", "data.validation=0.5"], {}, "digits")
     with pytest.raises(ConfigError, match="validation"):
         renamed.check_folder()
 

@@ -20,6 +20,7 @@ from configs.text_yaml import parse_text
 from engine.run_folder import default_folder
 from methods.registry import METHOD_NAMES, METHODS
 from methods.resolve import resolve_config
+from report.comparison.over_k import parse_k, plan_over_k
 from report.comparison.plan import parse_grid, parse_seeds, plan
 from report.comparison.recorded import read_rows
 
@@ -55,7 +56,11 @@ def take(script: str, words: list[str]) -> None:
         recorded = [row for file in asked["recorded"] or [] for row in read_rows(ROOT / file)]
         systems = [file for system in asked["systems"] or [] for file in sorted(glob(system)) or [system]]
         settings, grid = asked["set_"] or [], parse_grid(asked["grid"] or [])
-        runs = plan(systems, parse_seeds(asked["seeds"] or "5"), settings, grid, asked["data"], asked["split"] or [])
+        seeds = parse_seeds(asked["seeds"] or "5")
+        if asked["k"]:
+            assert plan_over_k(systems, parse_k(asked["k"]), seeds, settings, asked["data"], lambda config: 1000)
+            return
+        runs = plan(systems, seeds, settings, grid, asked["data"], asked["split"] or [])
         assert runs or recorded, "it compares nothing"
 
 

@@ -1,9 +1,11 @@
 """How often the advice on k is right where k is known: `compare.py --k` on sets with known groups, run in one process.
 
     python -m benchmarks.studies.known_k hog-kmeans umap-kmeans --data digits --k 6-14
+    python -m benchmarks.studies.known_k raw-kmeans --data mixture-40 --k 20,30,36,40,44,50
     python -m benchmarks.studies.known_k pca-gmm --data fashion-mnist --right 10 --set data.subset=10000
 
-Labels are read for the number of classes alone, which is what the advice is compared with.
+Every repeat has seeds of its own and, of a mixture, groups of its own. Labels are read for the number of classes alone,
+which is what the advice is compared with.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
@@ -25,6 +28,9 @@ from report.comparison.advice import advise
 from report.comparison.over_k import Labels, parse_k, summary
 from report.rows import Row
 from report.score_table import score_row
+
+MIXTURE, EACH = "mixture-", 25
+"""Before the number of groups in the name of a set that is made here, and images a group."""
 
 
 def main(
@@ -42,17 +48,34 @@ def main(
     print("| method | data | right k | advice by set of seeds | right |")
     print("|---|---|--:|---|--:|")
     for method in methods:
-        config = resolve_config(method, None, set_ or [], {"data.name": data})
-        images = prepare(config.data, config.data.split, 0)
-        known = right or len(images.class_names)
-        found = []
+        known, found = right, []
         for repeat in range(repeats):
             first = repeat * 2 * seeds
+            images = images_of(data, method, set_ or [], repeat)
+            known = known or len(images.class_names)
             rows = rows_over_k(method, set_ or [], images, parse_k(k), range(first, first + seeds))
             found.append(advise(rows).k)
             typer.echo(f"{method}, seeds from {first}: {advise(rows).sentence}", err=True)
         shown = ", ".join("none" if one is None else str(one) for one in found)
         print(f"| {method} | {data} | {known} | {shown} | {sum(one == known for one in found)} of {repeats} |")
+
+
+def images_of(data: str, method: str, settings: Sequence[str], repeat: int) -> ImageSet:
+    """A data set as the settings have it, or a new mixture."""
+    if data.startswith(MIXTURE):
+        return mixture(int(data.removeprefix(MIXTURE)), EACH, 100 + repeat)
+    config = resolve_config(method, None, settings, {"data.name": data})
+    return prepare(config.data, config.data.split, 0)
+
+
+def mixture(groups: int, each: int, seed: int) -> ImageSet:
+    """Images of 8 × 8 pixels, `each` around each of so many random ones, with a deviation of 40 grey levels."""
+    random = np.random.default_rng(seed)
+    centres = random.uniform(40, 215, size=(groups, 64))
+    pixels = np.concatenate([centre + random.normal(scale=40, size=(each, 64)) for centre in centres])
+    images = torch.from_numpy(pixels.round().clip(0, 255).astype(np.uint8)).view(-1, 1, 8, 8)
+    labels = torch.arange(groups).repeat_interleave(each)
+    return ImageSet(f"{MIXTURE}{groups}", "train", images, labels, tuple(map(str, range(groups))))
 
 
 def rows_over_k(

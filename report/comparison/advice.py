@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from report.rows import Row, value
 
 MODERATE = 0.65
-MARGIN = 0.03
-"""Of ARI: means over three pairs differ by as much between one set of seeds and another."""
+MARGIN = 0.1
+"""Of ARI: with many clusters KMeans ends in another local optimum under every seed, which costs the right k as much.
+Chosen on mixtures of 3, 10 and 40 groups, of other seeds than those on which the advice is tested."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _is_kept(row: Row, beside: Sequence[Row]) -> bool:
 
 
 def _reasons(best: Row, measured: Sequence[Row]) -> str:
-    most = "most stable" if _s(best) >= max(map(_s, measured)) - MARGIN else "stable"
+    most = "most stable" if _s(best) == max(map(_s, measured)) else "stable"
     text = f"k = {_k(best)}: {most} over {_agreements(best)}"
     if value(best, "silhouette") is None:
         return f"{text}."

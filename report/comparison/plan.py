@@ -14,9 +14,9 @@ from data.image_set import DataError
 from data.prepare import splits_to_score
 from engine.checkpoint import read_checkpoint
 from engine.errors import CheckpointError
-from engine.number_of_clusters import is_open, settled
-from engine.run_folder import default_folder, lock_file, other_settings
-from methods.resolve import check_clusters, resolve_config, usual_config
+from engine.number_of_clusters import check_clusters, is_open, settled
+from engine.run_folder import default_folder, lock_file, other_settings, usual_config
+from methods.resolve import resolve_config
 
 
 @dataclass(frozen=True)
