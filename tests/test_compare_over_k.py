@@ -19,6 +19,8 @@ from configs.load import ConfigError
 from data.image_set import ImageSet
 from engine import run_folder
 from engine.checkpoint import read_checkpoint
+from report import scoring
+from report.comparison import results
 from report.comparison.over_k import agreements_of, parse_k, plan_over_k
 from report.comparison.schedule import Schedule, answer_command, score_command, train_command
 from tests.runs import Called, call
@@ -44,7 +46,7 @@ def here(schedule: Schedule) -> None:
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (run_folder, compare, eval):
+    for module in (run_folder, scoring):
         monkeypatch.setattr(module, "CHECKPOINTS", tmp_path / "runs")
     monkeypatch.setattr(compare, "carry_out", here)
 
@@ -79,7 +81,7 @@ def test_a_row_a_k_a_figure_and_a_sentence_without_a_word_of_labels(tmp_path: Pa
     assert not [key for row in found for key in row if key.startswith("watch")]
     assert found[1]["space"] == "pixels (64-d)"
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {f"over_k{ending}" for ending in (*compare.ENDINGS.values(), ".png")}
+    assert names == {f"over_k{ending}" for ending in (*results.ENDINGS.values(), ".png")}
     runs = {folder.name for folder in (tmp_path / "runs").iterdir()} - {"phases"}
     assert {"set-raw-kmeans-k2-s0", "set-raw-kmeans-k3-s1"} < runs
     assert len(runs) == 2 * 4 + 2  # the halves have names of their own

@@ -73,7 +73,7 @@ def test_a_method_that_finds_k_takes_none_and_records_none(tmp_path: Path) -> No
     code, said = trained(folder, tmp_path / "run", "--set", "cluster.points=2", method="raw-dbscan")
     assert code == 0, said
     run = open_run(tmp_path / "run" / "checkpoint.pt")
-    assert run.row(run.answer(None, None, None))["k_asked"] is None
+    assert run.row(run.predict("train", None, None))["k_asked"] is None
 
 
 def test_methods_are_named_in_any_case_and_halves_of_a_name_are_understood() -> None:

@@ -263,6 +263,6 @@ def test_a_run_of_few_images_is_refused_only_where_it_needs_more(tmp_path: Path)
 
     found = run("raw-dbscan", "--set", "cluster.points=2")
     assert (found.exit_code, found.stdout.strip()) == (0, str(tmp_path / "raw-dbscan" / "checkpoint.pt"))
-    refused = run("raw-kmeans")
+    refused = run("raw-kmeans", "--clusters", "10")
     assert refused.exit_code == 2
     assert "10 clusters for 8 images, of which 2 differ" in refused.stderr

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import compare
 import eval
 import explore
+import predict
 import train
 from data import fetch, kept_images, mnist_5000
 from engine.progress import Display
@@ -28,6 +29,7 @@ APPS = {
     "eval": eval.app,
     "explore": explore.app,
     "compare": compare.app,
+    "predict": predict.app,
     "data.fetch": fetch.app,
     "data.kept_images": kept_images.app,
     "data.mnist_5000": mnist_5000.app,
