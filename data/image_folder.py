@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from data import walk
-from data.image_set import DataError, ImageSet, fingerprint
+from data.image_set import DataError, ImageSet, NoSplitError, fingerprint
 from data.layout import ORDER, Layout, Parts, arrange
 from data.names import Names
 from data.pictures import Picture, Pixels, read_pictures
@@ -75,7 +75,7 @@ def load_tree(tree: Tree, split: str, reading: Reading) -> ImageSet:
     splits, path = tree.layout.splits, tree.path
     if split != "all" and split not in splits:
         there = ", ".join(name for name in splits if name != "other") or "none"
-        raise DataError(
+        raise NoSplitError(
             f"{path} has no {split} split; its splits: {there}. Put images into its sub-folders train, val and test to "
             "have these."
         )

@@ -22,6 +22,10 @@ class DataError(Exception):
     """Images that cannot be found, read or used. The message is for the person who named them."""
 
 
+class NoSplitError(DataError):
+    """A set that has no such split. All else about it is in order."""
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Images of one split of one data set, with labels where there are any.

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from data.arrays import as_tensor
-from data.image_set import DataError, ImageSet
+from data.image_set import DataError, ImageSet, NoSplitError
 from data.label_values import NONE, Values, alike
 from data.names import Names
 from data.reading import Reading, WasRead
@@ -51,7 +51,7 @@ def chosen(found: Mapping[str, T], split: str, path: Path, remedy: str) -> dict[
         return {name: found[name] for name in SPLITS if name in found}
     if split not in found:
         there = " and ".join(name for name in SPLITS if name in found)
-        raise DataError(f"{path} has no {split} split; it has {there}. {remedy}")
+        raise NoSplitError(f"{path} has no {split} split; it has {there}. {remedy}")
     return {split: found[split]}
 
 

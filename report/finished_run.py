@@ -54,7 +54,7 @@ class FinishedRun:
             images = self.images(split, other, data_root)
         except DataError as error:
             advice = "" if other else where_else(self.config.data.name)
-            raise DataError(f"{self.path}, {split} split: {error}{advice}") from error
+            raise type(error)(f"{self.path}, {split} split: {error}{advice}") from error
         check_shape(images, self.checkpoint, self.path)
         if other is None:
             check_unchanged(images, self.checkpoint, self.path)

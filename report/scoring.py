@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.image_set import NoSplitError
 from data.prepare import splits_to_score
 from engine.run_folder import CHECKPOINTS
 from evaluation.classify import clusters_as_features, labels_of
@@ -91,6 +92,10 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
             if wishes.figures is not None:
                 folder = figure_folder(wishes.figures, path, name, wishes.data, CHECKPOINTS)
                 undrawn += say_drawn(folder, draw(predictions, folder, fitted.checkpoint.loop.history))
+        except NoSplitError as error:
+            # All of a set without test images is its training images.
+            if not (wishes.split == "all" and rows):
+                problems.append(str(error))
         except PROBLEMS as error:
             problems.append(str(error))
     for line in dict.fromkeys(lines):

@@ -181,6 +181,14 @@ def test_a_file_that_answers_otherwise_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_all_splits_of_a_folder_without_test_images_are_its_training_images(kmeans: Path) -> None:
+    done = call(eval.app, str(kmeans), "--split", "all", "--format", "json")
+    assert (done.exit_code, done.stderr.count("split")) == (0, 0), done.stderr
+    assert [json.loads(line)["split"] for line in done.stdout.splitlines()] == ["train"]
+    missing = call(eval.app, str(kmeans), "--split", "test")
+    assert (missing.exit_code, "has no test split" in missing.stderr) == (2, True)
+
+
 def test_images_that_were_fitted_are_known_one_by_one(kmeans: Path, pictures: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     new.mkdir()
