@@ -35,6 +35,7 @@ from methods.base import Assignments
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.oriented_gradients import HOGSettings
+from models.pretrained_settings import FrozenSettings
 from parts.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
@@ -43,6 +44,7 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
+from parts.frozen_backbone import FrozenBackbone
 from parts.image_encoders import Gradients, ImageEncoder, RawPixels
 from parts.phases import Compute, FitPhase, Phase
 from parts.seen_images import SeenImages
@@ -55,19 +57,21 @@ class RepresentationSettings(Settings):
     autoencoder: AutoencoderStageSettings | None = None
     vae: VAEStageSettings | None = None
     simclr: ContrastiveStageSettings | None = None
+    frozen: FrozenSettings | None = None
     pca: PCASettings | None = None
     umap: UMAPStageSettings | None = None
 
     @model_validator(mode="after")
     def _one_encoder(self) -> RepresentationSettings:
         if sum(encoder is not None for encoder in self.encoders.values()) > 1:
-            raise ValueError("give one of `hog`, `autoencoder`, `vae` and `simclr`, not several")
+            raise ValueError("give one of `hog`, `autoencoder`, `vae`, `simclr` and `frozen`, not several")
         return self
 
     @property
     def encoders(self) -> dict[str, Settings | None]:
         """Every encoder's settings by its name; None, except for the one that is given, if any."""
-        return {"hog": self.hog, "ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr}
+        networks = {"ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr, "frozen": self.frozen}
+        return {"hog": self.hog, **networks}
 
     @property
     def name(self) -> str:
@@ -111,6 +115,7 @@ ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
     "ae": AutoencoderBackbone,
     "vae": VAEBackbone,
     "simclr": ContrastiveBackbone,
+    "frozen": FrozenBackbone,
 }
 
 
@@ -134,7 +139,7 @@ class TwoStage(nn.Module):
         self.clusterer: Clusterer = build_clusterer(config.cluster)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain: of a network. represent-pca, represent-umap: of its points. cluster: of what comes out."""
+        """pretrain, represent-frozen: of a network. represent-pca, -umap: of its points. cluster: what comes out."""
         k, seed, encoder, clusterer = self.config.clusters, self.config.seed, self.encoder, self.clusterer
         phases: list[Phase] = list(encoder.phases(images, compute))
         before: list[Reducer] = []
@@ -161,17 +166,23 @@ class TwoStage(nn.Module):
         # The dimensions are known once all is fitted.
         size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
         name = self.config.representation.name
-        return {"raw": "pixels", "ae": "latent", "vae": "latent", "simclr": "feature"}.get(
+        return {"raw": "pixels", "ae": "latent", "vae": "latent", "simclr": "feature", "frozen": "feature"}.get(
             name, name.upper().replace("-", " ")
         ) + size
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (*(note for reducer in self._reducers.values() for note in reducer.notes), *self.clusterer.notes)
+        reducers = (note for reducer in self._reducers.values() for note in reducer.notes)
+        return (*self.encoder.notes, *reducers, *self.clusterer.notes)
+
+    @property
+    def pretrained_on(self) -> str | None:
+        """The data of others that its encoder was trained on."""
+        return self.encoder.pretrained_on
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points that the clusterer sees, on the CPU; before the end of the fit, those of the stages so far."""
-        points = self._reduce(map_batches(self.encoder.encode, images, self.encoder.device))
+        points = self._reduce(self.encoder.embed(images))
         return self.seen.recall(images, points)
 
     def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
@@ -247,7 +258,7 @@ def fit_to_points(
     """
 
     def run() -> None:
-        points = compute.map(encoder.encode, images)
+        points = encoder.points(images, compute)
         for reducer in before:
             points = reducer.transform(points)
 
