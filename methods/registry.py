@@ -54,6 +54,7 @@ class MethodEntry:
 METHODS: dict[str, MethodEntry] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry("dec", "DEC")),
     "scan": MethodEntry("scan", "SCAN"),
+    "temi": MethodEntry("temi", "TEMI"),
     "pace": MethodEntry("pace", "PACE"),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),

@@ -9,7 +9,7 @@ from data.image_set import ImageSet
 from engine.checkpoint import Checkpoint
 from evaluation.evaluate import evaluate
 from evaluation.predictions import Predictions
-from methods.base import Method
+from methods.base import Method, OnOutsideData
 from report.rows import Row, Value
 from report.table import RunFacts, make_row, render
 
@@ -48,6 +48,7 @@ def score_row(
         peak_memory=loop.peak_memory,
         checkpoint=path,
         notes=(*checkpoint.data.get("notes", ()), *method.notes),
+        outside_data=method.pretrained_on if isinstance(method, OnOutsideData) else None,
         report=None if config.report is None else config.report.row,
     )
     figures = {} if config.report is None else config.report.figures
