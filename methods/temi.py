@@ -143,7 +143,7 @@ class TeacherObjective(Objective):
         total = torch.zeros(len(self.sizes), device=z.device)
         for _ in range(WALKS):
             ends = self.neighbourhood.partners(everyone, torch.rand(len(z), 1, generator=generator).to(z.device))
-            for part, other in zip(everyone.split(BATCH_SIZE), ends.split(BATCH_SIZE), strict=True):
+            for part, other in zip(torch.split(everyone, BATCH_SIZE), torch.split(ends, BATCH_SIZE), strict=True):
                 total += self._sum(z, part, other)
         return (total / (WALKS * len(z))).cpu()
 

@@ -51,5 +51,5 @@ class NetworkInput:
             pixels = functional.interpolate(pixels, size=sides, mode=mode, antialias=True).clamp(0, 1)
         top, left = ((side - self.size) // 2 for side in sides)
         pixels = pixels[:, :, top : top + self.size, left : left + self.size]
-        mean, sd = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (self.mean, self.sd))
+        mean, sd = (torch.tensor(values).view(1, 3, 1, 1).to(images.device) for values in (self.mean, self.sd))
         return (pixels.expand(-1, 3, -1, -1) - mean) / sd

@@ -78,6 +78,8 @@ class FrozenBackbone(Backbone):
     averaged = 1
 
     def __init__(self, settings: FrozenSettings, shape: ImageShape) -> None:
+        # Of one kind wherever the settings stand, so that all methods share the features.
+        settings = FrozenSettings(**settings.model_dump(exclude={"objective"}))
         facts = load_network(settings).facts
         super().__init__(shape, facts.features)
         self.settings, self.facts = settings, facts
