@@ -1,4 +1,4 @@
-"""Networks of others: what they are shown, where they and their weights come from, and what is said where they do not."""
+"""Networks of others: what they are shown, where they and their weights come from, and what is said without them."""
 
 from __future__ import annotations
 
