@@ -96,7 +96,7 @@ class FrozenBackbone(Backbone):
         def fit() -> None:
             known.features = compute.map(encode, images)
 
-        return (FitPhase("represent-frozen", FeatureState(known), fit, progress),)
+        return (FitPhase("represent-frozen", FeatureState(known), fit, progress, draws=False),)
 
     def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
         # A run that goes on after its first phase computes them once more.

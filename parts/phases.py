@@ -124,12 +124,14 @@ class FitPhase:
         module: the part of the method that holds the outcome.
         fit: does the work and puts the outcome into `module`.
         progress: of a fit that counts its parts.
+        draws: whether the outcome depends on the run's seed.
     """
 
     name: str
     module: nn.Module
     fit: Callable[[], None]
     progress: Progress | None = None
+    draws: bool = True
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ def test_many_clusterers_cost_one_pass(digits: ImageSet, encoded: list[int], tmp
     run("frozen-pca-som", digits, store=store)
     temi = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"]
     run("temi", digits, store=store, settings=[*temi, "cluster.neighbours=5"])
+    other_seed = run("frozen-kmeans", digits, store=store, settings=["seed=1"])
+    assert other_seed.checkpoint.loop.shared == ["represent-frozen"]
     assert sum(encoded) == len(digits)
     assert shared.checkpoint.loop.shared == ["represent-frozen"]
     assert torch.equal(shared.assignments.labels, alone.assignments.labels)
