@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from methods.base import Method
     from models.autoencoder import ImageShape
 
-ENCODERS, REDUCERS = ("", "hog", "ae", "vae", "simclr", "frozen"), ("", "pca", "umap", "pca-umap")
+ENCODERS, REDUCERS = ("", "hog", "ae", "vae", "simclr", "frozen", "features"), ("", "pca", "umap", "pca-umap")
 CLUSTERERS = ("kmeans", "gmm", "agglomerative", "spectral", "dbscan", "hdbscan", "som")
 REPRESENTATIONS = tuple("-".join(filter(None, parts)) or "raw" for parts in product(ENCODERS, REDUCERS))
 METHOD_NAMES = tuple("-".join(parts) for parts in product(REPRESENTATIONS, CLUSTERERS))

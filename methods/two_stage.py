@@ -45,6 +45,7 @@ from parts.backbones import (
     VAEStageSettings,
 )
 from parts.frozen_backbone import FrozenBackbone
+from parts.given_features import FeaturesSettings, GivenFeatures
 from parts.image_encoders import Gradients, ImageEncoder, RawPixels
 from parts.phases import Compute, FitPhase, Phase
 from parts.seen_images import SeenImages
@@ -58,20 +59,21 @@ class RepresentationSettings(Settings):
     vae: VAEStageSettings | None = None
     simclr: ContrastiveStageSettings | None = None
     frozen: FrozenSettings | None = None
+    features: FeaturesSettings | None = None
     pca: PCASettings | None = None
     umap: UMAPStageSettings | None = None
 
     @model_validator(mode="after")
     def _one_encoder(self) -> RepresentationSettings:
         if sum(encoder is not None for encoder in self.encoders.values()) > 1:
-            raise ValueError("give one of `hog`, `autoencoder`, `vae`, `simclr` and `frozen`, not several")
+            raise ValueError("give one of `hog`, `autoencoder`, `vae`, `simclr`, `frozen` and `features`, not several")
         return self
 
     @property
     def encoders(self) -> dict[str, Settings | None]:
         """Every encoder's settings by its name; None, except for the one that is given, if any."""
         networks = {"ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr, "frozen": self.frozen}
-        return {"hog": self.hog, **networks}
+        return {"hog": self.hog, **networks, "features": self.features}
 
     @property
     def name(self) -> str:
@@ -116,6 +118,7 @@ ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
     "vae": VAEBackbone,
     "simclr": ContrastiveBackbone,
     "frozen": FrozenBackbone,
+    "features": GivenFeatures,
 }
 
 
@@ -166,9 +169,14 @@ class TwoStage(nn.Module):
         # The dimensions are known once all is fitted.
         size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
         name = self.config.representation.name
-        return {"raw": "pixels", "ae": "latent", "vae": "latent", "simclr": "feature", "frozen": "feature"}.get(
-            name, name.upper().replace("-", " ")
-        ) + size
+        return {
+            "raw": "pixels",
+            "ae": "latent",
+            "vae": "latent",
+            "simclr": "feature",
+            "frozen": "feature",
+            "features": "feature",
+        }.get(name, name.upper().replace("-", " ")) + size
 
     @property
     def notes(self) -> tuple[str, ...]:

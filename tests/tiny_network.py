@@ -6,6 +6,7 @@ import functools
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from system.atomic import write_atomically
@@ -38,3 +39,13 @@ def tiny_network_yaml() -> str:
     return ", ".join(": ".join((name, f"'{value}'" if name != "size" else value)) for name, value in (
         setting.split("=", 1) for setting in tiny_network()
     ))  # fmt: skip
+
+
+@functools.cache
+def feature_file(rows: int) -> Path:
+    """A file of as many features, (rows, 6), the same in every process."""
+    file = Path(tempfile.gettempdir()) / f"deep-clustering-tests-features-{rows}.npy"
+    if not file.is_file():
+        features = torch.randn(rows, 6, generator=torch.Generator().manual_seed(0)).numpy()
+        write_atomically(file, lambda stream: np.save(stream, features))
+    return file
