@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -139,13 +141,26 @@ def from_open_clip(name: str, settings: FrozenSettings) -> Loaded:
         raise ModelError(f"open_clip:{architecture} needs a tag of its weights, NAME/TAG, one of: {', '.join(tags)}.")
     found = open_clip.get_pretrained_cfg(architecture, tag) or {}
     file = settings.weights or _from_hub(f"open_clip:{name}", str(found.get("hf_hub", "")).rstrip("/") or None)
-    network = open_clip.create_model(architecture, pretrained=None, force_quick_gelu=bool(found.get("quick_gelu")))
+    with _without_warnings():
+        network = open_clip.create_model(architecture, pretrained=None, force_quick_gelu=bool(found.get("quick_gelu")))
     _take(network, read_weights(Path(file)), f"open_clip:{name}")
     visual = network.visual.eval()
     size = visual.image_size[0] if isinstance(visual.image_size, tuple | list) else visual.image_size
     seen = NetworkInput(size, size, tuple(visual.image_mean), tuple(visual.image_std))
     # Its text part is trained on pairs as well, and not needed.
     return Loaded(visual, name, sha256_of_weights(visual), _as_set(seen, settings), pretraining_data(tag))
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """open_clip warns of weights that it did not load: they are loaded after it."""
+    logger = logging.getLogger()
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _as_set(seen: NetworkInput, settings: FrozenSettings) -> NetworkInput:
