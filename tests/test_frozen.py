@@ -21,11 +21,12 @@ from engine.fit import Fitted, fit
 from engine.phase_store import PhaseStore
 from engine.progress import Display
 from engine.restore import restore
-from evaluation.predictions import predict
+from evaluation.predictions import EvaluationError, predict
 from methods.resolve import resolve_config
 from models.autoencoder import ImageShape, ModelError
 from models.pretrained import PretrainedNetwork
 from parts.phases import Progress
+from report.onnx_file import write_onnx
 from report.score_table import score_row
 from report.table import render
 from tests.small import small_config
@@ -161,3 +162,9 @@ def test_shape_is_no_matter(digits: ImageSet) -> None:
 
     method = TwoStage(small_config("frozen-kmeans"), ImageShape(3, 20, 30))
     assert method.embed(torch.zeros(2, 3, 20, 30, dtype=torch.uint8)).shape == (2, 1024)
+
+
+def test_it_is_not_written_as_onnx(digits: ImageSet, tmp_path: Path) -> None:
+    settings = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.neighbours=5"]
+    with pytest.raises(EvaluationError, match="a frozen network of others"):
+        write_onnx(tmp_path / "network.onnx", run("temi", digits, settings=settings).method, digits)
