@@ -126,6 +126,8 @@ class Loop:
 
     def _fit(self, phase: FitPhase) -> None:
         self.display.start(phase.name, None)
+        if phase.progress is not None:
+            phase.progress.listen = self.display.part
         begin = time.perf_counter()
         # A fit can take minutes and saves nothing on its way. Several processes stop together, after it.
         with self._stop.at_once() if self.processes.count == 1 else nullcontext():

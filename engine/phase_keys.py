@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.contents import Contents
 from engine.sources import source_hashes, versions
-from parts.phases import Compute, Phase
+from parts.phases import Compute, GradientPhase, Phase
 
 ALWAYS = "engine.loop"
 """The module that runs every phase."""
@@ -38,9 +38,14 @@ def phase_keys(
     Raises:
         TypeError: when something hangs on a phase whose contents cannot be told.
     """
-    chain: list[Any] = [common]
+    chain: list[Any] = [{name: value for name, value in common.items() if name != "seed"}]
     keys = []
+    drawn = False
     for phase in phases:
+        if not drawn and (isinstance(phase, GradientPhase) or phase.draws):
+            # What comes before draws nothing, and is shared between seeds.
+            chain.append({"seed": common.get("seed")})
+            drawn = True
         contents = Contents({id(images): "images", id(compute): "compute"})
         contents.add(phase)
         sources = source_hashes(ALWAYS, *contents.modules)

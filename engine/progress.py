@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from system.notebook import NotebookText
 from system.streams import plain_console, say, stderr_console
 
+SECONDS = 15.0
+"""Between two lines of a log on a fit that counts its parts."""
 LINES = 20
 """Epochs of a phase that a log tells of, at most."""
 
@@ -45,10 +48,12 @@ class Display:
         self._bars: Progress | None = None
         self._task = TaskID(0)
         self._total = 0
+        self._begun = self._said = 0.0
 
     def start(self, phase: str, steps: int | None, done: int = 0, epochs: int = 0) -> None:
         """Show a phase of `steps` steps in `epochs` (None: a fit of unknown length), of which `done` are done."""
         self.stop()
+        self._begun = self._said = time.perf_counter()
         if self._notebook is not None and steps is None:
             self._notebook.change(f"{phase} …")
             return
@@ -73,6 +78,16 @@ class Display:
         """Move the bar to `done` steps."""
         if self._bars is not None:
             self._move(completed=done, status=f"loss {loss:.4f}  {images_per_second:,.0f} img/s")
+
+    def part(self, done: int, total: int) -> None:
+        """Show how much of a fit is done, and the time that is left."""
+        now = time.perf_counter()
+        if self._bars is not None:
+            self._bars.update(self._task, total=total, completed=done)
+        elif now - self._said >= SECONDS and done < total:
+            self._said = now
+            left = (now - self._begun) / done * (total - done)
+            say(f"{done:,} of {total:,} images, {left:,.0f} s left", self.console)
 
     def epoch(self, phase: str, epoch: int, epochs: int, values: Mapping[str, float]) -> None:
         """Say how an epoch ended, or move the bar to its end."""

@@ -151,6 +151,16 @@ class PretrainedMethod(Protocol):
 
 
 @runtime_checkable
+class OnOutsideData(Protocol):
+    """A method that may stand on a network which others trained on other data."""
+
+    @property
+    def pretrained_on(self) -> str | None:
+        """That data, in words; None where the method has seen the training images alone."""
+        ...
+
+
+@runtime_checkable
 class NetworkMethod(Protocol):
     """A method with networks that can be drawn layer by layer."""
 

@@ -28,7 +28,7 @@ from losses.squared_distances import squared_distances
 from methods.base import Assignments
 from methods.joint import CentroidJointMethod, JointConfig
 from models.autoencoder import ImageShape
-from parts.backbones import Branch
+from parts.backbone import Branch
 from parts.in_place import renewed
 from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, Objective, Phase

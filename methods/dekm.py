@@ -26,7 +26,7 @@ from methods.base import Assignments
 from methods.joint import CentroidJointMethod, JointConfig
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
-from parts.backbones import Branch
+from parts.backbone import Branch
 from parts.in_place import renewed
 from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, FitPhase, Objective, Phase

@@ -30,7 +30,7 @@ from methods.joint import CentroidJointMethod, JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.normalise import Normalise
-from parts.backbones import Branch
+from parts.backbone import Branch
 from parts.initialisation import Centroids
 from parts.phases import Batch, Compute, Objective, Phase
 from parts.reset import CentroidPhaseSettings, resets

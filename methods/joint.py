@@ -16,10 +16,10 @@ from methods.base import Assignments, CentroidMethod
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.settings import AutoencoderSettings, ConvSettings
+from parts.backbone import Backbone
 from parts.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
-    Backbone,
     ContrastiveBackbone,
     ContrastiveStageSettings,
     Pixels,
@@ -27,6 +27,7 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
+from parts.frozen_backbone import FrozenBackbone
 from parts.initialisation import Centroids
 from parts.joint_training import JointTraining
 from parts.phases import Compute, Phase
@@ -56,6 +57,8 @@ def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
     """
     if config.pretrain.objective == "elbo":
         return VAEBackbone(VAEStageSettings(model=config.model, pretrain=config.pretrain), shape)
+    if config.pretrain.objective == "frozen":
+        return FrozenBackbone(config.pretrain, shape)
     if config.pretrain.objective == "contrastive":
         contrastive = ContrastiveStageSettings(pixels=config.pixels, model=config.model, pretrain=config.pretrain)
         return ContrastiveBackbone(contrastive, shape)
@@ -127,7 +130,12 @@ class JointMethod(nn.Module, ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return ()
+        return self.backbone.notes
+
+    @property
+    def pretrained_on(self) -> str | None:
+        """The data of others that its backbone was trained on."""
+        return self.backbone.pretrained_on
 
     def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
         """Every image as the decoder gives it back, on the CPU; None where the backbone has no decoder."""

@@ -228,7 +228,7 @@ class PACE(SoftAssignments):
     @property
     def notes(self) -> tuple[str, ...]:
         note = self.free_sizes.note(self.prior)
-        return (*self.neighbourhood.notes, *(() if note is None else (note,)))
+        return (*super().notes, *self.neighbourhood.notes, *(() if note is None else (note,)))
 
     @property
     def space(self) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from methods.base import Method
     from models.autoencoder import ImageShape
 
-ENCODERS, REDUCERS = ("", "hog", "ae", "vae", "simclr"), ("", "pca", "umap", "pca-umap")
+ENCODERS, REDUCERS = ("", "hog", "ae", "vae", "simclr", "frozen", "features"), ("", "pca", "umap", "pca-umap")
 CLUSTERERS = ("kmeans", "gmm", "agglomerative", "spectral", "dbscan", "hdbscan", "som")
 REPRESENTATIONS = tuple("-".join(filter(None, parts)) or "raw" for parts in product(ENCODERS, REDUCERS))
 METHOD_NAMES = tuple("-".join(parts) for parts in product(REPRESENTATIONS, CLUSTERERS))
@@ -55,6 +55,7 @@ class MethodEntry:
 METHODS: dict[str, MethodEntry] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry("dec", "DEC")),
     "scan": MethodEntry("scan", "SCAN"),
+    "temi": MethodEntry("temi", "TEMI"),
     "pace": MethodEntry("pace", "PACE"),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),

@@ -24,7 +24,8 @@ from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
-from parts.backbones import Backbone, ContrastiveStageSettings, PretrainingSettings
+from parts.backbone import Backbone
+from parts.backbones import ContrastiveStageSettings, PretrainingSettings
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed

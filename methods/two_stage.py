@@ -35,6 +35,7 @@ from methods.base import Assignments
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.oriented_gradients import HOGSettings
+from models.pretrained_settings import FrozenSettings
 from parts.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
@@ -43,6 +44,8 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
+from parts.frozen_backbone import FrozenBackbone
+from parts.given_features import FeaturesSettings, GivenFeatures
 from parts.image_encoders import Gradients, ImageEncoder, RawPixels
 from parts.phases import Compute, FitPhase, Phase
 from parts.seen_images import SeenImages
@@ -55,19 +58,22 @@ class RepresentationSettings(Settings):
     autoencoder: AutoencoderStageSettings | None = None
     vae: VAEStageSettings | None = None
     simclr: ContrastiveStageSettings | None = None
+    frozen: FrozenSettings | None = None
+    features: FeaturesSettings | None = None
     pca: PCASettings | None = None
     umap: UMAPStageSettings | None = None
 
     @model_validator(mode="after")
     def _one_encoder(self) -> RepresentationSettings:
         if sum(encoder is not None for encoder in self.encoders.values()) > 1:
-            raise ValueError("give one of `hog`, `autoencoder`, `vae` and `simclr`, not several")
+            raise ValueError("give one of `hog`, `autoencoder`, `vae`, `simclr`, `frozen` and `features`, not several")
         return self
 
     @property
     def encoders(self) -> dict[str, Settings | None]:
         """Every encoder's settings by its name; None, except for the one that is given, if any."""
-        return {"hog": self.hog, "ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr}
+        networks = {"ae": self.autoencoder, "vae": self.vae, "simclr": self.simclr, "frozen": self.frozen}
+        return {"hog": self.hog, **networks, "features": self.features}
 
     @property
     def name(self) -> str:
@@ -115,6 +121,8 @@ ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
     "ae": AutoencoderBackbone,
     "vae": VAEBackbone,
     "simclr": ContrastiveBackbone,
+    "frozen": FrozenBackbone,
+    "features": GivenFeatures,
 }
 
 
@@ -138,7 +146,7 @@ class TwoStage(nn.Module):
         self.clusterer: Clusterer = build_clusterer(config.cluster)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain: of a network. represent-pca, represent-umap: of its points. cluster: of what comes out."""
+        """pretrain, represent-frozen: of a network. represent-pca, -umap: of its points. cluster: what comes out."""
         k, seed, encoder, clusterer = self.config.clusters, self.config.seed, self.encoder, self.clusterer
         phases: list[Phase] = list(encoder.phases(images, compute))
         before: list[Reducer] = []
@@ -165,17 +173,28 @@ class TwoStage(nn.Module):
         # The dimensions are known once all is fitted.
         size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
         name = self.config.representation.name
-        return {"raw": "pixels", "ae": "latent", "vae": "latent", "simclr": "feature"}.get(
-            name, name.upper().replace("-", " ")
-        ) + size
+        return {
+            "raw": "pixels",
+            "ae": "latent",
+            "vae": "latent",
+            "simclr": "feature",
+            "frozen": "feature",
+            "features": "feature",
+        }.get(name, name.upper().replace("-", " ")) + size
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (*(note for reducer in self._reducers.values() for note in reducer.notes), *self.clusterer.notes)
+        reducers = (note for reducer in self._reducers.values() for note in reducer.notes)
+        return (*self.encoder.notes, *reducers, *self.clusterer.notes)
+
+    @property
+    def pretrained_on(self) -> str | None:
+        """The data of others that its encoder was trained on."""
+        return self.encoder.pretrained_on
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points that the clusterer sees, on the CPU; before the end of the fit, those of the stages so far."""
-        points = map_batches(self.encoder.encode, images, self.encoder.device)
+        points = self.encoder.embed(images)
         return self.seen.recall(images, self._reduce(points.to(self.encoder.device)).cpu())
 
     def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
@@ -251,7 +270,7 @@ def fit_to_points(
     """
 
     def run() -> None:
-        points = compute.place(compute.map(encoder.encode, images))
+        points = compute.place(encoder.points(images, compute))
         for reducer in before:
             points = reducer.transform(points)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from jaxtyping import Float, UInt8
 from pydantic import Discriminator, Tag
@@ -15,13 +14,13 @@ from data.noise import Noise
 from losses.reconstruction import reconstruction_mse
 from models.autoencoder import Autoencoder, ImageShape, ModelError
 from models.build import build_autoencoder, build_encoder, build_vae, latent_size
-from models.normalise import Normalise
 from models.projection import ProjectionHead, unit_length
 from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, Init
 from models.vae import VAE
+from parts.backbone import Backbone, Branch, LatentLosses
 from parts.contrastive_pretraining import ContrastivePretrainSettings, contrastive_pretraining
+from parts.frozen_backbone import FrozenPretrainSettings
 from parts.greedy_pretraining import greedy_pretraining
-from parts.image_encoders import ImageEncoder
 from parts.phases import Compute, Phase
 from parts.pretraining import pretraining
 from parts.vae_pretraining import NLL, VAEPretrainSettings, bound_terms, vae_pretraining
@@ -77,64 +76,29 @@ def _objective(value: Any) -> str:
 PretrainingSettings = Annotated[
     Annotated[PretrainSettings, Tag("reconstruction")]
     | Annotated[VAEPretrainSettings, Tag("elbo")]
-    | Annotated[ContrastivePretrainSettings, Tag("contrastive")],
+    | Annotated[ContrastivePretrainSettings, Tag("contrastive")]
+    | Annotated[FrozenPretrainSettings, Tag("frozen")],
     Discriminator(_objective),
 ]
 """`pretrain.objective` says which network a deep method stands on: reconstruction an autoencoder, elbo a VAE,
-contrastive an encoder alone."""
+contrastive an encoder alone, frozen a network that others trained."""
 
 
-class LatentLosses(NamedTuple):
-    """What a network makes of a batch while a clustering loss is trained beside its own.
+class TrainedBackbone(Backbone):
+    """A network that is trained here, first on its own objective."""
 
-    Attributes:
-        z: (b, d), what is clustered.
-        own: the network's own losses by name; empty where they are not kept.
-    """
-
-    z: Float[Tensor, "b d"]
-    own: dict[str, Float[Tensor, ""]]
-
-
-class Branch(nn.Module):
-    """The part of a network that a clustering phase trains: `forward(x, noise)` gives z and the kept losses."""
-
-    def forward(self, x: Float[Tensor, "b c h w"], noise: Noise) -> LatentLosses:
-        raise NotImplementedError
-
-
-class Backbone(ImageEncoder):
-    """A network from images to a latent and, where it has a decoder, back.
-
-    Attributes:
-        latent: d.
-        averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum or has none.
-    """
-
-    averaged: int
+    settings: StageSettings
 
     def __init__(self, settings: StageSettings, shape: ImageShape) -> None:
-        super().__init__()
-        self.settings, self.shape = settings, shape
-        self.latent = latent_size(settings.model, shape)
-        self.normalise = Normalise(shape.channels)
-
-    @abstractmethod
-    def branch(self, keep: bool) -> Branch:
-        """What is trained beside a clustering loss: with `keep` the decoder and the network's own losses as well."""
-
-    @property
-    @abstractmethod
-    def encoder(self) -> nn.Module:
-        """The part from pixels to the latent."""
+        super().__init__(shape, latent_size(settings.model, shape))
+        self.settings = settings
 
     def fresh(self, init: Init) -> Backbone:
-        """Another one with new weights of this kind from torch's generator."""
         model = self.settings.model.model_copy(update={"init": init})
         return type(self)(self.settings.model_copy(update={"model": model}), self.shape)
 
 
-class AutoencoderBackbone(Backbone):
+class AutoencoderBackbone(TrainedBackbone):
     """z of an autoencoder."""
 
     name = "ae"
@@ -193,7 +157,7 @@ class AutoencoderBranch(Branch):
         return LatentLosses(z, {"reconstruction": reconstruction_mse(self.autoencoder.decode(z), x)})
 
 
-class VAEBackbone(Backbone):
+class VAEBackbone(TrainedBackbone):
     """μ of a variational autoencoder; nothing is sampled outside its training."""
 
     name = "vae"
@@ -252,7 +216,7 @@ class VAEBranch(Branch):
         return LatentLosses(mu, {"reconstruction": reconstruction, "kl": kl})
 
 
-class ContrastiveBackbone(Backbone):
+class ContrastiveBackbone(TrainedBackbone):
     """The feature, of length 1, of an encoder without a decoder."""
 
     name = "simclr"

@@ -20,7 +20,7 @@ from estimators.settings import PCASettings
 from losses.precision import in_full_precision
 from models.autoencoder import ImageShape
 from models.oriented_gradients import HOGSettings, OrientedGradients
-from parts.backbones import Backbone
+from parts.backbone import Backbone
 
 
 class HOGAxesSettings(HOGSettings):

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from models.autoencoder import ImageShape
+from models.batched import map_batches
 from models.normalise import Normalise
 from models.oriented_gradients import HOGSettings, OrientedGradients
 from parts.phases import Compute, Phase
@@ -21,13 +22,21 @@ class ImageEncoder(nn.Module, ABC):
 
     normalise: Normalise
     name: str
-    """In the names of methods and spaces: "raw", "hog", "ae", "vae", "simclr"."""
+    """In the names of methods and spaces: "raw", "hog", "ae", "vae", "simclr", "frozen"."""
     has_decoder = True
     """Whether there is a way back from the points to images."""
 
     @abstractmethod
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """What must be trained first."""
+
+    def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
+        """The points of the training images, on the CPU."""
+        return compute.map(self.encode, images)
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The points of any images, on the CPU."""
+        return map_batches(self.encode, images, self.device)
 
     @abstractmethod
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
@@ -40,6 +49,16 @@ class ImageEncoder(nn.Module, ABC):
     def networks(self) -> Mapping[str, nn.Module]:
         """What can be drawn layer by layer."""
         return {}
+
+    @property
+    def pretrained_on(self) -> str | None:
+        """The data of others that it was trained on, in words; None where it has seen the training images alone."""
+        return None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a table must say of it. Short, no full stop."""
+        return ()
 
     @property
     def device(self) -> torch.device:

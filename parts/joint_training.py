@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from configs.schema import OptimiserSettings, PositiveInt, Settings
 from estimators.base import Clusterer
 from estimators.settings import GMMSettings, KMeansClustererSettings
-from parts.backbones import Backbone
+from parts.backbone import Backbone
 from parts.initialisation import Centroids, fit_clusterer
 from parts.phases import Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 

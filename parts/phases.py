@@ -98,6 +98,27 @@ class Compute(Protocol):
         ...
 
 
+class Progress:
+    """How far a fit is, for whoever shows it.
+
+    Args:
+        total: what there is to do, in the fit's own unit.
+
+    Attributes:
+        listen: told of what is done and of the total, after every part.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.listen: Callable[[int, int], None] | None = None
+
+    def add(self, more: int) -> None:
+        """Count what was done."""
+        self.done += more
+        if self.listen is not None:
+            self.listen(self.done, self.total)
+
+
 @dataclass(frozen=True)
 class FitPhase:
     """Something computed once, without gradient steps.
@@ -106,11 +127,15 @@ class FitPhase:
         name: "initialise", "represent", …
         module: the part of the method that holds the outcome.
         fit: does the work and puts the outcome into `module`.
+        progress: of a fit that counts its parts.
+        draws: whether the outcome depends on the run's seed.
     """
 
     name: str
     module: nn.Module
     fit: Callable[[], None]
+    progress: Progress | None = None
+    draws: bool = True
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from configs.schema import PositiveInt, Settings, Share
 from estimators.settings import KMeansClustererSettings
 from models.autoencoder import ModelError
 from models.batch_statistics import estimate_statistics
-from parts.backbones import Backbone
+from parts.backbone import Backbone
 from parts.initialisation import Centroids, fit_clusterer
 from parts.joint_training import ClusteringPhaseSettings, JointTraining
 from parts.phases import epochs_needed

@@ -18,7 +18,7 @@ from data.augmentation import Augmentation
 from losses.dec import clustering_kl
 from models.cluster_heads import ClusterHeads
 from models.normalise import Normalise
-from parts.backbones import Branch
+from parts.backbone import Branch
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT
 from parts.hog_axes import HOGAxes
 from parts.joint_training import ClusteringPhaseSettings

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data.image_set import ImageSet
 from evaluation.predictions import EvaluationError
-from methods.base import Method, SoftMethod
+from methods.base import Method, OnOutsideData, SoftMethod
 from system.atomic import write_atomically
 
 CHECKED = 64
@@ -56,7 +56,12 @@ def write_onnx(path: Path, method: Method, images: ImageSet) -> float:
     if not isinstance(method, SoftMethod) or not isinstance(method, nn.Module):
         raise EvaluationError(
             "--onnx: this method's answer is not one network's. Methods with such an answer are dec and its kin, dkm, "
-            "vade, scan and pace."
+            "vade, scan, temi and pace."
+        )
+    if isinstance(method, OnOutsideData) and method.pretrained_on is not None:
+        raise EvaluationError(
+            "--onnx: this method stands on a frozen network of others, which is no part of it: write that network by "
+            "the package that it came from."
         )
     try:
         import onnx  # noqa: F401

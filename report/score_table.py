@@ -12,7 +12,7 @@ from data.image_set import ImageSet
 from engine.checkpoint import Checkpoint
 from evaluation.evaluate import CPU, evaluate, sampling_notes
 from evaluation.predictions import Predictions
-from methods.base import Method
+from methods.base import Method, OnOutsideData
 from report.rows import Row, Value
 from report.table import RunFacts, make_row, render
 
@@ -54,6 +54,7 @@ def score_row(
         peak_memory=loop.peak_memory,
         checkpoint=path,
         notes=(*checkpoint.data.get("notes", ()), *method.notes, *sampling_notes(scores)),
+        outside_data=method.pretrained_on if isinstance(method, OnOutsideData) else None,
         report=None if config.report is None else config.report.row,
     )
     figures = {} if config.report is None else config.report.figures

@@ -33,6 +33,14 @@ BESIDE = {
 """What stands above the reported figures, in the formats that show them apart."""
 
 
+APART = {
+    "table": "With a network that was pretrained on other data",
+    "markdown": "## With a network that was pretrained on other data",
+    "latex": r"\section*{With a network that was pretrained on other data}",
+}
+"""What stands above rows with outside data, which never stand among rows without; programs have a column for it."""
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """What is known of a run without looking at an image.
@@ -49,6 +57,7 @@ class RunFacts:
         peak_memory: of the fit, in MiB.
         checkpoint: the file's path; None for a run in memory.
         notes: what must be said of it: subsets, extensions to new images.
+        outside_data: of others, on which a network was pretrained; None where all was learned from the images.
         report: the published report and its system that the run reproduces, "A: KMeans, PCA 90 %"; None for none.
     """
 
@@ -63,6 +72,7 @@ class RunFacts:
     peak_memory: float
     checkpoint: str | None
     notes: Sequence[str] = ()
+    outside_data: str | None = None
     report: str | None = None
 
 
@@ -98,6 +108,7 @@ def make_row(
         "threads": run.threads,
         "device": run.device,
         "peak_memory_mb": run.peak_memory or None,
+        **({} if run.outside_data is None else {"outside_data": run.outside_data}),
         "notes": BETWEEN_NOTES.join(notes) or None,
         "report": run.report,
         **{REPORTED + key: figure for key, figure in reported.items()},
@@ -121,11 +132,21 @@ def render(rows: Sequence[Row], format: str) -> str:
     Raises:
         EvaluationError: a format that is none of `FORMATS`, or no rows.
     """
-    text = render_as(format, FORMATS, rows, "checkpoint")
+    text = _apart(rows, format) if format in APART else render_as(format, FORMATS, rows, "checkpoint")
     reports = [row for row in rows if value(row, "report") is not None]
     if not reports or format not in BESIDE:
         return text
     return f"{text}\n\n{BESIDE[format]}\n\n{render_reported(reports, format)}"
+
+
+def _apart(rows: Sequence[Row], format: str) -> str:
+    """Two tables where some rows, but not all, stand on outside data; a heading says which."""
+    outside = [row for row in rows if value(row, "outside_data") is not None]
+    within = [row for row in rows if value(row, "outside_data") is None]
+    parts = [] if outside and not within else [render_as(format, FORMATS, within, "checkpoint")]
+    if outside:
+        parts.append(f"{APART[format]}\n\n{render_as(format, FORMATS, outside, 'checkpoint')}")
+    return "\n\n".join(parts)
 
 
 def write(rows: Sequence[Row], format: str, path: str | Path) -> None:

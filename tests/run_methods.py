@@ -12,6 +12,7 @@ from configs.schema import RuntimeSettings
 from data.sources import load
 from engine.processes import Processes, launch
 from tests.small import run_config, small_config
+from tests.tiny_network import tiny_network_yaml
 
 IMAGES = 128
 
@@ -25,6 +26,8 @@ MORE: dict[str, list[str]] = {
         "self_label={confidence: 0.3, min_steps: 0, epochs: 2, batch_size: 32, optimiser: {name: sgd}}",
     ],
     "pace": [SGD],
+    "temi": [SGD, "cluster.batch_size=32"],
+    "temi, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "simclr-spectral": [f"representation.simclr.{SGD}"],
     # Batch-norm, dropout and noise in one network, whose layers look at the whole batch.
     "dec, pooled": ["model.name=pooled", "pretrain.noise=0.2", "cluster.reconstruction=true", SGD],

@@ -62,11 +62,15 @@ def others(value: Any, annotation: Any) -> Iterator[Any]:
     elif isinstance(value, tuple):
         yield from (value[:-1], (*value, value[-1]) if value else (8,), [1])
     kinds = list(parts(annotation))
+    if str in kinds and isinstance(value, str):
+        yield f"{value}-other"
     for kind in kinds:
         if get_origin(kind) is Literal:
             yield from (choice for choice in get_args(kind) if choice != value)
         if value is None:
-            yield from {int: (2,), float: (0.3,), tuple: ([0.5, 0.3, 0.2],)}.get(get_origin(kind) or kind, ())
+            yield from {int: (2,), str: ("other",), float: (0.3,), tuple: ([0.5, 0.3, 0.2],)}.get(
+                get_origin(kind) or kind, ()
+            )
     if value is not None and NoneType in kinds:
         yield None
 

@@ -18,6 +18,7 @@ from methods.base import Method
 from methods.registry import METHOD_NAMES, METHODS
 from methods.resolve import resolve_config
 from parts.phases import Phase
+from tests.tiny_network import tiny_network
 
 # What makes each method small enough for a test; a two-stage method takes what its parts do.
 DEC_SMALL = [
@@ -48,6 +49,17 @@ SMALL: dict[str, list[str]] = {
         "cluster.min_steps=0",
         "self_label={min_steps: 0, max_epochs: 1}",
     ],
+    "temi": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.heads=3",
+        "cluster.hidden=16",
+        "cluster.bottleneck=8",
+        "cluster.neighbours=5",
+        "cluster.epochs=2",
+        "cluster.min_steps=0",
+    ],
+    "frozen": [f"representation.frozen.{setting}" for setting in tiny_network()],
     "simclr": ["representation.simclr.pretrain.epochs=2", "representation.simclr.pretrain.min_steps=0"],
     "vade": [
         "pretrain.epochs=2",
@@ -75,8 +87,8 @@ SMALL: dict[str, list[str]] = {
     "som": ["cluster.passes=5"],
 }
 
-ALONE = ("raw", "pca", "umap", "pca-umap", "hog", "ae", "vae", "simclr")
-CHAINS = ("hog-pca", "ae-umap", "simclr-pca-umap")
+ALONE = ("raw", "pca", "umap", "pca-umap", "hog", "ae", "vae", "simclr", "frozen")
+CHAINS = ("hog-pca", "ae-umap", "simclr-pca-umap", "frozen-pca")
 # The joint methods, every representation alone and in a chain, and every clusterer. All pairs would only repeat them.
 TESTED = [
     *(name for name in METHODS if name not in METHOD_NAMES),

@@ -27,6 +27,7 @@ from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_ms
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
 from losses.squared_distances import squared_distances
+from losses.temi import pair_weight, pointwise_mutual_information
 from losses.vade import (
     Mixture,
     cluster_divergence,
@@ -59,6 +60,8 @@ SCATTER = drawn(D, D, seed=8)
 CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     disagreement: (LOG_Q, P.log()),
     marginal_divergence: (P.mean(dim=0), PRIOR),
+    pointwise_mutual_information: (LOG_Q, P.log(), P.mean(dim=0), 0.6),
+    pair_weight: (LOG_Q.unsqueeze(0), P.log().unsqueeze(0)),
     balanced_cross_entropy: (LOG_Q, ONE_HOT, ONE_HOT.mean(dim=0)),
     assigned_distance: (Z, CENTROIDS[LABELS]),
     clustering_kl: (P, LOG_Q),

@@ -33,6 +33,7 @@ from tests.forked import answer
 from tests.runs import ROOT
 from tests.settings_changed import changed, fields_of
 from tests.small import run_phases
+from tests.tiny_network import feature_file, tiny_network, tiny_network_yaml
 
 COMPUTE = launch(RuntimeSettings(device="cpu"))
 IMAGES = load("digits").images[:24].clone()
@@ -70,6 +71,16 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("scan", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
               "cluster={heads: 2, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}",
               "self_label={epochs: 1, min_steps: 0}"), AS_IN_DEC),
+    ("temi", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
+              "cluster={heads: 2, hidden: 4, bottleneck: 3, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
+     AS_IN_DEC),
+    ("temi", (f"pretrain={{objective: frozen, {tiny_network_yaml()}}}",
+              "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
+     OF_THE_FIRST | {"model"}),
+    ("frozen-pca-kmeans", (*(f"representation.frozen.{setting}" for setting in tiny_network()),
+                           "representation.pca={components: 4}"), set()),
+    ("features-pca-kmeans", (f"representation.features.file={feature_file(24)}", "representation.pca={components: 4}"),
+     set()),
     ("pace", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}", *HEADS, "self_label={max_epochs: 1, min_steps: 0}"),
      AS_IN_DEC),
     ("hog-pca-kmeans", ("representation.pca={components: 4}", "representation.hog.cells=4"), set()),

@@ -17,7 +17,14 @@ from tests.run_methods import MORE, RUNTIME, histories, write_histories
 from tests.two_processes import in_two
 
 JOINT = [name for name in METHODS if name not in METHOD_NAMES]
-PARTS = ["ae-pca-kmeans", "vae-gmm", "simclr-spectral", "hog-pca-som", *(f"raw-{name}" for name in CLUSTERERS)]
+PARTS = [
+    "ae-pca-kmeans",
+    "vae-gmm",
+    "simclr-spectral",
+    "hog-pca-som",
+    "frozen-kmeans",
+    *(f"raw-{name}" for name in CLUSTERERS),
+]
 NAMES = list(dict.fromkeys([*JOINT, *PARTS, *MORE]))
 UNTIMED = {"seconds", "images_per_second"}
 CHAOTIC = {"sizes"}

@@ -144,7 +144,8 @@ def test_two_encoders_are_refused(tmp_path: Path) -> None:
         train.app, "--method", "hog-kmeans", "--set", "representation.simclr={}", "--out", str(tmp_path / "run")
     )
     assert done.exit_code == 2
-    assert "give one of `hog`, `autoencoder`, `vae` and `simclr`, not several" in " ".join(done.stderr.split())
+    listed = "`hog`, `autoencoder`, `vae`, `simclr`, `frozen` and `features`"
+    assert f"give one of {listed}, not several" in " ".join(done.stderr.split())
     assert not (tmp_path / "run").exists()
 
 

@@ -1,0 +1,221 @@
+"""TEMI: heads on a resting feature learn that an image and its neighbours are of one cluster, each from its teacher.
+
+1. An encoder rests: a network that others trained, or one that is trained here on pairs of views.
+2. The nearest images of every image are found in its feature.
+3. Heads, each with a teacher that is the moving average of itself, maximise a point-wise mutual information between an
+   image and a neighbour. Pairs count by how sure all teachers are that they are of one cluster.
+4. The teacher of lowest own loss over all images gives the clusters.
+
+Source: Adaloglou, Michels, Kalisch, Kollmann, "Exploring the Limits of Deep Image Clustering using Pretrained Models",
+BMVC 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from pydantic import Field
+from torch import Tensor, nn
+
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
+from losses.temi import pair_weight, pointwise_mutual_information
+from methods.joint import JointConfig, SoftAssignments
+from models.autoencoder import ImageShape
+from models.batched import BATCH_SIZE
+from models.projected_heads import ProjectedHeads
+from models.settings import AutoencoderSettings
+from parts.backbones import ContrastiveStageSettings, PretrainingSettings
+from parts.contrastive_pretraining import ContrastivePretrainSettings
+from parts.neighbourhood import Neighbourhood
+from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.training_features import BackboneFeatures
+
+WALKS = 10
+"""Neighbours of every image, drawn at random, by which heads are compared at the end."""
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+
+class ClusterSettings(Settings):
+    """Heads on the resting feature, and their teachers."""
+
+    heads: PositiveInt = 10
+    """Heads that are trained at a time, of which the one of lowest loss is taken."""
+    hidden: PositiveInt = 128
+    """Width of a head's first layer."""
+    bottleneck: PositiveInt = 64
+    """Width of its second layer, before the prototypes."""
+    neighbours: PositiveInt = 50
+    """Nearest images in the feature, of which one is drawn in each step."""
+    beta: PositiveFloat = 0.6
+    """β: below 1, so that not all images end in one cluster."""
+    temperature: PositiveFloat = 0.1
+    """Of the softmax over the clusters, student's and teacher's."""
+    teacher: Momentum = 0.996
+    """Momentum of the teacher, the moving average of the student."""
+    sizes: Momentum = 0.9
+    """Momentum of the cluster sizes, the moving average of what the teacher says of a batch."""
+    epochs: PositiveInt = 30
+    min_steps: Annotated[int, Field(ge=0)] = 2000
+    """As many epochs more as a small data set needs to reach this number of steps."""
+    batch_size: PositiveInt = 512
+    """Images a step, each with a neighbour."""
+    optimiser: OptimiserSettings = OptimiserSettings(name="adamw", learning_rate=1e-3, weight_decay=1e-4)
+
+
+class TEMIConfig(JointConfig):
+    """Config of TEMI."""
+
+    method: Literal["temi"] = "temi"
+    model: AutoencoderSettings = ContrastiveStageSettings().model
+    pretrain: PretrainingSettings = ContrastivePretrainSettings()
+    """objective frozen: the feature of a network that others trained, in place of one that is trained here."""
+    cluster: ClusterSettings = ClusterSettings()
+
+
+class TeacherObjective(Objective):
+    """-w·PMI of an image and a neighbour, in both directions, each head for itself and weighted by all teachers.
+
+    Args:
+        students: r heads, trained.
+        teachers: as many, which follow them.
+        neighbourhood: of the training images.
+        features: of the training images.
+        settings: of the step.
+        clusters: k.
+        compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
+    """
+
+    sizes: Tensor
+
+    def __init__(
+        self,
+        students: ProjectedHeads,
+        teachers: ProjectedHeads,
+        neighbourhood: Neighbourhood,
+        features: BackboneFeatures,
+        settings: ClusterSettings,
+        clusters: int,
+        compute: Compute,
+    ) -> None:
+        super().__init__()
+        self.students, self.teachers = students, teachers
+        self.neighbourhood, self.features = neighbourhood, features
+        self.settings, self.compute = settings, compute
+        self.register_buffer("sizes", torch.full((settings.heads, clusters), 1 / clusters))
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
+        z = self.features(batch.indices.device)
+        pair = torch.cat([z[batch.indices], z[partners]])
+        with torch.no_grad():
+            taught = self.teachers(pair)
+            seen = self.compute.pooled(taught.exp().mean(dim=1))  # (r, k)
+            self.sizes.mul_(self.settings.sizes).add_(seen, alpha=1 - self.settings.sizes)
+        losses = self.losses(self.students(pair), taught)  # (r,)
+        # The sum, so that a head is trained as it would be alone.
+        return {"loss": losses.sum(), "lowest": self.compute.pooled(losses.detach()).min()}
+
+    def after_step(self, batch: Batch) -> None:
+        self.teachers.follow(self.students, self.settings.teacher)
+
+    def losses(self, learned: Float[Tensor, "r m k"], taught: Float[Tensor, "r m k"]) -> Float[Tensor, " r"]:
+        """Every head's loss on pairs: the first half of the m images, and the second half, their neighbours.
+
+        Args:
+            learned: log q of the students.
+            taught: log q of the teachers.
+        """
+        (first, second), (here, there) = learned.chunk(2, dim=1), taught.chunk(2, dim=1)
+        beta = self.settings.beta
+        information = pointwise_mutual_information(first, there, self.sizes, beta)
+        back = pointwise_mutual_information(second, here, self.sizes, beta)
+        return -(pair_weight(here, there) * (information + back) / 2).mean(dim=1)
+
+    @torch.no_grad()
+    def own_losses(self, seed: int) -> Float[Tensor, " r"]:
+        """Every head's loss over all training images, each with the same neighbours for all heads; on the CPU."""
+        z = self.features(self.sizes.device)
+        generator = torch.Generator().manual_seed(seed)  # the same neighbours on any device
+        everyone = torch.arange(len(z), device=z.device)
+        total = torch.zeros(len(self.sizes), device=z.device)
+        for _ in range(WALKS):
+            ends = self.neighbourhood.partners(everyone, torch.rand(len(z), 1, generator=generator).to(z.device))
+            for part, other in zip(torch.split(everyone, BATCH_SIZE), torch.split(ends, BATCH_SIZE), strict=True):
+                total += self._sum(z, part, other)
+        return (total / (WALKS * len(z))).cpu()
+
+    def _sum(
+        self, z: Float[Tensor, "n d"], images: Int64[Tensor, " b"], others: Int64[Tensor, " b"]
+    ) -> Float[Tensor, " r"]:
+        pair = torch.cat([z[images], z[others]])
+        return self.losses(self.students(pair), self.teachers(pair)) * len(images)
+
+
+class TEMI(SoftAssignments):
+    """TEMI, as the top of this file describes it.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images, or one of others is not to be had.
+    """
+
+    def __init__(self, config: TEMIConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        cluster = config.cluster
+        sizes = (self.backbone.latent, cluster.hidden, cluster.bottleneck, config.clusters)
+        self.neighbourhood = Neighbourhood(power=0.0)
+        self.students = ProjectedHeads(cluster.heads, *sizes, cluster.temperature)
+        self.teachers = ProjectedHeads(cluster.heads, *sizes, cluster.temperature).requires_grad_(False)
+        self.teachers.follow(self.students, 0.0)
+        self.head = ProjectedHeads(1, *sizes, cluster.temperature)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain, or represent-frozen. neighbours: in the feature. cluster: the heads. select: one."""
+        cluster, seed = self.config.cluster, self.config.seed
+        features = BackboneFeatures(self.backbone, images, compute)
+        neighbourhood, head, teachers = self.neighbourhood, self.head, self.teachers
+        objective = TeacherObjective(
+            self.students, teachers, neighbourhood, features, cluster, self.config.clusters, compute
+        )
+
+        def find() -> None:
+            neighbourhood.find(features(), cluster.neighbours, compute)
+
+        def select() -> None:
+            features()  # by all processes, before one is alone
+            losses = compute.once(lambda: objective.own_losses(seed))
+            head.take(teachers, int(losses.argmin()))
+            neighbourhood.own_losses = losses
+
+        return (
+            *self.backbone.phases(images, compute),
+            FitPhase("neighbours", neighbourhood, find),
+            GradientPhase(
+                name="cluster",
+                module=objective,
+                optimiser=cluster.optimiser,
+                epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
+                batch_size=cluster.batch_size,
+            ),
+            FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select),
+        )
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The feature, on the CPU."""
+        return self.backbone.embed(images)
+
+    @property
+    def space(self) -> str:
+        return f"feature ({self.backbone.latent}-d)"
+
+    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The chosen teacher's probabilities."""
+        log_q: Tensor = self.head(z)[0]
+        return log_q.exp()

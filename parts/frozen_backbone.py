@@ -1,0 +1,143 @@
+"""The features of a network that others trained, as a representation and as what joint methods stand on.
+
+The network is no part of the method's state: a checkpoint holds its name and the SHA-256 of its weights. The features
+of the training images are a phase of their own, so that runs share them, and no part of a checkpoint either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from models.autoencoder import ImageShape, ModelError
+from models.batched import map_batches
+from models.pretrained import load_network
+from models.pretrained_settings import FrozenSettings
+from models.projection import unit_length
+from parts.backbone import Backbone, Branch
+from parts.phases import Compute, FitPhase, Phase, Progress
+
+
+class FrozenPretrainSettings(FrozenSettings):
+    """In place of a pretraining: a network that others trained, and that rests."""
+
+    objective: Literal["frozen"] = "frozen"
+
+
+class KnownFeatures:
+    """The features of the training images, once they are computed.
+
+    Attributes:
+        images: the training images; None before there are any.
+        features: (n, d), on the CPU.
+    """
+
+    def __init__(self) -> None:
+        self.images: UInt8[Tensor, "n c h w"] | None = None
+        self.features: Float[Tensor, "n d"] | None = None
+
+    def of(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"] | None:
+        """The features of `images` where these are the training images, else None."""
+        known = self.images
+        if known is None or self.features is None or images.device != known.device:
+            return None
+        return self.features if images is known or torch.equal(images, known) else None
+
+
+class FeatureState(nn.Module):
+    """`KnownFeatures` as the outcome of a phase, which other runs take."""
+
+    def __init__(self, known: KnownFeatures) -> None:
+        super().__init__()
+        self.known = known
+
+    def get_extra_state(self) -> dict[str, Tensor | None]:
+        return {"features": self.known.features}
+
+    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
+        self.known.features = state["features"]
+
+
+class FrozenBackbone(Backbone):
+    """The feature, of length 1, of a network that others trained.
+
+    Args:
+        settings: that name the network.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network or its weights are not to be had.
+    """
+
+    name = "frozen"
+    has_decoder = False
+    averaged = 1
+
+    def __init__(self, settings: FrozenSettings, shape: ImageShape) -> None:
+        # Of one kind wherever the settings stand, so that all methods share the features.
+        settings = FrozenSettings(**settings.model_dump(exclude={"objective"}))
+        facts = load_network(settings).facts
+        super().__init__(shape, facts.features)
+        self.settings, self.facts = settings, facts
+        self.known = KnownFeatures()
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """represent-frozen: the features of the training images."""
+        self.known.images = images
+        known, progress = self.known, Progress(len(compute.shard(images)))
+
+        def encode(batch: Tensor) -> Tensor:
+            return self.encode(batch, progress.add)
+
+        def fit() -> None:
+            known.features = compute.map(encode, images)
+
+        return (FitPhase("represent-frozen", FeatureState(known), fit, progress, draws=False),)
+
+    def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
+        # A run that goes on after its first phase computes them once more.
+        if self.known.features is None:
+            self.known.features = compute.map(self.encode, images)
+        return self.known.features
+
+    def encode(
+        self, images: UInt8[Tensor, "n c h w"], done: Callable[[int], None] | None = None
+    ) -> Float[Tensor, "n d"]:
+        """The features, on the images' device; `done` is told of every part of the batch."""
+        return unit_length(load_network(self.settings)(images, done))
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        known = self.known.of(images)
+        return map_batches(self.encode, images, self.device) if known is None else known
+
+    def branch(self, keep: bool) -> Branch:
+        raise ModelError(
+            "this method trains its encoder on, and a frozen network is not trained: take temi, pace or a two-stage "
+            "method such as frozen-kmeans, or another pretrain.objective."
+        )
+
+    @property
+    def encoder(self) -> nn.Module:
+        raise ModelError("a frozen network is no part of the method.")
+
+    @property
+    def pretrained_on(self) -> str:
+        return self.facts.pretrained_on
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (f"frozen features of {self.facts.name}, pretrained on {self.facts.pretrained_on}",)
+
+    def get_extra_state(self) -> dict[str, str]:
+        return {"network": self.facts.name, "sha256": self.facts.sha256}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        if state["sha256"] != self.facts.sha256:
+            raise ValueError(
+                f"the run was made with {state['network']} of weights with SHA-256 {state['sha256'][:16]}…, and "
+                f"{self.facts.name} has {self.facts.sha256[:16]}… here: give back the weights of the run"
+            )

@@ -1,0 +1,170 @@
+"""Frozen features in a run: one pass for many runs, no weights in a checkpoint, and tables that keep them apart."""
+
+from __future__ import annotations
+
+import copy
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from data.image_set import ImageSet
+from data.sources import load
+from engine import progress
+from engine.checkpoint import Checkpoint
+from engine.errors import CheckpointError
+from engine.fit import Fitted, fit
+from engine.phase_store import PhaseStore
+from engine.progress import Display
+from engine.restore import restore
+from evaluation.predictions import EvaluationError, predict
+from methods.resolve import resolve_config
+from models.autoencoder import ImageShape, ModelError
+from models.pretrained import PretrainedNetwork
+from parts.phases import Progress
+from report.onnx_file import write_onnx
+from report.score_table import score_row
+from report.table import render
+from tests.small import small_config
+from tests.tiny_network import NAME, tiny_network, tiny_network_yaml
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load("digits").subset(torch.arange(120))
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images the network was shown, call by call."""
+    counts: list[int] = []
+    original = PretrainedNetwork.__call__
+
+    def counted(network: PretrainedNetwork, images: Tensor, *rest: Any) -> Tensor:
+        counts.append(len(images))
+        return original(network, images, *rest)
+
+    monkeypatch.setattr(PretrainedNetwork, "__call__", counted)
+    return counts
+
+
+def run(name: str, digits: ImageSet, **more: Any) -> Fitted:
+    return fit(small_config(name, settings=more.pop("settings", ())), digits, **more)
+
+
+def test_many_clusterers_cost_one_pass(digits: ImageSet, encoded: list[int], tmp_path: Path) -> None:
+    alone = run("frozen-agglomerative", digits)
+    encoded.clear()
+    store = PhaseStore(tmp_path)
+    run("frozen-kmeans", digits, store=store)
+    shared = run("frozen-agglomerative", digits, store=store)
+    run("frozen-pca-som", digits, store=store)
+    temi = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"]
+    run("temi", digits, store=store, settings=[*temi, "cluster.neighbours=5"])
+    other_seed = run("frozen-kmeans", digits, store=store, settings=["seed=1"])
+    assert other_seed.checkpoint.loop.shared == ["represent-frozen"]
+    assert sum(encoded) == len(digits)
+    assert shared.checkpoint.loop.shared == ["represent-frozen"]
+    assert torch.equal(shared.assignments.labels, alone.assignments.labels)
+    fresh = shared.method.embed(digits.images[:7])  # new images are encoded when they are asked for
+    assert sum(encoded) == len(digits) + 7
+    assert torch.allclose(fresh, shared.method.embed(digits.images)[:7], atol=1e-5)
+    assert torch.allclose(fresh.norm(dim=1), torch.ones(7))
+
+
+def test_a_run_that_goes_on_ends_with_the_same_bits(digits: ImageSet) -> None:
+    saved: list[Checkpoint] = []
+    whole = run("frozen-pca-kmeans", digits, save=lambda checkpoint: saved.append(copy.deepcopy(checkpoint)))
+    earlier = next(checkpoint for checkpoint in saved if checkpoint.loop.phase == 1)
+    again = run("frozen-pca-kmeans", digits, earlier=earlier)
+    assert torch.equal(again.method.embed(digits.images), whole.method.embed(digits.images))
+    assert torch.equal(again.assignments.labels, whole.assignments.labels)
+
+
+def test_a_checkpoint_names_the_weights_and_holds_none(digits: ImageSet) -> None:
+    fitted = run("frozen-kmeans", digits)
+    state = fitted.checkpoint.method
+    assert state["encoder._extra_state"]["network"] == NAME
+    assert len(state["encoder._extra_state"]["sha256"]) == 64
+    numbers = [value for extra in state.values() if isinstance(extra, dict) for value in extra.values()]
+    sizes = [value.numel() for value in [*state.values(), *numbers] if isinstance(value, Tensor)]
+    assert sum(sizes) < 11 * 1024 + 100  # ten centroids, and no features of 120 images
+    config, method = restore(fitted.checkpoint, "here")
+    assert torch.equal(method.assign(digits.images).labels, fitted.assignments.labels)
+    assert config.method == "frozen-kmeans"
+
+
+def test_other_weights_or_none_are_said_when_it_is_opened(digits: ImageSet, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pt"
+    state = torch.load(tiny_network()[1].removeprefix("weights="), weights_only=True)
+    torch.save(state, weights)
+    checkpoint = run("frozen-kmeans", digits, settings=[f"representation.frozen.weights={weights}"]).checkpoint
+    state["conv1.0.weight"] = state["conv1.0.weight"] + 1
+    torch.save(state, weights)
+    with pytest.raises(CheckpointError, match="give back the weights of the run"):
+        restore(checkpoint, "here")
+    weights.unlink()
+    with pytest.raises(ModelError, match="there is no file .*weights.pt"):
+        restore(checkpoint, "here")
+
+
+def test_rows_with_outside_data_stand_apart(digits: ImageSet) -> None:
+    rows = []
+    for name, settings in (("raw-kmeans", []), ("frozen-kmeans", ["representation.frozen.pretrained_on=cats"])):
+        fitted = run(name, digits, settings=settings)
+        config = small_config(name, settings=settings)
+        rows.append(score_row(fitted.checkpoint, config, fitted.method, predict(fitted.method, digits), "here"))
+    assert "outside_data" not in rows[0]
+    assert rows[1]["outside_data"] == "cats"
+    assert f"frozen features of {NAME}, pretrained on cats" in str(rows[1]["notes"])
+    text = render(rows[::-1], "markdown")
+    within, heading, outside = text.partition("## With a network that was pretrained on other data")
+    assert heading
+    assert "raw-kmeans" in within
+    assert "frozen-kmeans" not in within
+    assert "frozen-kmeans" in outside
+    assert "raw-kmeans" not in outside
+    assert "pretrained on other data" not in render(rows[:1], "markdown")
+
+
+def test_methods_that_train_the_encoder_refuse_it(digits: ImageSet) -> None:
+    with pytest.raises(ModelError, match="a frozen network is not trained"):
+        run("scan", digits, settings=[f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"])
+
+
+def test_pace_runs_on_it_without_self_labelling(digits: ImageSet) -> None:
+    frozen = ["pretrain.objective=frozen", *(f"pretrain.{setting}" for setting in tiny_network())]
+    small = ["cluster.heads=2", "cluster.generations=0", "cluster.epochs=1", "cluster.min_steps=0"]
+    config = resolve_config("pace", None, [*frozen, *small, "data.name=digits", "runtime.device=cpu"], {})
+    fitted = fit(config, digits)
+    assert fitted.assignments.labels.shape == (120,)
+    assert fitted.method.notes[0].startswith("frozen features of")
+
+
+def test_a_long_pass_says_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 20.0, 25.0, 40.0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    text = io.StringIO()
+    display, done = Display(Console(file=text, width=100)), Progress(4000)
+    display.start("represent-frozen", None)
+    done.listen = display.part
+    for _ in range(4):
+        done.add(1000)
+    assert text.getvalue().splitlines() == ["represent-frozen …", "2,000 of 4,000 images, 20 s left"]
+
+
+def test_shape_is_no_matter(digits: ImageSet) -> None:
+    from methods.two_stage import TwoStage
+
+    method = TwoStage(small_config("frozen-kmeans"), ImageShape(3, 20, 30))
+    assert method.embed(torch.zeros(2, 3, 20, 30, dtype=torch.uint8)).shape == (2, 1024)
+
+
+def test_it_is_not_written_as_onnx(digits: ImageSet, tmp_path: Path) -> None:
+    settings = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.neighbours=5"]
+    with pytest.raises(EvaluationError, match="a frozen network of others"):
+        write_onnx(tmp_path / "network.onnx", run("temi", digits, settings=settings).method, digits)

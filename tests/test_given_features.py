@@ -1,0 +1,86 @@
+"""Features that a person has: files of every kind, and a run on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pytest
+import torch
+from pyarrow import parquet
+
+from data.image_set import ImageSet
+from data.sources import load
+from engine.fit import Fitted, fit
+from engine.restore import restore
+from methods.resolve import resolve_config
+from models.autoencoder import ModelError
+from models.feature_files import read_features
+
+FEATURES = np.random.default_rng(0).normal(size=(60, 4))
+
+
+def written(folder: Path, kind: str) -> Path:
+    file = folder / f"features.{kind.partition(' ')[2] or kind}"
+    if kind == "npy":
+        np.save(file, FEATURES)
+    elif kind == "npz":
+        np.savez(file, features=FEATURES, labels=np.arange(60))
+    elif kind == "lists parquet":
+        parquet.write_table(pyarrow.table({"id": list(range(60)), "features": FEATURES.tolist()}), file)
+    else:
+        parquet.write_table(pyarrow.table({f"f{i}": FEATURES[:, i] for i in range(4)}), file)
+    return file
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "lists parquet", "columns parquet"])
+def test_files_of_every_kind_hold_the_same(kind: str, tmp_path: Path) -> None:
+    assert torch.equal(read_features(written(tmp_path, kind)), torch.from_numpy(FEATURES).float())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (np.zeros(5), "of shape \\[5\\]"),
+        (np.array([["a", "b"]]), "holds <U1"),
+        (np.array([[1.0, np.nan]]), "NaN or infinite"),
+        (np.array([[object()]]), "cannot be read"),
+        (None, "there is no file"),
+    ],
+)
+def test_what_holds_no_features_is_refused(content: np.ndarray | None, said: str, tmp_path: Path) -> None:
+    if content is not None:
+        np.save(tmp_path / "f.npy", content)
+    with pytest.raises(ModelError, match=said):
+        read_features(tmp_path / "f.npy")
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load("digits").subset(torch.arange(60))
+
+
+def run(file: Path, images: ImageSet) -> Fitted:
+    settings = [f"representation.features.file={file}", "clusters=3", "runtime.device=cpu"]
+    return fit(resolve_config("features-kmeans", None, settings, {}), images)
+
+
+def test_the_clusters_are_those_of_the_features(digits: ImageSet, tmp_path: Path) -> None:
+    groups = torch.arange(60) % 3
+    np.save(tmp_path / "f.npy", 10 * np.eye(3)[groups.numpy()] + 0.1 * FEATURES[:, :3])
+    fitted = run(tmp_path / "f.npy", digits)
+    labels = fitted.assignments.labels
+    assert len({(int(a), int(b)) for a, b in zip(groups, labels, strict=True)}) == 3
+    # In any order, and without the file.
+    (tmp_path / "f.npy").unlink()
+    _, method = restore(fitted.checkpoint, "here")
+    turned = torch.arange(59, -1, -1)
+    assert torch.equal(method.assign(digits.images[turned]).labels, labels[turned])
+    with pytest.raises(ModelError, match="1 of 2 images are none of those"):
+        method.assign(torch.cat([digits.images[:1], 255 - digits.images[:1]]))
+
+
+def test_a_file_of_another_length_is_refused(digits: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="60 rows for 59 training images"):
+        run(written(tmp_path, "npy"), digits.subset(torch.arange(59)))
