@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from system.command import App, leave
+from system.command import App, NoCache, leave
 
 if TYPE_CHECKING:
     from evaluation.predictions import Predictions
@@ -51,6 +51,7 @@ def main(
     ] = None,
     split: Annotated[str | None, typer.Option(help="train, validation, test or all; default: all there is.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data sets are kept.")] = None,
+    no_cache: NoCache = False,
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Print the cluster of each image."""
@@ -82,6 +83,8 @@ def main(
         found = answers(predictions, files_of(predictions.images))
     except PROBLEMS as error:
         raise leave([str(error)]) from error
+    if predictions.images.was_read is not None:
+        say(predictions.images.was_read.line())
     problems = []
     try:
         write_table(columns(found, called), format_, output)

@@ -83,6 +83,7 @@ def test_one_new_picture_is_enough(dec: Path, pictures: Path, tmp_path: Path) ->
     (tmp_path / "new" / "one.png").write_bytes((pictures / own["file"]).read_bytes())
     done = call(predict.app, str(dec), str(tmp_path / "new"), "--format", "json")
     assert done.exit_code == 0, done.stderr
+    assert "read 1 of 1 images" in done.stderr
     (answer,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert answer["file"] == "one.png"
     assert answer["cluster"] == int(own["cluster"])

@@ -21,7 +21,7 @@ PANELS = (
     *((column, False) for column in CRITERIA),
 )
 """And whether a panel shows all methods: their own criteria compare with nothing but themselves."""
-ARROWS = {"up": ", higher is better", "down": ", lower is better", "": ""}
+ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 
 
 def over_k(rows: Sequence[Row], advised: Mapping[str, int | None]) -> Figure | None:
