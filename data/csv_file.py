@@ -28,7 +28,7 @@ from data.image_set import DataError, ImageSet
 from data.label_values import NONE, Values, values_of
 from data.layouts import squares
 from data.names import Names
-from data.number_parts import Numbers, read_numbers
+from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
 from data.reading import Reading
 
@@ -67,7 +67,11 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     Raises DataError for files that are damaged or of another form, and for a split that is not there.
     """
     files = {"train": path, **splits_beside(path)}
-    return read_numbers(path, split, {name: _numbers(file, reading) for name, file in files.items()}, reading, REMEDY)
+
+    def decode() -> Decoded:
+        return Decoded({name: _numbers(file, reading) for name, file in files.items()})
+
+    return read_numbers(path, split, list(files.values()), decode, reading, REMEDY)
 
 
 def _numbers(path: Path, reading: Reading) -> Numbers:

@@ -20,7 +20,7 @@ from data.files import is_file, is_folder, reason
 from data.image_set import DataError, ImageSet
 from data.layouts import images_of
 from data.names import Names
-from data.number_parts import Numbers, read_numbers
+from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
 from data.reading import Reading
 from data.split_names import SPLITS, rest_of, split_of, words
@@ -43,8 +43,14 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     DataError for damaged files, for several sets in one folder, and for a split that is not there. No checksum is
     compared.
     """
-    found = {name: _numbers(file, reading) for name, file in _files(path).items()}
-    return read_numbers(path, split, found, reading, REMEDY)
+    images = _files(path)
+    labels = [] if reading.labels == "none" else map(_labels_beside, images.values())
+    files = [*images.values(), *(file for file in labels if file is not None)]
+
+    def decode() -> Decoded:
+        return Decoded({name: _numbers(file, reading) for name, file in images.items()})
+
+    return read_numbers(path, split, files, decode, reading, REMEDY)
 
 
 def _files(path: Path) -> dict[str, Path]:
