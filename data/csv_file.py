@@ -16,6 +16,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def _pixels(path: Path, layout: _Layout, labels: list[str]) -> Shaped[np.ndarray
     errors = []
     for kind in (pa.uint8(), pa.float32()) if layout.whole else (pa.float32(),):
         try:
-            return stacked(lambda kind=kind: _blocks(path, layout, kind, labels))
+            return stacked(partial(_blocks, path, layout, kind, labels))
         except (pa.ArrowException, OSError) as error:
             errors.append(error)
     raise DataError(f"{path} cannot be read ({reason(errors[0], path)}). {FORM}") from errors[0]

@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -65,7 +66,7 @@ def large(path: Path) -> tuple[UInt8[np.ndarray, "*shape"], bool] | None:
         packed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
         try:
-            stream = gzip.GzipFile(fileobj=raw) if packed else raw
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
             shape, start = _header(stream.read(4 + 4 * MOST_DIMENSIONS), path)
             if math.prod(shape) < array_cache.LARGE:
                 return None

@@ -40,7 +40,9 @@ def read_numbers(
     if kept is None:
         found = decode()
         wanted = chosen(found.splits, split, path, remedy)
-        scale = scale_of({part.where: measured(part.images, part.where) for part in found.splits.values()}, reading.bits)
+        scale = scale_of(
+            {part.where: measured(part.images, part.where) for part in found.splits.values()}, reading.bits
+        )
         for part in wanted.values():
             _check_labels(part.where, len(part.images), part.values)
         kept = kept_arrays.keep(found, scale, reading, path, key)
@@ -61,9 +63,7 @@ def _of_kept(path: Path, split: str, kept: Kept, wanted: Mapping[str, SplitPixel
     joined = kept.images if len(wanted) == len(kept.splits) else None
     images = _assembled(path, split, wanted, kept.class_names, others, reading, was_read, joined)
     if kept.entry is not None:
-        images.know_fingerprint(
-            kept.entry.fact(f"fingerprint {split}", lambda: fingerprint(images.images))
-        )
+        images.know_fingerprint(kept.entry.fact(f"fingerprint {split}", lambda: fingerprint(images.images)))
     return images
 
 
@@ -72,9 +72,7 @@ def _check_labels(where: str, images: int, values: Values | None) -> None:
         raise DataError(f"{where} has {images} images but {len(values)} labels.")
 
 
-def _was_read(
-    path: Path, images: int, wanted: Mapping[str, SplitPixels], scale: Scale, reading: Reading
-) -> WasRead:
+def _was_read(path: Path, images: int, wanted: Mapping[str, SplitPixels], scale: Scale, reading: Reading) -> WasRead:
     notes = [note for part in wanted.values() for note in part.notes] + ([scale.note] if scale.note else [])
     channels, height, width = next(iter(wanted.values())).pixels.shape[1:]
     return WasRead(

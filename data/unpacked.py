@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from data import array_cache
 from system.streams import say
 
 Array = Shaped[np.ndarray, "..."]  # of any dtype
-AT_ONCE = 2**24
+AT_ONCE = 2**20
 """Bytes."""
 
 
@@ -45,10 +46,7 @@ def stacked(blocks: Callable[[], Iterator[Array]]) -> Array:
     count = 0
     try:
         with _file() as stream:
-            while True:
-                block = first.pop(0) if first else next(coming, None)
-                if block is None:
-                    break
+            for block in chain(_taken(first), coming):
                 if block.dtype != kind:
                     return _in_memory(list(blocks()))
                 _write(stream, np.ascontiguousarray(block).data)
@@ -56,7 +54,6 @@ def stacked(blocks: Callable[[], Iterator[Array]]) -> Array:
             return _mapped(stream, kind, (count, *shape), "C")
     except _Unwritten as error:
         say(f"{array_cache.why_not(error.args[0])}: the images are held in memory.")
-    del first
     return _in_memory(list(blocks()))
 
 
@@ -80,6 +77,12 @@ def streamed(content: IO[bytes], kind: np.dtype[Any], shape: tuple[int, ...], or
     except _Unwritten as error:
         say(f"{array_cache.why_not(error.args[0])}: the images are held in memory.")
         return None
+
+
+def _taken(blocks: list[Array]) -> Iterator[Array]:
+    """The blocks, which are held no longer than they are looked at."""
+    while blocks:
+        yield blocks.pop(0)
 
 
 def _in_memory(blocks: list[Array]) -> Array:

@@ -262,6 +262,13 @@ def test_errors_are_those_of_small_files(tmp_path: Path, monkeypatch: pytest.Mon
             with pytest.raises(DataError) as error:
                 load(str(path))
             told.append(str(error.value))
+        np.savez(tmp_path / "c.npz", x_train=PIXELS)
+        content = bytearray((tmp_path / "c.npz").read_bytes())
+        content[content.find(PIXELS.tobytes()) + 400] ^= 1  # its checksum tells
+        (tmp_path / "c.npz").write_bytes(content)
+        with pytest.raises(DataError) as error:
+            load(str(tmp_path / "c.npz"))
+        told.append(str(error.value))
         np.savez_compressed(tmp_path / "b.npz", x_train=PIXELS, y_train=[1])
         for split in ("train", "test"):
             with pytest.raises(DataError) as error:
