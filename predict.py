@@ -79,7 +79,7 @@ def main(
         run = open_run(checkpoint, device)
         called = {} if names is None else read_names(names, run.method.clusters)
         default = run.config.data.split if images is None else "all"
-        predictions = run.predict(split or default, images, data_root, decoded=False)
+        predictions = run.predict(split or default, images, data_root, decoded=False, scored=False)
         found = answers(predictions, files_of(predictions.images))
     except PROBLEMS as error:
         raise leave([str(error)]) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from data.files import is_file
@@ -33,9 +33,18 @@ def labels_beside(path: Path, read: Callable[[Path], Array]) -> Values | None:
         path: of images.
         read: the array in a file of labels.
     """
-    names = [f"{path.stem}_labels{path.suffix}", ROLE.sub(lambda match: LABELS[match[0]], path.name, count=1)]
-    found = next((file for name in names if name != path.name and is_file(file := path.with_name(name))), None)
+    found = _file_of_labels(path)
     return None if found is None else values_of(read(found), str(found))
+
+
+def with_labels(images: Iterable[Path]) -> list[Path]:
+    """The files of images, and their files of labels where there are some."""
+    return [file for path in images for file in (path, _file_of_labels(path)) if file is not None]
+
+
+def _file_of_labels(path: Path) -> Path | None:
+    names = [f"{path.stem}_labels{path.suffix}", ROLE.sub(lambda match: LABELS[match[0]], path.name, count=1)]
+    return next((file for name in names if name != path.name and is_file(file := path.with_name(name))), None)
 
 
 def _role(name: str) -> str:

@@ -14,7 +14,9 @@ import gzip
 import itertools
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,10 @@ from data.image_set import DataError, ImageSet
 from data.label_values import NONE, Values, values_of
 from data.layouts import squares
 from data.names import Names
-from data.number_parts import Numbers, read_numbers
+from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
 from data.reading import Reading
+from data.unpacked import stacked
 
 FORM = (
     "A .csv file holds a row an image: in a column `label`, if wanted, the class, and in every other column a pixel of "
@@ -67,22 +70,21 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     Raises DataError for files that are damaged or of another form, and for a split that is not there.
     """
     files = {"train": path, **splits_beside(path)}
-    return read_numbers(path, split, {name: _numbers(file, reading) for name, file in files.items()}, reading, REMEDY)
+
+    def decode() -> Decoded:
+        return Decoded({name: _numbers(file, reading) for name, file in files.items()})
+
+    return read_numbers(path, split, list(files.values()), decode, reading, REMEDY)
 
 
 def _numbers(path: Path, reading: Reading) -> Numbers:
     layout = _layout(path, labelled=reading.labels == "auto")
     roles = layout.roles
-    table = _table(path, layout)
-    pixels: Shaped[np.ndarray, "pixels n"] = np.empty(
-        (len(roles.pixels), table.num_rows), dtype=np.uint8 if table.schema.types[0].bit_width == 8 else np.float32
-    )
-    for row in range(len(roles.pixels)):
-        pixels[row] = table.column(row).to_numpy()
-    laid = squares(np.ascontiguousarray(pixels.T), str(path))
+    labels: list[str] = []
+    laid = squares(_pixels(path, layout, labels), str(path))
     values = None
     if roles.label is not None and reading.labels != "none":
-        values = _labels(table.column(len(roles.pixels)).to_pylist(), path)
+        values = _labels(labels, path)
     notes = [note for note in (roles.note, laid.note if laid.images.shape[1] == 3 else None) if note]
     return Numbers(Names.rows(path.name, len(laid.images)), str(path), laid.images, values, tuple(notes))
 
@@ -132,27 +134,40 @@ def _layout(path: Path, labelled: bool) -> _Layout:
     return _Layout(lines if header else 0, len(first), separator, decimal, whole, roles)
 
 
-def _table(path: Path, layout: _Layout) -> Any:
-    """The pyarrow table of the pixels, uint8 or else float32, nothing missing; and of the label, if any, as text."""
+def _pixels(path: Path, layout: _Layout, labels: list[str]) -> Shaped[np.ndarray, "n pixels"]:
+    """The rows of pixels, uint8 or else float32, nothing missing. `labels` gets the label of each, if any, as text."""
     import pyarrow as pa  # late, because only files of tables need it
 
     errors = []
     for kind in (pa.uint8(), pa.float32()) if layout.whole else (pa.float32(),):
         try:
-            return _converted(path, layout, kind)
+            return stacked(partial(_blocks, path, layout, kind, labels))
         except (pa.ArrowException, OSError) as error:
             errors.append(error)
     raise DataError(f"{path} cannot be read ({reason(errors[0], path)}). {FORM}") from errors[0]
 
 
+def _blocks(path: Path, layout: _Layout, kind: Any, labels: list[str]) -> Iterator[Shaped[np.ndarray, "_ pixels"]]:
+    labels.clear()
+    pixels, empty = len(layout.roles.pixels), True
+    for batch in _converted(path, layout, kind):
+        if layout.roles.label is not None:
+            labels += batch.column(pixels).to_pylist()
+        empty = False
+        yield np.ascontiguousarray(np.stack([batch.column(i).to_numpy() for i in range(pixels)]).T)
+    if empty:
+        yield np.empty((0, pixels), dtype=kind.to_pandas_dtype())
+
+
 def _converted(path: Path, layout: _Layout, kind: Any) -> Any:
+    """The batches of the file's table: the pixels, then the label, if any."""
     import pyarrow as pa
     import pyarrow.csv
 
     names = [str(column) for column in range(layout.columns)]
     roles = layout.roles
     kept = roles.pixels if roles.label is None else (*roles.pixels, roles.label)
-    return pyarrow.csv.read_csv(
+    return pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(
             # One thread is as fast with this many columns, and errors then name the row.

@@ -20,7 +20,7 @@ from data.files import is_file, is_folder, reason
 from data.image_set import DataError, ImageSet
 from data.layouts import images_of
 from data.names import Names
-from data.number_parts import Numbers, read_numbers
+from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
 from data.reading import Reading
 from data.split_names import SPLITS, rest_of, split_of, words
@@ -43,8 +43,14 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     DataError for damaged files, for several sets in one folder, and for a split that is not there. No checksum is
     compared.
     """
-    found = {name: _numbers(file, reading) for name, file in _files(path).items()}
-    return read_numbers(path, split, found, reading, REMEDY)
+    images = _files(path)
+    labels = [] if reading.labels == "none" else map(_labels_beside, images.values())
+    files = [*images.values(), *(file for file in labels if file is not None)]
+
+    def decode() -> Decoded:
+        return Decoded({name: _numbers(file, reading) for name, file in images.items()})
+
+    return read_numbers(path, split, files, decode, reading, REMEDY)
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -81,7 +87,7 @@ def _is_images(name: str) -> bool:
 
 
 def _numbers(path: Path, reading: Reading) -> Numbers:
-    pixels = _array(path)
+    pixels, mapped = _array(path)
     if pixels.ndim not in (3, 4):
         raise DataError(f"{path} has the shape {pixels.shape}; images are (n, h, w). Name the file of the images.")
     beside = None if reading.labels == "none" else _labels_beside(path)
@@ -90,11 +96,11 @@ def _numbers(path: Path, reading: Reading) -> Numbers:
         raise DataError(f"{path} has {len(pixels)} images, but {beside} has {len(values)} labels.")
     # Three dimensions are n images here, also where the last is 3.
     images = pixels[:, None] if pixels.ndim == 3 else images_of(pixels, str(path)).images
-    return Numbers(Names.rows(path.name, len(images)), str(path), images, values)
+    return Numbers(Names.rows(path.name, len(images)), str(path), images, values, mapped=mapped)
 
 
 def _values(path: Path) -> Int64[np.ndarray, " n"]:
-    values = _array(path)
+    values, _ = _array(path)
     if values.ndim != 1:
         raise DataError(f"{path} has the shape {values.shape}; labels are (n,).")
     return values.astype(np.int64)
@@ -123,9 +129,13 @@ def _as_words(name: str) -> list[str]:
     return words(name.removesuffix(".gz"))
 
 
-def _array(path: Path) -> UInt8[np.ndarray, "*shape"]:
+def _array(path: Path) -> tuple[UInt8[np.ndarray, "*shape"], bool]:
+    """The array, and whether it is mapped from the file as it lies there."""
     try:
+        large = idx.large(path)
+        if large is not None:
+            return large
         content = idx.content(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({reason(error, path)}).") from error
-    return idx.parse(content, path)
+    return idx.parse(content, path), False

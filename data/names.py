@@ -103,6 +103,19 @@ class Names(Sequence[str]):
         ]
         return Names(parts, None if state["chosen"] is None else state["chosen"].numpy())
 
+    def plain(self) -> list[Any]:
+        """Plain values, for JSON: a row's number beside its file's name, or the names. `from_plain` takes them back."""
+        if self._chosen is None and all(isinstance(part, _Rows) for part in self._parts):
+            return [[part.file, part.first, part.count] for part in self._parts if isinstance(part, _Rows)]
+        return list(self)
+
+    @staticmethod
+    def from_plain(plain: Sequence[Any]) -> Names:
+        """The names that `plain` was asked of."""
+        if all(isinstance(part, str) for part in plain):
+            return Names.of(plain)
+        return Names([_Rows(str(file), int(first), int(count)) for file, first, count in plain])
+
     def __len__(self) -> int:
         return int(self._starts[-1]) if self._chosen is None else len(self._chosen)
 

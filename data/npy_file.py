@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from data.array_files import labels_beside, splits_beside
+from data.array_files import labels_beside, splits_beside, with_labels
 from data.files import reason
 from data.image_set import DataError, ImageSet
 from data.layouts import images_of
 from data.levels import Array
 from data.names import Names
-from data.number_parts import Numbers, read_numbers
+from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
 from data.reading import Reading
 
@@ -32,7 +32,11 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     Raises DataError for a file that is damaged or of another form, and for a split that is not there.
     """
     files = {"train": path, **splits_beside(path)}
-    return read_numbers(path, split, {name: _numbers(file, reading) for name, file in files.items()}, reading, REMEDY)
+
+    def decode() -> Decoded:
+        return Decoded({name: _numbers(file, reading) for name, file in files.items()})
+
+    return read_numbers(path, split, with_labels(files.values()), decode, reading, REMEDY)
 
 
 def _numbers(path: Path, reading: Reading) -> Numbers:
@@ -45,6 +49,7 @@ def _numbers(path: Path, reading: Reading) -> Numbers:
         laid.images,
         values,
         () if laid.note is None else (laid.note,),
+        mapped=True,
     )
 
 

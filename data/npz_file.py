@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from data.array_files import labels_beside, splits_beside
+from data import array_cache
+from data.array_files import labels_beside, splits_beside, with_labels
 from data.files import reason
 from data.image_set import DataError, ImageSet
 from data.label_values import NONE, Values, values_of
@@ -17,9 +19,10 @@ from data.layouts import images_of
 from data.levels import Array
 from data.names import Names
 from data.npz_layouts import Roles, Shape, roles_of
-from data.number_parts import Numbers, read_numbers
+from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
 from data.reading import Reading
+from data.unpacked import streamed
 
 FORM = (
     "An .npz file holds `images`, (n, h, w), (n, h, w, c), (n, c, h, w) or (n, pixels), as uint8 or other numbers; "
@@ -42,13 +45,18 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     Without `class_names` the classes are named after the label values that occur. Nothing is unpickled.
     Raises DataError for a file that is damaged or of another form, and for a split that is not there.
     """
-    found, class_names = _splits(path, reading)
+    files = {"train": path, **splits_beside(path)}
+    return read_numbers(path, split, with_labels(files.values()), lambda: _decoded(files, reading), reading, REMEDY)
+
+
+def _decoded(files: Mapping[str, Path], reading: Reading) -> Decoded:
+    found, class_names = _splits(files["train"], reading)
     if list(found) == ["train"]:
-        for name, file in splits_beside(path).items():
-            others, _ = _splits(file, reading)
+        for name, file in files.items():
+            others = {} if name == "train" else _splits(file, reading)[0]
             # A file of splits of its own is no split of another.
             found |= {name: others["train"]} if list(others) == ["train"] else {}
-    return read_numbers(path, split, found, reading, REMEDY, class_names)
+    return Decoded(found, class_names)
 
 
 def _splits(path: Path, reading: Reading) -> tuple[dict[str, Numbers], tuple[str, ...]]:
@@ -95,28 +103,49 @@ def _sole_array(path: Path) -> Array:
 
 def _shapes(archive: Any, path: Path) -> dict[str, Shape]:
     """The shapes and types of all arrays, from their headers."""
-    members = set(archive.zip.namelist())
     shapes = {}
     for name in archive.files:
-        with archive.zip.open(f"{name}.npy" if f"{name}.npy" in members else name) as member:
+        with _member(archive, name) as member:
             try:
-                first = np.lib.format.read_magic(member) == (1, 0)
-                read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(member)
+                shape, _, dtype = _header(member)
             except ValueError as error:
                 raise DataError(f"{path} is damaged: `{name}` is no array. {FORM}") from error
         shapes[name] = Shape(shape, dtype.kind)
     return shapes
 
 
+def _member(archive: Any, name: str) -> IO[bytes]:
+    file = f"{name}.npy"
+    member: IO[bytes] = archive.zip.open(file if file in archive.zip.NameToInfo else name)
+    return member
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The array's shape, whether its columns lie one after another, and its type."""
+    first = np.lib.format.read_magic(member) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, by_columns, dtype = read(member)
+    return shape, by_columns, dtype
+
+
 def _array(archive: Any, name: str, path: Path) -> Array:
     try:
-        array: Array = archive[name]
+        large = _streamed(archive, name)
+        array: Array = archive[name] if large is None else large
     except ValueError as error:
         if "pickle" in str(error):
             raise DataError(f"{path}: `{name}` {OBJECTS}") from error
         raise
     return array
+
+
+def _streamed(archive: Any, name: str) -> Array | None:
+    """A large array of numbers, unpacked block by block into a file and mapped; None for all others."""
+    with _member(archive, name) as member:
+        shape, by_columns, dtype = _header(member)
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize < array_cache.LARGE:
+            return None
+        return streamed(member, dtype, shape, "F" if by_columns else "C")
 
 
 @contextmanager

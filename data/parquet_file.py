@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,14 @@ from data.label_values import Values, alike, values_of
 from data.layouts import images_of
 from data.levels import Array
 from data.names import Names
-from data.number_parts import Numbers, read_numbers
+from data.number_parts import Decoded, Numbers, read_numbers
 from data.parquet_columns import FORM, Columns, can_hold_images, columns_of
 from data.parquet_rows import PictureRows, as_array, batches, opened, schema_of
 from data.parquet_splits import splits_of, tables_in
 from data.parts import DEFAULT, Part, assemble, chosen
 from data.pictures import read_pictures
 from data.reading import Reading
+from data.unpacked import stacked
 
 REMEDY = "The splits are told by the files' names, train….parquet and test….parquet, with other words before or after."
 
@@ -47,15 +48,17 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     chosen(files, split, path, REMEDY)
     splits, notes = _splits(files, labelled=reading.labels == "auto")
     tables = [table for each in splits.values() for table in each.tables]
-    class_names: tuple[str, ...] = ()
-    if reading.labels == "auto":
-        class_names = _class_names(tables)
-        notes += [note for each in splits.values() for note in each.unlabelled()]
-    notes += [f"the column `{name}` was not read" for name in tables[0].columns.others]
+    class_names = _class_names(tables) if reading.labels == "auto" else ()
     kinds = {table.columns.kind for table in tables}
     if kinds == {"numbers"}:
-        found = {name: each.numbers(reading, notes) for name, each in splits.items()}
-        return read_numbers(path, split, found, reading, REMEDY, class_names)
+
+        def decode() -> Decoded:
+            told = [*notes, *_notes(splits, tables[0], reading)]
+            return Decoded({name: each.numbers(reading, told) for name, each in splits.items()}, class_names)
+
+        every = [file for own in files.values() for file in own]
+        return read_numbers(path, split, every, decode, reading, REMEDY)
+    notes += _notes(splits, tables[0], reading)
     if len(kinds) > 1:
         raise DataError(f"{path} has images as bytes in some files and as lists of numbers in others. {FORM}")
     return _pictures(path, split, splits, class_names, reading, notes)
@@ -79,6 +82,12 @@ def _splits(files: Mapping[str, Sequence[Path]], labelled: bool) -> tuple[dict[s
         for name, own in files.items()
     }
     return {name: _Split(name, own) for name, own in tables.items() if own}, notes
+
+
+def _notes(splits: Mapping[str, _Split], first: _Table, reading: Reading) -> list[str]:
+    """What is to be said of columns."""
+    unlabelled = [note for each in splits.values() for note in each.unlabelled()] if reading.labels == "auto" else []
+    return [*unlabelled, *(f"the column `{name}` was not read" for name in first.columns.others)]
 
 
 def _pictures(
@@ -171,18 +180,24 @@ class _Split:
     def numbers(self, reading: Reading, notes: Sequence[str]) -> Numbers:
         """The images, which are kept as lists of numbers."""
         values = self.values() if reading.labels == "auto" else None
-        arrays: list[Array] = []
+        where = f"{self.tables[0].path}: `{self.tables[0].columns.image}`"
+        if not self.rows:
+            raise DataError(f"{where} holds no images.")
+        laid = images_of(stacked(self._arrays), where, None if values is None else len(values))
+        return Numbers(self.names(), where, laid.images, values, (*notes, *([laid.note] if laid.note else [])))
+
+    def _arrays(self) -> Iterator[Array]:
+        """The images in batches, of one shape."""
+        shapes: set[tuple[int, ...]] = set()
         for table in self.tables:
             where = f"{table.path}: `{table.columns.image}`"
-            arrays += [as_array(batch.column(0), where) for batch in batches(table.path, [table.columns.image])]
-        where = f"{self.tables[0].path}: `{self.tables[0].columns.image}`"
-        shapes = {array.shape[1:] for array in arrays}
-        if len(shapes) > 1:
-            raise DataError(f"{where} holds lists of different lengths: {', '.join(map(str, sorted(shapes)))}. {FORM}")
-        if not arrays:
-            raise DataError(f"{where} holds no images.")
-        laid = images_of(np.concatenate(arrays), where, None if values is None else len(values))
-        return Numbers(self.names(), where, laid.images, values, (*notes, *([laid.note] if laid.note else [])))
+            for batch in batches(table.path, [table.columns.image]):
+                array = as_array(batch.column(0), where)
+                shapes.add(array.shape[1:])
+                if len(shapes) > 1:
+                    lengths = ", ".join(map(str, sorted(shapes)))
+                    raise DataError(f"{where} holds lists of different lengths: {lengths}. {FORM}")
+                yield array
 
 
 def _class_names(tables: Sequence[_Table]) -> tuple[str, ...]:

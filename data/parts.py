@@ -10,7 +10,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
+from torch import Tensor
 
+from data.array_cache import joined
 from data.arrays import as_tensor
 from data.image_set import DataError, ImageSet, NoSplitError
 from data.label_values import NONE, Values, alike
@@ -62,6 +64,7 @@ def assemble(
     class_names: tuple[str, ...] = (),
     elsewhere: Sequence[Values] = (),
     was_read: WasRead | None = None,
+    together: UInt8[Tensor, "n c h w"] | None = None,
 ) -> ImageSet:
     """The set that `parts` make up in their order. It has labels when all of them have; it is said where some have.
 
@@ -73,6 +76,7 @@ def assemble(
             occur, and are numbered in the values' order.
         elsewhere: the values in the other splits, so that a class has the same number in all of them.
         was_read: what was done in reading.
+        together: the images of all parts, where they lie in one array already.
 
     Raises DataError where images differ in shape.
     """
@@ -83,8 +87,7 @@ def assemble(
                 f"{part.where} has images of shape {part.pixels.shape[1:]} (channels, height, width), "
                 f"but {first.where} has {first.pixels.shape[1:]}. Images of one set share one shape."
             )
-    tensors = [as_tensor(part.pixels) for part in parts]
-    pixels = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+    pixels = joined([as_tensor(part.pixels) for part in parts]) if together is None else together
     names = parts[0].names
     for part in parts[1:]:
         names = names + part.names

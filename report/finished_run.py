@@ -41,7 +41,9 @@ class FinishedRun:
         method.to(device)
         self.path, self.checkpoint, self.config, self.method, self.device = path, checkpoint, config, method, device
 
-    def predict(self, split: str, other: str | None, data_root: Path | None, decoded: bool = True) -> Predictions:
+    def predict(
+        self, split: str, other: str | None, data_root: Path | None, decoded: bool = True, scored: bool = True
+    ) -> Predictions:
         """What it says about a split of its own data set, drawn as its config has it, or of another, taken whole.
 
         Args:
@@ -49,6 +51,7 @@ class FinishedRun:
             other: a data set's name, or a path; None: its own.
             data_root: where data sets are kept.
             decoded: with what a decoder makes of them, for figures.
+            scored: with the space before the encoder was trained for clusters, for the row.
         """
         try:
             images = self.images(split, other, data_root)
@@ -58,7 +61,7 @@ class FinishedRun:
         check_shape(images, self.checkpoint, self.path)
         if other is None:
             check_unchanged(images, self.checkpoint, self.path)
-        return predict(self.method, images, decoded, self.checkpoint.pretrained if decoded else None)
+        return predict(self.method, images, decoded, self.checkpoint.pretrained if scored else None)
 
     def images(self, split: str, other: str | None, data_root: Path | None) -> ImageSet:
         """A split of its own data set, drawn as its config has it, or of another, whose pictures are read as its own.

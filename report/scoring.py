@@ -15,9 +15,6 @@ from evaluation.evaluate import sampling_notes
 from evaluation.merge_tree import merged
 from evaluation.predictions import EvaluationError, Predictions
 from report.classifiers import render_classifiers
-from report.figures import draw, draw_classifiers
-from report.figures.files import say_drawn
-from report.figures.places import figure_folder
 from report.finished_run import PROBLEMS, FinishedRun, open_run
 from report.formats import for_stdout
 from report.rows import BETWEEN_NOTES, Row, value
@@ -79,7 +76,7 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
     kept: dict[str, Predictions] = {}
     for name in splits_to_score(wishes.split, fitted.config.data.split):
         try:
-            predictions = fitted.predict(name, wishes.data, wishes.data_root)
+            predictions = fitted.predict(name, wishes.data, wishes.data_root, decoded=wishes.figures is not None)
             if predictions.images.was_read is not None:
                 lines.append(predictions.images.was_read.line())
             rows.append(fitted.row(predictions, wishes.neighbours))
@@ -90,6 +87,10 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
                 notes = BETWEEN_NOTES.join(sampling_notes(row)) or None
                 rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": notes})
             if wishes.figures is not None:
+                from report.figures import draw  # late: matplotlib takes a second
+                from report.figures.files import say_drawn
+                from report.figures.places import figure_folder
+
                 folder = figure_folder(wishes.figures, path, name, wishes.data, CHECKPOINTS)
                 undrawn += say_drawn(folder, draw(predictions, folder, fitted.checkpoint.loop.history))
         except NoSplitError as error:
@@ -124,7 +125,7 @@ def classify_clusters(
         )
     found = []
     for name in (fitted.config.data.split, "test"):
-        found.append(kept[name] if name in kept else fitted.predict(name, wishes.data, wishes.data_root))
+        found.append(kept.get(name) or fitted.predict(name, wishes.data, wishes.data_root, decoded=False))
         labels_of(found[-1])  # without them the other split need not be looked for
     train, test = found
     scores = clusters_as_features(train, test, fitted.config.seed, features=wishes.classify)
@@ -133,6 +134,10 @@ def classify_clusters(
     say(render_classifiers(scores, names))
     undrawn: list[str] = []
     if wishes.figures is not None:
+        from report.figures import draw_classifiers
+        from report.figures.files import say_drawn
+        from report.figures.places import figure_folder
+
         folder = figure_folder(wishes.figures, fitted.path, "test", wishes.data, CHECKPOINTS)
         undrawn = say_drawn(folder, draw_classifiers(scores, test.images.class_names, folder))
     return {f"rf_accuracy_{name}": score.accuracy for name, score in scores.items()}, undrawn

@@ -54,6 +54,17 @@ def drawn(folder: Path) -> list[str]:
     return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
 
 
+def test_images_are_decoded_for_figures_alone(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    monkeypatch.setattr("methods.two_stage.TwoStage.reconstruct", lambda _, images: decoded.append(len(images)))
+    assert score(checkpoint).exit_code == 0
+    assert decoded == []
+    assert score(checkpoint, "--figures", tmp_path).exit_code == 0
+    assert len(decoded) == 1
+
+
 def test_two_runs_of_one_name_have_their_own_figures(checkpoint: Path, tmp_path: Path) -> None:
     other = tmp_path / "second" / "run" / "checkpoint.pt"
     other.parent.mkdir(parents=True)
