@@ -25,23 +25,15 @@ from losses.scan import marginal_divergence
 from losses.turtle import mean_labelling, soft_cross_entropy
 from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
-from models.batched import BATCH_SIZE
-from models.oriented_gradients import HOGSettings
+from models.batched import BATCH_SIZE, map_batches
 from models.settings import AutoencoderSettings
 from models.task_encoders import TaskEncoders
 from parts.backbones import ContrastiveStageSettings, PretrainingSettings
 from parts.contrastive_pretraining import ContrastivePretrainSettings
-from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
+from parts.gradient_space import FeaturesAndGradients, GradientCoordinates, GradientsSettings
 from parts.inner_classifiers import InnerClassifiers
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.training_features import BackboneFeatures, TrainingFeatures
-
-
-class GradientsSettings(HOGSettings):
-    """The second space."""
-
-    components: PositiveInt = 64
-    """Principal axes of the histograms; fewer where the descriptor has fewer numbers."""
 
 
 class InnerSettings(Settings):
@@ -160,12 +152,11 @@ class TURTLE(SoftAssignments):
         super().__init__(config, shape)
         self.config = config
         cluster, k = config.cluster, config.clusters
-        self.axes: HOGAxes | None = None
+        self.coordinates: GradientCoordinates | None = None
         sizes = [self.backbone.latent]
         if cluster.gradients is not None:
-            # The weight is of no matter: each space is scaled by itself.
-            self.axes = HOGAxes(shape, HOGAxesSettings(**cluster.gradients.model_dump(), weight=1.0))
-            sizes.append(self.axes.size)
+            self.coordinates = GradientCoordinates(shape, cluster.gradients, self.backbone.normalise)
+            sizes.append(self.coordinates.axes.size)
         self.labellings = TaskEncoders(cluster.starts, sizes, k)
         rate = cluster.inner.learning_rate
         self.classifiers = nn.ModuleList(InnerClassifiers(cluster.starts, size, k, rate) for size in sizes)
@@ -195,30 +186,33 @@ class TURTLE(SoftAssignments):
         )
 
     def _features(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> TrainingFeatures:
-        if self.axes is None:
+        if self.coordinates is None:
             return BackboneFeatures(self.backbone, images, compute)
-        return TrainingFeatures(JoinedFeature(self.backbone, self.axes), images, compute)
+        return FeaturesAndGradients(self.backbone, self.coordinates, images, compute)
 
     def _gradients(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        axes, unit = self.axes, self.backbone.normalise.unit
-        if axes is None:
+        coordinates = self.coordinates
+        if coordinates is None:
             return ()
+        axes, describe = coordinates.axes, coordinates.describe
 
         def fit() -> None:
-            descriptors = compute.map(lambda part: axes.describe(unit(part)), images)
+            descriptors = compute.map(describe, images)
             axes.place(compute.once(lambda: axes.fit(descriptors)))
 
         return (FitPhase("gradients", axes, fit, draws=False),)
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The spaces of a batch side by side, on its device."""
-        if self.axes is None:
-            return super().encode(images)
-        return JoinedFeature(self.backbone, self.axes)(images)
+        """The spaces of a batch side by side, each of length 1, on its device."""
+        z = self.backbone.encode(images)
+        return z if self.coordinates is None else torch.cat([z, self.coordinates(images)], dim=1)
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The spaces side by side, on the CPU."""
-        return self.backbone.embed(images) if self.axes is None else super().embed(images)
+        """The spaces side by side, each of length 1, on the CPU."""
+        z = self.backbone.embed(images)
+        if self.coordinates is None:
+            return z
+        return torch.cat([z, map_batches(self.coordinates, images, self.backbone.device)], dim=1)
 
     @property
     def space(self) -> str:
