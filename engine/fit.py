@@ -110,7 +110,8 @@ def fit(
     def keep(optimiser: dict[str, Any] | None) -> None:
         checkpoint.method, checkpoint.generators = method.state_dict(), generator_states()
         checkpoint.optimiser = optimiser
-        if checkpoint.loop.phase == pretrained and isinstance(method, PretrainedMethod):
+        # A network of others has no pretraining here, and keeps its weights to itself.
+        if pretrained and checkpoint.loop.phase == pretrained and isinstance(method, PretrainedMethod):
             checkpoint.pretrained = checkpoint.pretrained or method.encoder_state()
         if save is not None:
             save(checkpoint)

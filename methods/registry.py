@@ -56,6 +56,7 @@ METHODS: dict[str, MethodEntry] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry("dec", "DEC")),
     "scan": MethodEntry("scan", "SCAN"),
     "temi": MethodEntry("temi", "TEMI"),
+    "turtle": MethodEntry("turtle", "TURTLE"),
     "pace": MethodEntry("pace", "PACE"),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),

@@ -28,6 +28,8 @@ MORE: dict[str, list[str]] = {
     "pace": [SGD],
     "temi": [SGD, "cluster.batch_size=32"],
     "temi, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
+    "turtle": [SGD, "cluster.batch_size=32"],
+    "turtle, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "simclr-spectral": [f"representation.simclr.{SGD}"],
     # Batch-norm, dropout and noise in one network, whose layers look at the whole batch.
     "dec, pooled": ["model.name=pooled", "pretrain.noise=0.2", "cluster.reconstruction=true", SGD],

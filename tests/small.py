@@ -59,6 +59,15 @@ SMALL: dict[str, list[str]] = {
         "cluster.epochs=2",
         "cluster.min_steps=0",
     ],
+    "turtle": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.starts=2",
+        "cluster.gradients={cells: 2, components: 4}",
+        "cluster.inner.steps=2",
+        "cluster.epochs=2",
+        "cluster.min_steps=0",
+    ],
     "frozen": [f"representation.frozen.{setting}" for setting in tiny_network()],
     "simclr": ["representation.simclr.pretrain.epochs=2", "representation.simclr.pretrain.min_steps=0"],
     "vade": [

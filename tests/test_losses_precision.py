@@ -28,6 +28,7 @@ from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
 from losses.squared_distances import squared_distances
 from losses.temi import pair_weight, pointwise_mutual_information
+from losses.turtle import mean_labelling, soft_cross_entropy, soft_cross_entropy_gradient
 from losses.vade import (
     Mixture,
     cluster_divergence,
@@ -62,6 +63,9 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     marginal_divergence: (P.mean(dim=0), PRIOR),
     pointwise_mutual_information: (LOG_Q, P.log(), P.mean(dim=0), 0.6),
     pair_weight: (LOG_Q.unsqueeze(0), P.log().unsqueeze(0)),
+    soft_cross_entropy: (LOG_Q, P),
+    soft_cross_entropy_gradient: (Z, LOG_Q.unsqueeze(0), P.unsqueeze(0)),
+    mean_labelling: (torch.stack([LOG_Q, P.log()]).unsqueeze(1),),
     balanced_cross_entropy: (LOG_Q, ONE_HOT, ONE_HOT.mean(dim=0)),
     assigned_distance: (Z, CENTROIDS[LABELS]),
     clustering_kl: (P, LOG_Q),

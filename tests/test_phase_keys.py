@@ -77,6 +77,12 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("temi", (f"pretrain={{objective: frozen, {tiny_network_yaml()}}}",
               "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
      OF_THE_FIRST | {"model"}),
+    ("turtle", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
+                "cluster={starts: 2, epochs: 1, min_steps: 0, batch_size: 12, inner: {steps: 2}, "
+                "gradients: {cells: 2, components: 3}}"), AS_IN_DEC),
+    ("turtle", (f"pretrain={{objective: frozen, {tiny_network_yaml()}}}",
+                "cluster={starts: 1, epochs: 1, min_steps: 0, batch_size: 12, inner: {steps: 1}}"),
+     OF_THE_FIRST | {"model", "pretrain"}),
     ("frozen-pca-kmeans", (*(f"representation.frozen.{setting}" for setting in tiny_network()),
                            "representation.pca={components: 4}"), set()),
     ("features-pca-kmeans", (f"representation.features.file={feature_file(24)}", "representation.pca={components: 4}"),
