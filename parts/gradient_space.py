@@ -8,8 +8,10 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from configs.schema import PositiveInt
+from losses.precision import in_full_precision
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
 from models.oriented_gradients import HOGSettings
@@ -46,9 +48,13 @@ class GradientCoordinates(nn.Module):
         return found
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n m"]:
-        pixels = self.normalise.unit(images)
-        beside_nothing: Tensor = self.axes(pixels.new_empty(len(pixels), 0), pixels)
-        return beside_nothing
+        return along(self.axes, self.describe(images))
+
+
+@in_full_precision
+def along(axes: HOGAxes, descriptors: Float[Tensor, "n p"]) -> Float[Tensor, "n m"]:
+    """The coordinates of descriptors along the axes, of length 1."""
+    return normalize((descriptors - axes.mean) @ axes.components.T, dim=1)
 
 
 class FeaturesAndGradients(BackboneFeatures):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,17 +20,21 @@ from methods.resolve import resolve_config
 from methods.turtle import TURTLE, LabellingObjective, TURTLEConfig
 from models.autoencoder import ImageShape
 from models.task_encoders import TaskEncoder
+from parts.frozen_backbone import FrozenBackbone
 from parts.inner_classifiers import InnerClassifiers, with_ones
 from parts.phases import Batch, GradientPhase
+from report.onnx_file import write_onnx
 from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars
+from tests.tiny_network import tiny_network_yaml
 
 IMAGES = bars(120)
+SHAPE = ImageShape(1, 8, 8)
 NETWORK = "model={name: conv, latent: 4, layers: [{channels: 8, kernel: 4}], hidden: [], batch_norm: true}"
 PRETRAIN = "pretrain={epochs: 2, min_steps: 60, batch_size: 40, augmentation: {shift: 0.1, flip: 0, crop: 0.2}}"
 GRADIENTS = "cluster.gradients={cells: 2, components: 5}"
 SHORT = (
-    *("clusters=4", "cluster.batch_size=60", "cluster.min_steps=400"),
+    *("clusters=4", "cluster.batch_size=60", "cluster.min_steps=300"),
     *("cluster.optimiser.learning_rate=1e-2", "cluster.inner.learning_rate=1e-2", "runtime.device=cpu"),
 )
 
@@ -94,6 +100,13 @@ def test_a_labelling_is_that_of_torchs_weight_norm() -> None:
         assert torch.allclose(encoder(z)[start], layer(z).log_softmax(dim=1), atol=1e-6)
 
 
+def run_first(method: TURTLE) -> None:
+    """The axes of the gradients, without the rest."""
+    phase = method.phases(IMAGES.images, launch(method.config.runtime))[1]
+    assert phase.name == "gradients"
+    phase.fit()  # type: ignore[union-attr]
+
+
 def objective_of(method: TURTLE) -> LabellingObjective:
     phase = method.phases(IMAGES.images, launch(method.config.runtime))[-2]
     assert isinstance(phase, GradientPhase)
@@ -131,16 +144,6 @@ def test_loss_and_gradient_of_a_step_by_hand() -> None:
     wanted = torch.autograd.grad(each[0] + each[1], list(objective.parameters()))
     assert all(torch.allclose(f, w, atol=1e-5) for f, w in zip(found, wanted, strict=True) if f is not None)
     assert None not in found
-
-
-SHAPE = ImageShape(1, 8, 8)
-
-
-def run_first(method: TURTLE) -> None:
-    """The axes of the gradients, without the rest."""
-    phase = method.phases(IMAGES.images, launch(method.config.runtime))[1]
-    assert phase.name == "gradients"
-    phase.fit()  # type: ignore[union-attr]
 
 
 def test_the_answer_is_the_labelling_of_lowest_loss_over_all_images() -> None:
@@ -183,3 +186,29 @@ def test_resumed_it_ends_with_the_same_bits() -> None:
         return TURTLE(config(GRADIENTS, "cluster.starts=2", "cluster.min_steps=10", "cluster.epochs=1"), SHAPE)
 
     whole_and_resumed(build, IMAGES.images, [63, 66])
+
+
+def test_a_frozen_network_sees_every_image_once_beside_the_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    encode = FrozenBackbone.encode
+
+    def counted(backbone: FrozenBackbone, images: Tensor, *rest: Any) -> Tensor:
+        seen.append(len(images))
+        return encode(backbone, images, *rest)
+
+    monkeypatch.setattr(FrozenBackbone, "encode", counted)
+    settings = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", GRADIENTS, "cluster.min_steps=2"]
+    found = resolve_config("turtle", None, [*SHORT, *settings, "cluster.epochs=1"], {})
+    assert isinstance(found, TURTLEConfig)
+    method = TURTLE(found, SHAPE)
+    run(method, IMAGES.images)
+    method.assign(IMAGES.images)
+    assert sum(seen) == len(IMAGES.images)
+
+
+def test_its_network_is_written_as_onnx(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    method = TURTLE(config(GRADIENTS), SHAPE)
+    run_first(method)
+    assert write_onnx(tmp_path / "turtle.onnx", method.eval(), IMAGES) < 1e-5
