@@ -12,6 +12,7 @@ from evaluation.merge_tree import MergeTree, merge_tree
 from evaluation.predictions import Predictions
 from report.figures.samples import TYPICAL, describe
 from report.figures.style import gap, new_picture_figure, rows_of, subject
+from report.look_alikes import distinct
 from report.selection import centroid_distances, lowest
 
 
@@ -28,7 +29,9 @@ def dendrogram(predictions: Predictions) -> Figure | None:
     clusters = tree.leaves[arranged["leaves"]].tolist()
     images, labels = predictions.images.images, predictions.assignments.labels
     distance = centroid_distances(predictions)
-    strips = rows_of(images, [lowest(distance, labels, j, TYPICAL) for j in clusters], TYPICAL)
+    strips = rows_of(
+        images, [distinct(images, lowest(distance, labels, j, 20 * TYPICAL), TYPICAL) for j in clusters], TYPICAL
+    )
     step, high, wide = images.shape[2] + gap(images), strips.shape[0], strips.shape[1]
     figure = new_picture_figure(height=len(clusters) * 2.8 * step / wide + 0.8)
     # Both panels get the same shape, so that branches end at their strips.
