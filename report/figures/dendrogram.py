@@ -29,9 +29,8 @@ def dendrogram(predictions: Predictions) -> Figure | None:
     clusters = tree.leaves[arranged["leaves"]].tolist()
     images, labels = predictions.images.images, predictions.assignments.labels
     distance = centroid_distances(predictions)
-    strips = rows_of(
-        images, [distinct(images, lowest(distance, labels, j, 20 * TYPICAL), TYPICAL) for j in clusters], TYPICAL
-    )
+    near = [lowest(distance, labels, j, 20 * TYPICAL) for j in clusters]
+    strips = rows_of(images, [distinct(images, own, TYPICAL) for own in near], TYPICAL)
     step, high, wide = images.shape[2] + gap(images), strips.shape[0], strips.shape[1]
     figure = new_picture_figure(height=len(clusters) * 2.8 * step / wide + 0.8)
     # Both panels get the same shape, so that branches end at their strips.
