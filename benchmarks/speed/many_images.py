@@ -7,15 +7,14 @@ threads together: they hardly change when other programs run beside.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated
 
 import torch
 import typer
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.speed.timing import timed
 from configs.schema import KMeansSettings
 from data.sources import load
 from estimators import neighbours
@@ -27,7 +26,6 @@ from evaluation.internal import silhouette, silhouette_estimate
 from evaluation.sampling import SAMPLE
 from models.normalise import unit_pixels
 
-T = TypeVar("T")
 MOVES = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
 SEARCHES = ((60_000, False), (200_000, False), (200_000, True), (600_000, True))
 """How many points, and whether the search is in cells."""
@@ -96,23 +94,6 @@ def estimated(points: Float[Tensor, "n d"]) -> str:
 
 def shape(points: Float[Tensor, "n d"]) -> str:
     return f"{len(points):,} × {points.shape[1]}"
-
-
-class Spent(NamedTuple):
-    """Seconds by the clock, and of all threads."""
-
-    wall: float
-    cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.wall:.1f} | {self.cpu:.1f}"
-
-
-def timed(work: Callable[[], T]) -> tuple[Spent, T]:
-    """How long it took, and what came of it."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    outcome = work()
-    return Spent(time.perf_counter() - wall, time.process_time() - cpu), outcome
 
 
 if __name__ == "__main__":

@@ -10,16 +10,15 @@ Markdown on stdout.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated
 
 import torch
 import typer
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from benchmarks.speed.timing import Spent, timed
 from data.sources import load
 from estimators.extension import nearest
 from estimators.inverse_distance import InverseDistance
@@ -27,8 +26,6 @@ from estimators.neighbours import neighbour_graph
 from estimators.settings import UMAPSettings
 from estimators.umap_layout import lay_out
 from system.cache import umap_library
-
-T = TypeVar("T")
 
 
 def main(
@@ -62,23 +59,6 @@ def main(
     if library:
         whole, places = timed(lambda: library_places(points))
         print(f"| the library's own call, {threads} | {whole} | | {agreement(graph.indices, places):.3f} |")
-
-
-class Spent(NamedTuple):
-    """Seconds by the clock, and of all threads."""
-
-    wall: float
-    cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.wall:.1f} | {self.cpu:.1f}"
-
-
-def timed(work: Callable[[], T]) -> tuple[Spent, T]:
-    """How long it took, and what came of it."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    outcome = work()
-    return Spent(time.perf_counter() - wall, time.process_time() - cpu), outcome
 
 
 def library_places(points: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
