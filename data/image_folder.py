@@ -17,10 +17,11 @@ import torch
 
 from data import walk
 from data.image_set import DataError, ImageSet, NoSplitError, fingerprint
-from data.layout import ORDER, Layout, Parts, arrange
+from data.layout import Layout, Parts, arrange
 from data.names import Names
 from data.pictures import Picture, Pixels, read_pictures
 from data.reading import LeftOut, Reading, WasRead
+from data.split_names import SPLITS
 
 ENDINGS = ".png, .jpg, .webp, .gif, .bmp, .tif, .avif and what else Pillow reads (.heic with pillow-heif)"
 
@@ -79,7 +80,7 @@ def load_tree(tree: Tree, split: str, reading: Reading) -> ImageSet:
             f"{path} has no {split} split; its splits: {there}. Put images into its sub-folders train, val and test to "
             "have these."
         )
-    order = [i for name in ORDER for i in splits.get(name, ())]
+    order = [i for name in SPLITS for i in splits.get(name, ())]
     pixels = read_pictures([tree.pictures[i] for i in order], reading, str(path), notes=tree.notes)
     kept = [order[i] for i in pixels.kept.tolist()]
     was_read = replace(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from data.image_set import DataError
+from data.split_names import SPLITS
 
 Parts = tuple[str, ...]
 """A path below what the user named, as the names of its folders and of the file."""
@@ -16,8 +17,6 @@ WORDS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """Names of folders that are splits, in small letters."""
-ORDER = ("train", "validation", "test", "other")
-"""Of the splits in "all". "other" is what lies beside them."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Layout:
     """Where every picture belongs.
 
     Attributes:
-        splits: positions of the pictures of every split that there is, in `ORDER`.
+        splits: positions of the pictures of every split that there is, in the order of `SPLITS`.
         classes: the class of every picture, by position; None where it has none.
         notes: what a person should know, in short sentences.
     """
@@ -56,7 +55,7 @@ def arrange(paths: Sequence[Parts], folders: Collection[Parts], what: str, label
     if not _are_splits(named, paths, base):
         classes = _classes(paths, range(len(paths)), base, what, labelled)
         return Layout({"train": range(len(paths))}, [classes.get(i) for i in range(len(paths))])
-    found: dict[str, list[int]] = {split: [] for split in ORDER}
+    found: dict[str, list[int]] = {split: [] for split in SPLITS}
     for i, path in enumerate(paths):
         found[(len(path) > len(base) + 1 and named.get(path[len(base)])) or "other"].append(i)
     classes = {}
@@ -67,7 +66,7 @@ def arrange(paths: Sequence[Parts], folders: Collection[Parts], what: str, label
         if not inside:
             raise DataError(f"{'/'.join((what, *base, name))} holds no images. Fill this split, or take it away.")
         classes |= _classes(paths, inside, (*base, name), what, labelled)
-    splits = {split: found[split] for split in ORDER if found[split]}
+    splits = {split: found[split] for split in SPLITS if found[split]}
     notes = [f"{name}/ is the split {split}" for name, split in named.items() if split and name != split]
     notes += _beside([paths[i] for i in splits.get("other", ())], len(base), named)
     return Layout(splits, [classes.get(i) for i in range(len(paths))], tuple(notes))
