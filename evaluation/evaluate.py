@@ -72,7 +72,7 @@ def evaluate(
         "size_min": int(sizes.min()) if len(sizes) else 0,
         "size_max": int(sizes.max()) if len(sizes) else 0,
         **_among_all_points(embedding.to(where), clusters, classes if neighbours else None),
-        **_before_joint_training(predictions),
+        **_before_joint_training(predictions, where),
         **predictions.criteria,
     }
 
@@ -107,16 +107,13 @@ def _among_all_points(
     return scores
 
 
-def _before_joint_training(predictions: Predictions) -> dict[str, float | None]:
+def _before_joint_training(predictions: Predictions, where: torch.device) -> dict[str, float | int | None]:
     """The internal metrics where no cluster has shaped the space, under names of their own; empty without one."""
     if predictions.pretrained is None:
         return {}
     points, clusters = predictions.pretrained.float(), predictions.assignments.labels
-    sample = sampled(len(points))
-    found = None if sample is None else silhouette_estimate(points, clusters, sample)
-    compact = silhouette(points, clusters) if sample is None else None if found is None else found.value
     return {
-        "silhouette_pretrained": compact,
+        "silhouette_pretrained": _among_all_points(points.to(where), clusters, None).get("silhouette"),
         "davies_bouldin_pretrained": davies_bouldin(points, clusters),
         "calinski_harabasz_pretrained": calinski_harabasz(points, clusters),
     }
