@@ -22,13 +22,11 @@ from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
 from losses.temi import pair_weight, pointwise_mutual_information
-from methods.joint import JointConfig, SoftAssignments
+from methods.joint import SoftAssignments
+from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.projected_heads import ProjectedHeads
-from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings, PretrainingSettings
-from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.training_features import BackboneFeatures
@@ -65,13 +63,10 @@ class ClusterSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(name="adamw", learning_rate=1e-3, weight_decay=1e-4)
 
 
-class TEMIConfig(JointConfig):
+class TEMIConfig(RestingConfig):
     """Config of TEMI."""
 
     method: Literal["temi"] = "temi"
-    model: AutoencoderSettings = ContrastiveStageSettings().model
-    pretrain: PretrainingSettings = ContrastivePretrainSettings()
-    """objective frozen: the feature of a network that others trained, in place of one that is trained here."""
     cluster: ClusterSettings = ClusterSettings()
 
 

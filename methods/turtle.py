@@ -23,13 +23,11 @@ from torch import Tensor, nn
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
 from losses.scan import marginal_divergence
 from losses.turtle import mean_labelling, soft_cross_entropy
-from methods.joint import JointConfig, SoftAssignments
+from methods.joint import SoftAssignments
+from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE, map_batches
-from models.settings import AutoencoderSettings
 from models.task_encoders import TaskEncoders
-from parts.backbones import ContrastiveStageSettings, PretrainingSettings
-from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.gradient_space import FeaturesAndGradients, GradientCoordinates, GradientsSettings
 from parts.inner_classifiers import InnerClassifiers
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
@@ -61,13 +59,10 @@ class ClusterSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(name="adam", learning_rate=1e-3)
 
 
-class TURTLEConfig(JointConfig):
+class TURTLEConfig(RestingConfig):
     """Config of TURTLE."""
 
     method: Literal["turtle"] = "turtle"
-    model: AutoencoderSettings = ContrastiveStageSettings().model
-    pretrain: PretrainingSettings = ContrastivePretrainSettings()
-    """objective frozen: the feature of a network that others trained, in place of one that is trained here."""
     cluster: ClusterSettings = ClusterSettings()
 
 
