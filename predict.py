@@ -11,7 +11,7 @@ if __name__ == "__main__":
     quiet_imports()
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,50 +85,48 @@ def main(
         raise leave([str(error)]) from error
     if predictions.images.was_read is not None:
         say(predictions.images.was_read.line())
+    works: list[Callable[[], str | None]] = [lambda: write_table(columns(found, called), format_, output)]
+    if sort_into is not None:
+        works.append(
+            lambda: f"sorted: {sort_into} ({sort(sort_into, found, predictions.images, called, copy):,} images)"
+        )
+    if onnx is not None:
+        works.append(
+            lambda: (
+                f"network: {onnx} (within {write_onnx(onnx, run.method, predictions.images):.1g} of our probabilities)"
+            )
+        )
+    if gallery is not None:
+        works.append(lambda: f"gallery: {make_gallery(gallery, run, predictions, found, called)}")
     problems = []
-    try:
-        write_table(columns(found, called), format_, output)
-    except PROBLEMS as error:
-        problems.append(str(error))
-    try:
-        if sort_into is not None:
-            number = sort(sort_into, found, predictions.images, called, copy)
-            say(f"sorted: {sort_into} ({number:,} images)")
-    except PROBLEMS as error:
-        problems.append(str(error))
-    try:
-        if onnx is not None:
-            difference = write_onnx(onnx, run.method, predictions.images)
-            say(f"network: {onnx} (probabilities within {difference:.1g} of ours)")
-    except PROBLEMS as error:
-        problems.append(str(error))
-    try:
-        if gallery is not None:
-            say(f"gallery: {make_gallery(gallery, run, predictions, found, called)}")
-    except PROBLEMS as error:
-        problems.append(str(error))
+    for work in works:  # one that fails costs no other
+        try:
+            done = work()
+            if done is not None:
+                say(done)
+        except PROBLEMS as error:
+            problems.append(str(error))
     if problems:
         raise leave(problems, 1)
 
 
-def write_table(table: Mapping[str, list[str | int | float | None]], format_: str, output: Path | None) -> None:
-    """Write the table to the file, or to stdout where none is named."""
+def write_table(table: Mapping[str, list[str | int | float | None]], format_: str, output: Path | None) -> str | None:
+    """Write the table to the file, and tell where it is; or to stdout where none is named."""
     from evaluation.predictions import EvaluationError
     from report.answers import FORMATS as WRITERS
     from system.atomic import write_atomically
-    from system.streams import say
 
     content = WRITERS[format_](table)
     if output is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-        return
+        return None
     try:
         write_atomically(output, lambda file: file.write(content))
     except OSError as error:
         raise EvaluationError(f"cannot write {output}: {error.strerror or error}.") from error
-    say(f"table: {output}")
+    return f"table: {output}"
 
 
 def make_gallery(

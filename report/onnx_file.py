@@ -43,7 +43,7 @@ def write_onnx(path: Path, method: Method, images: ImageSet) -> float:
 
     Args:
         path: of the file.
-        method: fitted, on the CPU.
+        method: fitted; it is moved to the CPU, where both are compared.
         images: of which the first are compared.
 
     Returns:
@@ -69,6 +69,7 @@ def write_onnx(path: Path, method: Method, images: ImageSet) -> float:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise EvaluationError(f"--onnx: {error.name} is not installed. {EXTRA}") from error
+    method.to(torch.device("cpu"))
     given = images.images[:CHECKED].clone()
     answer = Answer(method).eval()
     content = exported(answer, given)
