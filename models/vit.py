@@ -71,11 +71,9 @@ def build_vit(settings: ViTSettings, shape: ImageShape, outputs: int) -> Coders:
     """
     patches, width = cut(settings.patch, shape), settings.width
     count, pixels = patches.rows * patches.columns, shape.channels * patches.side**2
-    below, right = patches.rows * patches.side - shape.height, patches.columns * patches.side - shape.width
 
     encoder = nn.Sequential(
-        *([nn.ZeroPad2d((0, right, 0, below))] if below or right else []),
-        Rearrange("n c (rows p) (columns q) -> n (rows columns) (p q c)", p=patches.side, q=patches.side),
+        *to_patches(patches, shape),
         nn.Linear(pixels, width),
         Positions(patches, width),
         *([ClassToken(width)] if settings.pool == "class" else []),
@@ -92,17 +90,31 @@ def build_vit(settings: ViTSettings, shape: ImageShape, outputs: int) -> Coders:
         nn.LayerNorm(width),
         nn.Linear(width, pixels),
         *([nn.Sigmoid()] if settings.output == "sigmoid" else []),
-        Rearrange(
-            "n (rows columns) (p q c) -> n c (rows p) (columns q)",
-            rows=patches.rows,
-            p=patches.side,
-            q=patches.side,
-        ),
-        *([nn.ZeroPad2d((0, -right, 0, -below))] if below or right else []),
+        *to_pixels(patches, shape),
     )
     for network in (encoder, decoder):
         initialise_weights(network, settings.init)
     return Coders(encoder, decoder)
+
+
+def to_patches(patches: Patches, shape: ImageShape) -> list[nn.Module]:
+    """From images (n, c, h, w) to their patches (n, rows · columns, side · side · c), row by row."""
+    flatten = Rearrange("n c (rows p) (columns q) -> n (rows columns) (p q c)", p=patches.side, q=patches.side)
+    right, below = _beyond(patches, shape)
+    return [nn.ZeroPad2d((0, right, 0, below)), flatten] if right or below else [flatten]
+
+
+def to_pixels(patches: Patches, shape: ImageShape) -> list[nn.Module]:
+    """From patches back to images."""
+    side = patches.side
+    unflatten = Rearrange("n (rows columns) (p q c) -> n c (rows p) (columns q)", rows=patches.rows, p=side, q=side)
+    right, below = _beyond(patches, shape)
+    return [unflatten, nn.ZeroPad2d((0, -right, 0, -below))] if right or below else [unflatten]
+
+
+def _beyond(patches: Patches, shape: ImageShape) -> tuple[int, int]:
+    """Pixels by which the last column and the last row reach beyond the image."""
+    return patches.columns * patches.side - shape.width, patches.rows * patches.side - shape.height
 
 
 def _blocks(depth: int, settings: ViTSettings) -> list[Block]:

@@ -7,14 +7,13 @@ import math
 import matplotlib
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
 from evaluation.predictions import Predictions
-from report.figures.samples import describe, typical
-from report.figures.style import gap, new_picture_figure, rows_of, subject
+from report.figures.samples import describe, describe_rows, draw_rows, typical
+from report.figures.style import new_picture_figure, subject
 from report.selection import centroid_distances
 from report.tiles import to_rgb
 
@@ -40,9 +39,9 @@ def attention(predictions: Predictions) -> Figure | None:
 
     figure = new_picture_figure(height=0.5 * predictions.clusters * images.shape[2] / images.shape[3] + 0.7)
     axes = figure.subplots()
-    axes.imshow(rows_of(pictures, places, 2 * PAIRS))
-    axes.set_title("the images nearest to the centroid, each beside where the network looks (attention rollout)")
-    _describe_rows(axes, images, [describe(predictions, cluster) for cluster in clusters])
+    draw_rows(axes, pictures, places, 2 * PAIRS)
+    describe_rows(axes, pictures, [describe(predictions, cluster) for cluster in clusters])
+    axes.set_title("nearest to the centroid, each beside where the network looks (attention rollout)")
     figure.suptitle(subject(predictions))
     return figure
 
@@ -60,11 +59,3 @@ def enlarged(maps: Float[Tensor, "n rows columns"], height: int, width: int) -> 
     """Every pixel with its patch's share; what patches have beyond the image is cut off."""
     side = max(math.ceil(height / maps.shape[1]), math.ceil(width / maps.shape[2]))
     return functional.interpolate(maps.unsqueeze(1), scale_factor=side).squeeze(1)[:, :height, :width]
-
-
-def _describe_rows(axes: Axes, images: Tensor, texts: list[str]) -> None:
-    step = images.shape[2] + gap(images)
-    axes.set_xticks([])
-    axes.set_yticks([gap(images) + row * step + images.shape[2] / 2 for row in range(len(texts))], texts)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
