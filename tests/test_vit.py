@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from configs.schema import RunConfig, RuntimeSettings
+from data.image_set import ImageSet
+from data.sources import load
+from engine.fit import fit
+from engine.processes import launch
+from evaluation.predictions import predict
+from methods.registry import METHOD_NAMES, METHODS
 from models.autoencoder import ImageShape, ModelError
 from models.build import build_autoencoder, build_encoder, build_vae
 from models.settings import ViTSettings
 from models.vit import Block, Patches, Positions, cut, sine_positions, to_patches, to_pixels
+from parts.reset import shrink_and_perturb
+from report.figures.attention import attention as attention_figure
+from report.network_layers import layers_of
+from report.onnx_file import write_onnx
+from tests.pretend_accelerator import pretend
+from tests.small import small_config
 
 SMALL = ViTSettings(latent=3, width=8, depth=2, heads=2, decoder_depth=1)
 POOLS = [SMALL, SMALL.model_copy(update={"pool": "mean"})]
@@ -190,3 +204,71 @@ def test_what_does_not_fit_is_refused() -> None:
         ViTSettings(heads=5)
     with pytest.raises(ValidationError, match=r"width 6 must be a multiple of heads \(3\), which share it, and of 4"):
         ViTSettings(width=6, heads=3)
+
+
+NETWORK = "{name: vit, latent: 4, patch: 4, width: 8, depth: 1, heads: 2, decoder_depth: 1}"
+JOINT = [name for name in METHODS if name not in METHOD_NAMES and name != "n2d"]
+TWO_STAGE = {"ae-kmeans": "autoencoder", "vae-gmm": "vae", "simclr-kmeans": "simclr"}
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load("digits").subset(torch.arange(120))
+
+
+def with_vit(name: str, *settings: str) -> RunConfig:
+    section = f"representation.{TWO_STAGE[name]}.model" if name in TWO_STAGE else "model"
+    return small_config(name, 0, [f"{section}={NETWORK}", *settings])
+
+
+@pytest.mark.parametrize("name", [*JOINT, *TWO_STAGE])
+def test_every_deep_method_takes_it_and_says_where_it_looks(name: str, digits: ImageSet) -> None:
+    fitted = fit(with_vit(name), digits, processes=launch(RuntimeSettings(device="cpu")))
+    found = predict(fitted.method, digits)
+    assert len(found.assignments.labels) == len(digits)
+    assert found.attention is not None
+    assert found.attention.shape == (120, 2, 2)
+    assert torch.allclose(found.attention.sum(dim=(1, 2)), torch.ones(120))
+    assert attention_figure(found) is not None
+
+
+def test_a_reset_renews_all_its_layers_but_the_last(digits: ImageSet) -> None:
+    config = with_vit("dec", "cluster.reset={interval: 1, subsample: 100, initialise: {redos: 1}}")
+    backbone = METHODS["dec"].build(config, ImageShape(1, 8, 8)).backbone
+    for parameter in backbone.encoder.parameters():
+        nn.init.constant_(parameter, 5.0)
+    shrink_and_perturb(backbone, 0.8)
+    kept = [bool((parameter == 5).all()) for parameter in backbone.encoder.parameters()]
+    assert kept == [False] * (len(kept) - 2) + [True, True]
+    fit(config, digits, processes=launch(RuntimeSettings(device="cpu")))
+
+
+def test_steps_on_an_accelerator_are_captured_and_do_not_wait(digits: ImageSet) -> None:
+    outcomes = []
+    steps = ("pretrain.min_steps=8", "pretrain.batch_size=40", "cluster.min_steps=8", "cluster.batch_size=40")
+    for capture in ("true", "false"):
+        with pretend() as (accelerator, processes):
+            fitted = fit(with_vit("idec", *steps, f"runtime.capture={capture}"), digits, processes=processes)
+            assert accelerator.captured == (2 if capture == "true" else 0)
+            assert predict(fitted.method, digits).attention is not None
+            outcomes.append({name: value.detach().cpu() for name, value in fitted.method.state_dict().items()})
+    assert outcomes[0].keys() == outcomes[1].keys()
+    assert all(torch.equal(value, outcomes[1][name]) for name, value in outcomes[0].items())
+
+
+def test_it_goes_to_onnx_and_back(digits: ImageSet, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    fitted = fit(with_vit("dec"), digits, processes=launch(RuntimeSettings(device="cpu")))
+    assert write_onnx(tmp_path / "vit.onnx", fitted.method, digits) < 1e-4
+
+
+def test_its_layers_are_listed_with_all_their_weights() -> None:
+    network = build_autoencoder(SMALL, ImageShape(1, 7, 8))
+    layers = layers_of({"encoder": network.encoder, "decoder": network.decoder}, (1, 7, 8))
+    assert sum(layer.parameters for layer in layers) == sum(p.numel() for p in network.parameters())
+    attention = [layer for layer in layers if "MultiheadAttention" in layer.name]
+    assert [(layer.network, layer.output) for layer in attention] == [
+        ("encoder", (17, 8)), ("encoder", (17, 8)), ("decoder", (16, 8))
+    ]  # fmt: skip
+    assert {layer.parameters for layer in attention} == {4 * (8 * 8 + 8)}
