@@ -201,7 +201,8 @@ class ClassToken(nn.Module):
         self.token = nn.Parameter(torch.randn(width) * TOKEN_SD)
 
     def forward(self, tokens: Float[Tensor, "n p w"]) -> Float[Tensor, "n p+1 w"]:
-        token = self.token.to(tokens.dtype).expand(len(tokens), 1, -1)
+        # Not len(tokens), which would fix the number of images in an exported network.
+        token = self.token.expand(tokens.shape[0], 1, -1)
         return torch.cat([token, tokens], dim=1)
 
 

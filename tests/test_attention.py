@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from data.image_set import ImageSet
+from evaluation.predictions import Predictions
+from methods.base import Assignments
 from models.attention import attention_maps, has_attention, rollout
 from models.autoencoder import ImageShape
 from models.build import build_encoder
 from models.settings import ConvSettings, ViTSettings
 from models.vit import Block, cut
-from report.figures.attention import enlarged
+from report.figures.attention import PAIRS, attention, enlarged, overlaid
 
 TINY = ViTSettings(latent=3, width=8, depth=3, heads=2)
 POOLS = [TINY, TINY.model_copy(update={"pool": "mean"})]
@@ -109,3 +113,49 @@ def test_a_pixel_has_the_share_of_the_patch_that_it_was_cut_into(patch: int | No
     pixels = enlarged(maps, height, width)
     expected = [[(y // side) * columns + x // side for x in range(width)] for y in range(height)]
     assert pixels[0].tolist() == expected
+
+
+def test_the_map_lies_on_the_grey_picture_brightest_where_the_share_is_largest() -> None:
+    images = torch.tensor([[[100, 200]], [[200, 100]], [[0, 0]]], dtype=torch.uint8).view(1, 3, 1, 2)
+    maps = torch.tensor([[[0.2, 0.8]]])
+    shown = overlaid(images, maps)
+    colours = matplotlib.colormaps["inferno"](np.array([0.25, 1.0]))[:, :3]
+    expected = np.round(0.65 * 255 * colours + 0.35 * 100)  # the mean of the three channels
+    assert shown.shape == (1, 3, 1, 2)
+    np.testing.assert_allclose(shown[0, :, 0].T.numpy(), expected, atol=1)
+
+
+def predictions(attention: torch.Tensor | None) -> Predictions:
+    """Ten black images, six of them in cluster 0, the others in cluster 2; the first of each is the most typical."""
+    labels = torch.tensor([0] * 6 + [2] * 4)
+    embedding = torch.cat([torch.arange(6.0), 10 + torch.arange(4.0)]).unsqueeze(1)
+    centroids = torch.tensor([[0.0], [5.0], [10.0]])
+    images = torch.zeros(10, 1, 16, 16, dtype=torch.uint8)
+    return Predictions(
+        ImageSet("made", "test", images), embedding, Assignments(labels), 3, "latent", centroids, attention=attention
+    )
+
+
+def test_every_image_stands_beside_its_own_map() -> None:
+    """One cluster is empty, and one has fewer images than have room."""
+    maps = torch.full((10, 4, 4), 1e-6)
+    for image in range(10):
+        maps[image, image // 4, image % 4] = 1.0  # another patch in every image
+    figure = attention(predictions(maps))
+    assert figure is not None
+    shown = figure.axes[0].images[0].get_array()
+    step = 16 + 1
+    assert shown.shape == (1 + 3 * step, 1 + 2 * PAIRS * step, 3)
+
+    def tile(row: int, column: int) -> np.ndarray:
+        return np.asarray(shown[1 + row * step : row * step + 17, 1 + column * step : column * step + 17])
+
+    for row, members in ((0, range(6)), (2, range(6, 10))):
+        for place, image in enumerate(members):
+            assert not tile(row, 2 * place).any()
+            bright = tile(row, 2 * place + 1).sum(axis=2)
+            y, x = np.unravel_index(bright.argmax(), bright.shape)
+            assert (y // 4, x // 4) == (image // 4, image % 4)
+    for row, column in ((1, 0), (1, 1), (2, 8), (2, 11)):
+        assert (tile(row, column) == 255).all()
+    assert attention(predictions(None)) is None
