@@ -25,7 +25,10 @@ OPACITY = 0.65
 
 
 def attention(predictions: Predictions) -> Figure | None:
-    """One row a cluster: its most typical images, and on each of them where the network looks. Needs attention."""
+    """One row a cluster: its most typical images, each beside itself under its map. Needs attention.
+
+    The maps are those of `models.attention`: attention rollout over all layers.
+    """
     maps, images = predictions.attention, predictions.images.images
     if maps is None:
         return None
@@ -41,7 +44,7 @@ def attention(predictions: Predictions) -> Figure | None:
     axes = figure.subplots()
     draw_rows(axes, pictures, places, 2 * PAIRS)
     describe_rows(axes, pictures, [describe(predictions, cluster) for cluster in clusters])
-    axes.set_title("nearest to the centroid, each beside where the network looks (attention rollout)")
+    axes.set_title("nearest to the centroid, each beside what the network looks at: bright patches count most")
     figure.suptitle(subject(predictions))
     return figure
 
