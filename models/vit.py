@@ -152,7 +152,7 @@ class Block(nn.Module):
     def weights(self, tokens: Float[Tensor, "n t w"]) -> Float[Tensor, "n t t"]:
         """How much every token takes from every other, the mean over the heads; rows sum to 1."""
         y = self.attention_norm(tokens)
-        _, weights = self.attention(y, y, y)
+        weights: Tensor = self.attention(y, y, y)[1]
         return weights.float()
 
 
