@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from configs.schema import RunConfig, RuntimeSettings
 from data.image_set import ImageSet
 from data.sources import load
+from engine.checkpoint import Checkpoint
 from engine.fit import fit
 from engine.processes import launch
 from evaluation.predictions import predict
@@ -273,3 +275,15 @@ def test_its_layers_are_listed_with_all_their_weights() -> None:
         ("encoder", (17, 8)), ("encoder", (17, 8)), ("decoder", (16, 8))
     ]  # fmt: skip
     assert {layer.parameters for layer in attention} == {4 * (8 * 8 + 8)}
+
+
+@pytest.mark.parametrize("name", ["idec", "simclr-kmeans"])
+def test_the_same_seed_ends_with_the_same_bits_stopped_or_not(name: str, digits: ImageSet) -> None:
+    saved: list[Checkpoint] = []
+    config, processes = with_vit(name, "runtime.checkpoint_seconds=0"), launch(RuntimeSettings(device="cpu"))
+    whole = fit(config, digits, processes=processes, save=lambda c: saved.append(copy.deepcopy(c)))
+    halfway = next(c for c in saved if c.optimiser is not None and c.loop.epoch)
+    for earlier in (None, halfway):
+        again = fit(config, digits, processes=processes, earlier=earlier).method.state_dict()
+        for key, value in whole.method.state_dict().items():
+            assert not isinstance(value, Tensor) or torch.equal(value, again[key]), key
