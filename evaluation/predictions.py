@@ -12,6 +12,7 @@ from torch import Tensor
 from data.image_set import ImageSet
 from methods.base import (
     Assignments,
+    AttentiveMethod,
     CentroidMethod,
     EmbeddingMethod,
     Generative,
@@ -37,6 +38,7 @@ class Predictions:
         criteria: the method's own unsupervised criterion on these images, by name.
         noise: the label of the images that lie in no cluster; None where every image lies in one.
         pretrained: (n, d), the embedding before the encoder was trained for clusters; None where it never was.
+        attention: (n, rows, columns), the share of every patch of an image in its point, or None. Each map sums to 1.
     """
 
     images: ImageSet
@@ -50,6 +52,7 @@ class Predictions:
     criteria: Mapping[str, float] = field(default_factory=dict)
     noise: int | None = None
     pretrained: Float[Tensor, "n d"] | None = None
+    attention: Float[Tensor, "n rows columns"] | None = None
 
 
 def predict(
@@ -60,7 +63,7 @@ def predict(
     Args:
         method: fitted.
         images: of the shape that it was fitted to.
-        decoded: with what the method's decoder makes of images and centroids, if it has one.
+        decoded: for figures: with what a decoder makes of images and centroids, and where a transformer looks.
         encoder: weights of the method's encoder before it was trained for clusters, as checkpoints keep them.
     """
     pixels = images.images
@@ -80,6 +83,7 @@ def predict(
         criteria=method.criteria(z) if isinstance(method, EmbeddingMethod) else {},
         noise=method.noise_cluster if isinstance(method, NoiseMethod) else None,
         pretrained=pretrained,
+        attention=method.attention(pixels) if decoded and isinstance(method, AttentiveMethod) else None,
     )
 
 

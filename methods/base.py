@@ -134,6 +134,15 @@ class SoftMethod(Protocol):
 
 
 @runtime_checkable
+class AttentiveMethod(Protocol):
+    """A method whose encoder may be a transformer, which says where it looks."""
+
+    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"] | None:
+        """The share of every patch in an image's point, on the CPU; each map sums to 1. None without attention."""
+        ...
+
+
+@runtime_checkable
 class PretrainedMethod(Protocol):
     """A method that trains its encoder for the clusters, after a pretraining that knows none.
 

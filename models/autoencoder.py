@@ -69,9 +69,10 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def initialise_weights(network: nn.Sequential, init: Init) -> None:
     """First weights by torch's generator.
 
-    "he": He's normal before each ReLU, Glorot's normal where the output is linear, biases zero; signals keep their
-    size in an encoder. "glorot": Glorot's uniform, biases zero, as Keras has it. "uniform": weights and biases within
-    ±1 / √fan-in, torch's own default, which shrinks a signal by about 0.6 a layer in a network without batch-norm.
+    "he": He's normal before each ReLU or GELU, Glorot's normal where the output is linear, biases zero; signals keep
+    their size in an encoder. "glorot": Glorot's uniform, biases zero, as Keras has it. "uniform": weights and biases
+    within ±1 / √fan-in, torch's own default, which shrinks a signal by about 0.6 a layer in a network without
+    batch-norm.
 
     Inputs are counted as torch counts them, which takes a transposed convolution for a plain one turned round: out·k²,
     where an output sums in·k²/s² on average. A decoder so begins with outputs of a third of its signals' size. The
@@ -90,7 +91,7 @@ def initialise_weights(network: nn.Sequential, init: Init) -> None:
         following = next((m for m in modules[position + 1 :] if not isinstance(m, BATCH_NORMS)), None)
         if init == "glorot":
             nn.init.xavier_uniform_(module.weight)
-        elif isinstance(following, nn.ReLU):
+        elif isinstance(following, nn.ReLU | nn.GELU):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         else:
             nn.init.xavier_normal_(module.weight)

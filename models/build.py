@@ -18,6 +18,7 @@ from models.dense import build_dense
 from models.pooled import build_pooled, code_shape
 from models.settings import AutoencoderSettings
 from models.vae import VAE
+from models.vit import build_vit
 
 
 class Builder(NamedTuple):
@@ -36,6 +37,7 @@ BUILDERS: dict[str, Builder] = {
     "conv": Builder(build_conv, lambda settings, shape: settings.latent),
     "dense": Builder(build_dense, lambda settings, shape: settings.latent),
     "pooled": Builder(build_pooled, lambda settings, shape: code_shape(settings, shape).pixels),
+    "vit": Builder(build_vit, lambda settings, shape: settings.latent),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from configs.schema import PositiveInt, Settings
 
@@ -83,4 +83,37 @@ class PooledConvSettings(Settings):
     output: Output = "linear"
 
 
-AutoencoderSettings = Annotated[ConvSettings | DenseSettings | PooledConvSettings, Field(discriminator="name")]
+class ViTSettings(Settings):
+    """Vision transformer: patches, layers of self-attention, z; back by a dense layer and fewer layers of attention."""
+
+    name: Literal["vit"] = "vit"
+    latent: PositiveInt = 10
+    patch: PositiveInt | None = None
+    """Pixels of a patch's side. None: so many that a square image has about 8 patches a side, and 2 at least."""
+    width: PositiveInt = 96
+    """Of a patch's token."""
+    depth: PositiveInt = 4
+    """Layers of the encoder."""
+    heads: PositiveInt = 4
+    mlp_ratio: PositiveInt = 2
+    """The width of the feed-forward part, in widths of a token."""
+    pool: Literal["class", "mean"] = "class"
+    """z is made from a token that is learned beside the patches, or from the mean over the patches."""
+    decoder_depth: Annotated[int, Field(ge=0)] = 2
+    """Layers of the decoder."""
+    init: Init = "glorot"
+    output: Output = "linear"
+
+    @model_validator(mode="after")
+    def _width_can_be_shared_out(self) -> ViTSettings:
+        if self.width % self.heads or self.width % 4:
+            raise ValueError(
+                f"width {self.width} must be a multiple of heads ({self.heads}), which share it, and of 4 for the "
+                "positions: sine and cosine of row and column"
+            )
+        return self
+
+
+AutoencoderSettings = Annotated[
+    ConvSettings | DenseSettings | PooledConvSettings | ViTSettings, Field(discriminator="name")
+]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from configs.schema import PretrainSettings, Settings
 from data.noise import Noise
 from losses.reconstruction import reconstruction_mse
+from models.attention import attention_maps, has_attention
 from models.autoencoder import Autoencoder, ImageShape, ModelError
 from models.build import build_autoencoder, build_encoder, build_vae, latent_size
 from models.projection import ProjectionHead, unit_length
@@ -96,6 +97,13 @@ class TrainedBackbone(Backbone):
     def fresh(self, init: Init) -> Backbone:
         model = self.settings.model.model_copy(update={"init": init})
         return type(self)(self.settings.model_copy(update={"model": model}), self.shape)
+
+    @property
+    def has_attention(self) -> bool:
+        return has_attention(self.encoder)
+
+    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"]:
+        return attention_maps(self.encoder, self.normalise(images))
 
 
 class AutoencoderBackbone(TrainedBackbone):

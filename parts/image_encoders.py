@@ -46,6 +46,15 @@ class ImageEncoder(nn.Module, ABC):
         """The images that the points stand for, where there is a decoder."""
         raise NotImplementedError(f"there is no way back from {self.name} to images: look at has_decoder first")
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether `attention` can say where the network looks."""
+        return False
+
+    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"]:
+        """The share of every patch of an image in its point, on the images' device; each map sums to 1."""
+        raise NotImplementedError(f"{self.name} attends to nothing: look at has_attention first")
+
     def networks(self) -> Mapping[str, nn.Module]:
         """What can be drawn layer by layer."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,9 +73,16 @@ def _is_layer(module: nn.Module) -> bool:
     return not any(module.children()) or any(True for _ in module.parameters(recurse=False))
 
 
+def _own_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    """Those that are in no layer within it. Attention computes with its last layer's weights by itself."""
+    return module.parameters(recurse=isinstance(module, nn.MultiheadAttention))
+
+
 def _recorder(network: str, found: list[Layer], counted: set[int]) -> Any:
-    def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in counted]
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if isinstance(output, tuple):  # attention gives its weights too
+            output = output[0]
+        own = [parameter for parameter in _own_parameters(module) if id(parameter) not in counted]
         counted.update(id(parameter) for parameter in own)  # one that is shared is counted where it is first used
         parameters = sum(parameter.numel() for parameter in own)
         shape = tuple(output.shape[1:])

@@ -33,6 +33,8 @@ MORE: dict[str, list[str]] = {
     "simclr-spectral": [f"representation.simclr.{SGD}"],
     # Batch-norm, dropout and noise in one network, whose layers look at the whole batch.
     "dec, pooled": ["model.name=pooled", "pretrain.noise=0.2", "cluster.reconstruction=true", SGD],
+    "idec, vit": ["model={name: vit, width: 16, heads: 2, depth: 1, decoder_depth: 1, patch: 4}", SGD],
+    "scan, vit": [SGD, "model={name: vit, width: 16, heads: 2, depth: 1, patch: 4}", "cluster.batch_size=32"],
     "idec, dense": ["model={name: dense, hidden: [32, 16], dropout: 0.2}", "pretrain.greedy={epochs: 1}"],
     "dec, resets": ["cluster.reset.interval=1", "model.batch_norm=true", SGD],
     "dcn, resets": ["cluster.reset.interval=1", "cluster.augmentation.rotation=10"],

@@ -48,6 +48,7 @@ def predictions(d: int = 2, channels: int = 1) -> Predictions:
         centroids,
         reconstructions=images // 2,
         decoded_centroids=images[:K],
+        attention=torch.softmax(torch.arange(12.0), dim=0).view(1, 4, 3).repeat(N, 1, 1),
     )
 
 
@@ -81,6 +82,7 @@ def test_draw_writes_every_figure_and_leaves_matplotlib_as_it_was(tmp_path):
 
 def test_draw_without_labels_and_decoder_draws_the_rest(tmp_path):
     given = replace(without_labels(predictions()), centroids=None, reconstructions=None, decoded_centroids=None)
+    given = replace(given, attention=None)
     drawn = draw(replace(given, assignments=Assignments(given.assignments.labels)), tmp_path)
     assert drawn.problem is None
     names = ["cluster_sizes", "dendrogram", "latent_map", "samples"]

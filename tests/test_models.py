@@ -11,7 +11,14 @@ from torch import nn
 from models.autoencoder import ImageShape, ModelError
 from models.build import build_autoencoder, latent_size
 from models.normalise import Normalise
-from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, DenseSettings, PooledConvSettings
+from models.settings import (
+    AutoencoderSettings,
+    ConvLayer,
+    ConvSettings,
+    DenseSettings,
+    PooledConvSettings,
+    ViTSettings,
+)
 
 DCEC = ConvSettings(
     layers=(
@@ -33,6 +40,8 @@ DCEC = ConvSettings(
         DenseSettings(hidden=(20, 9), batch_norm=True, dropout=0.1, output="sigmoid"),
         PooledConvSettings(),
         PooledConvSettings(channels=(4, 5), kernel=5, output="sigmoid"),
+        ViTSettings(width=16),
+        ViTSettings(width=8, heads=2, patch=5, pool="mean", decoder_depth=0, output="sigmoid"),
     ],
 )
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from evaluation.classify import ClassifierScore
 from evaluation.predictions import Predictions
+from report.figures.attention import attention
 from report.figures.cluster_sizes import cluster_sizes
 from report.figures.confusion import confusion
 from report.figures.confusion_classifiers import confusion_classifiers
@@ -27,6 +28,7 @@ FIGURES: Mapping[str, Callable[[Predictions], Figure | None]] = MappingProxyType
     {
         "confusion": confusion,
         "samples": samples,
+        "attention": attention,
         "reconstructions": reconstructions,
         "decoded_centroids": decoded_centroids,
         "latent_map": latent_map,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -31,9 +31,9 @@ def samples(predictions: Predictions) -> Figure:
     images = predictions.images.images
     figure = new_picture_figure(height=0.42 * predictions.clusters * images.shape[2] / images.shape[3] + 0.7)
     left, right = figure.subplots(1, 2, width_ratios=[_width(images, TYPICAL), _width(images, BORDERLINE)])
-    _draw_rows(left, images, [typical(predictions, distance, j) for j in clusters], TYPICAL)
-    _draw_rows(right, images, [borderline(predictions, margin, j) for j in clusters], BORDERLINE)
-    _describe_rows(left, images, [describe(predictions, j) for j in clusters])
+    draw_rows(left, images, [typical(predictions, distance, j) for j in clusters], TYPICAL)
+    draw_rows(right, images, [borderline(predictions, margin, j) for j in clusters], BORDERLINE)
+    describe_rows(left, images, [describe(predictions, j) for j in clusters])
     left.set_title("typical (nearest to the centroid)")
     right.set_title("borderline (smallest margin)")
     figure.suptitle(subject(predictions))
@@ -68,7 +68,8 @@ def describe(predictions: Predictions, cluster: int) -> str:
     return f"{text}\n{name} {100 * int(counts.max()) / len(positions):.0f} %"
 
 
-def _draw_rows(axes: Axes, images: Tensor, rows: Sequence[Tensor], columns: int) -> None:
+def draw_rows(axes: Axes, images: UInt8[Tensor, "n c h w"], rows: Sequence[Tensor], columns: int) -> None:
+    """Pictures in rows, without a frame: a row for every list of positions among `images`."""
     axes.imshow(rows_of(images, rows, columns))
     axes.set_xticks([])
     axes.set_yticks([])
@@ -79,7 +80,8 @@ def _width(images: Tensor, columns: int) -> int:
     return gap(images) + columns * (images.shape[3] + gap(images))
 
 
-def _describe_rows(axes: Axes, images: Tensor, texts: Sequence[str]) -> None:
+def describe_rows(axes: Axes, images: UInt8[Tensor, "n c h w"], texts: Sequence[str]) -> None:
+    """A text beside every row that `draw_rows` drew."""
     step = images.shape[2] + gap(images)
     axes.set_yticks([gap(images) + row * step + images.shape[2] / 2 for row in range(len(texts))], texts)
     axes.tick_params(length=0)
