@@ -29,7 +29,7 @@ from engine.step_graph import CAPTURES
 from estimators.base import ClusteringError, RepresentationError
 from methods.base import Assignments, Method, PretrainedMethod
 from methods.registry import METHODS
-from models.autoencoder import ImageShape, ModelError
+from models.autoencoder import ModelError, shape_of
 
 REFUSED = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError)
 """What is raised before the training for a config or images that cannot be. The message is for the user."""
@@ -152,7 +152,7 @@ def _check_enough(config: RunConfig, images: ImageSet) -> None:
 
 def _build(config: RunConfig, images: ImageSet) -> Method:
     try:
-        return METHODS[config.method].build(config, ImageShape(*images.images.shape[1:]))
+        return METHODS[config.method].build(config, shape_of(images.images.shape[1:], images.are_points))
     except (MemoryError, RuntimeError) as error:  # torch's word for memory that it does not get
         reason = str(error).partition("\n")[0][:200]
         raise UsageError(f"a network of these settings cannot be built here: {reason}. Make it smaller.") from error
@@ -180,6 +180,7 @@ def _begin(config: RunConfig, images: ImageSet, processes: Processes, notes: Seq
             "fingerprint": images.fingerprint,
             "n": len(images),
             "shape": list(images.images.shape[1:]),
+            "points": images.are_points,
             "image_fingerprints": short_fingerprints(images.images),
             "names": None if images.names is None else images.names.state(),
             "reading": None if images.was_read is None else images.was_read.reading(),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -119,7 +119,7 @@ class NeighbourObjective(Objective):
         self,
         classifier: Classifier,
         neighbourhood: Neighbourhood,
-        images: UInt8[Tensor, "n c h w"],
+        images: Num[Tensor, "n c h w"],
         settings: ClusterSettings,
         compute: Compute,
     ) -> None:
@@ -201,7 +201,7 @@ class SCAN(SoftAssignments):
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: by its feature. cluster: encoder and heads. select: a head. self-label."""
         return (
             *self.backbone.phases(images, compute),
@@ -211,7 +211,7 @@ class SCAN(SoftAssignments):
             *self._self_labelling(len(images), compute),
         )
 
-    def _neighbours(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+    def _neighbours(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
 
         def find() -> None:
@@ -219,7 +219,7 @@ class SCAN(SoftAssignments):
 
         return FitPhase("neighbours", neighbourhood, find)
 
-    def _cluster(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+    def _cluster(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         cluster, classifier = self.config.cluster, Classifier(self.backbone, self.heads)
         return GradientPhase(
             name="cluster",
@@ -229,7 +229,7 @@ class SCAN(SoftAssignments):
             batch_size=cluster.batch_size,
         )
 
-    def _selection(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+    def _selection(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
         entropy, k = self.config.cluster.entropy, self.config.clusters
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -157,7 +157,7 @@ class TURTLE(SoftAssignments):
         self.classifiers = nn.ModuleList(InnerClassifiers(cluster.starts, size, k, rate) for size in sizes)
         self.labelling = TaskEncoders(1, sizes, k)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. gradients, if wanted: their axes. cluster: the labellings. select: one."""
         cluster, labelling, labellings = self.config.cluster, self.labelling, self.labellings
         features = self._features(images, compute)
@@ -180,12 +180,12 @@ class TURTLE(SoftAssignments):
             FitPhase("select", labelling, select),
         )
 
-    def _features(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> TrainingFeatures:
+    def _features(self, images: Num[Tensor, "n c h w"], compute: Compute) -> TrainingFeatures:
         if self.coordinates is None:
             return BackboneFeatures(self.backbone, images, compute)
         return FeaturesAndGradients(self.backbone, self.coordinates, images, compute)
 
-    def _gradients(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def _gradients(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         coordinates = self.coordinates
         if coordinates is None:
             return ()
@@ -197,12 +197,12 @@ class TURTLE(SoftAssignments):
 
         return (FitPhase("gradients", axes, fit, draws=False),)
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces of a batch side by side, each of length 1, on its device."""
         z = self.backbone.encode(images)
         return z if self.coordinates is None else torch.cat([z, self.coordinates(images)], dim=1)
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces side by side, each of length 1, on the CPU."""
         z = self.backbone.embed(images)
         if self.coordinates is None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from pydantic import model_validator
 from torch import Tensor, nn
 
@@ -145,7 +145,7 @@ class TwoStage(nn.Module):
         self.seen = SeenImages()
         self.clusterer: Clusterer = build_clusterer(config.cluster)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, represent-frozen: of a network. represent-pca, -umap: of its points. cluster: what comes out."""
         k, seed, encoder, clusterer = self.config.clusters, self.config.seed, self.encoder, self.clusterer
         phases: list[Phase] = list(encoder.phases(images, compute))
@@ -192,12 +192,12 @@ class TwoStage(nn.Module):
         """The data of others that its encoder was trained on."""
         return self.encoder.pretrained_on
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points that the clusterer sees, on the CPU; before the end of the fit, those of the stages so far."""
         points = self.encoder.embed(images)
         return self.seen.recall(images, self._reduce(points.to(self.encoder.device)).cpu())
 
-    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+    def assign(self, images: Num[Tensor, "n c h w"]) -> Assignments:
         """The clusterer's answer."""
         return self.assign_embedded(self.embed(images))
 
@@ -213,7 +213,7 @@ class TwoStage(nn.Module):
         """The clusters' centres in the space that was clustered."""
         return self.clusterer.centroids
 
-    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+    def reconstruct(self, images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
         """Every image as its point gives it back; None for raw pixels, which lose nothing, and for UMAP."""
         if self.config.representation.name == "raw":
             return None
@@ -253,7 +253,7 @@ def fit_to_points(
     fit: Callable[[Tensor], None],
     encoder: ImageEncoder,
     before: Sequence[Reducer],
-    images: UInt8[Tensor, "n c h w"],
+    images: Num[Tensor, "n c h w"],
     compute: Compute,
     seen: SeenImages | None = None,
 ) -> Callable[[], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -84,3 +84,9 @@ class PooledConvSettings(Settings):
 
 
 AutoencoderSettings = Annotated[ConvSettings | DenseSettings | PooledConvSettings, Field(discriminator="name")]
+
+
+def dense_in_place_of(model: ConvSettings | DenseSettings | PooledConvSettings) -> dict[str, Any]:
+    """A dense network's settings with the size of the latent of another, for data that are no pictures."""
+    latent = {} if isinstance(model, PooledConvSettings) else {"latent": model.latent}
+    return DenseSettings(init=model.init, **latent).model_dump(mode="json")

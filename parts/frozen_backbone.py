@@ -76,6 +76,7 @@ class FrozenBackbone(Backbone):
     name = "frozen"
     has_decoder = False
     averaged = 1
+    rests = True
 
     def __init__(self, settings: FrozenSettings, shape: ImageShape) -> None:
         # Of one kind wherever the settings stand, so that all methods share the features.

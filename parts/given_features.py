@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from configs.schema import Settings
@@ -42,7 +42,7 @@ class GivenFeatures(ImageEncoder):
         self.normalise = Normalise(shape.channels)
         self.seen = SeenImages()
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """represent-features: the file is read.
 
         Raises:
@@ -61,7 +61,7 @@ class GivenFeatures(ImageEncoder):
 
         return (FitPhase("represent-features", seen, fit, draws=False),)
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         size = self.seen.arrays["places"].shape[1]
         found = self.seen.recall(images, torch.full((len(images), size), torch.nan))
         unknown = int(found.isnan().any(dim=1).sum())

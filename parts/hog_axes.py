@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -49,8 +49,9 @@ class HOGAxes(nn.Module):
     def __init__(self, shape: ImageShape, settings: HOGAxesSettings) -> None:
         super().__init__()
         self.weight = settings.weight
-        self.describe = OrientedGradients(shape, settings)
-        size = self.describe.size
+        # Points have none.
+        self.describe = None if shape.is_point and not settings.components else OrientedGradients(shape, settings)
+        size = 0 if self.describe is None else self.describe.size
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("components", torch.zeros(min(settings.components, size), size))
 
@@ -79,7 +80,7 @@ class HOGAxes(nn.Module):
             z: features of length 1.
             pixels: from 0 to 1.
         """
-        if not self.size:
+        if not self.size or self.describe is None:
             return z
         coordinates = normalize((self.describe(pixels) - self.mean) @ self.components.T, dim=1)
         return normalize(torch.cat([z, self.weight * coordinates], dim=1), dim=1)
@@ -92,7 +93,7 @@ class JoinedFeature:
     backbone: Backbone
     axes: HOGAxes
 
-    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def __call__(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """(n, d), on the device of `images`."""
         z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
         return z

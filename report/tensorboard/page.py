@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
 from data.image_set import ImageSet
@@ -209,7 +209,7 @@ class TensorBoardObserver:
             self._last_pictured[name] = step
 
 
-def assigned(method: Method, images: UInt8[Tensor, "n c h w"], embedding: Float[Tensor, "n d"]) -> Assignments:
+def assigned(method: Method, images: Num[Tensor, "n c h w"], embedding: Float[Tensor, "n d"]) -> Assignments:
     """The method's answer for `images`, from their `embedding` where it follows from that."""
     if isinstance(method, EmbeddingMethod):
         return method.assign_embedded(embedding)
