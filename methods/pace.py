@@ -17,7 +17,7 @@ better ones, and the head of lowest own loss is the answer. It is a method of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Num
@@ -85,6 +85,10 @@ class PACEConfig(JointConfig):
     cluster: ClusterSettings = ClusterSettings()
     self_label: SelfLabelSettings | None = None
     """Without it the chosen head on the frozen feature is the answer."""
+
+    @property
+    def for_points(self) -> dict[str, Any]:
+        return {**super().for_points, "cluster.hog.components": 0}
 
     @model_validator(mode="after")
     def _the_prior_has_k_shares(self) -> PACEConfig:

@@ -7,7 +7,7 @@ ECCV 2020.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Num
@@ -80,7 +80,11 @@ class SCANConfig(JointConfig):
     pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
     self_label: SelfLabelSettings | None = SelfLabelSettings()
-    """None: the head that the clustering step ends with is the answer."""
+    """None: the head that the clustering step ends with is the answer, as it is on a feature that rests."""
+
+    @property
+    def for_points(self) -> dict[str, Any]:
+        return {**super().for_points, "cluster.augmentation": {}, "self_label": None}
 
 
 class Classifier(nn.Module):

@@ -36,6 +36,7 @@ from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.oriented_gradients import HOGSettings
 from models.pretrained_settings import FrozenSettings
+from models.settings import dense_in_place_of
 from parts.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
@@ -108,6 +109,18 @@ class TwoStageConfig(RunConfig):
         return self
 
     @property
+    def for_points(self) -> dict[str, Any]:
+        """Dense networks."""
+        found: dict[str, Any] = {}
+        for section in ("autoencoder", "vae"):
+            stage = getattr(self.representation, section)
+            if stage is not None and stage.model.name != "dense":
+                found[f"representation.{section}.model"] = dense_in_place_of(stage.model)
+        if self.representation.vae is not None:
+            found["representation.vae.pretrain.likelihood"] = "gaussian"
+        return found
+
+    @property
     def finds_clusters(self) -> bool:
         return isinstance(self.cluster, DensitySettings)
 
@@ -139,7 +152,7 @@ class TwoStage(nn.Module):
 
     def __init__(self, config: TwoStageConfig, shape: ImageShape) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.shape = config, shape
         self.encoder = build_encoder(config.representation, shape)
         self.reducers = nn.ModuleDict(build_reducers(config.representation, config.clusters))
         self.seen = SeenImages()
@@ -174,7 +187,7 @@ class TwoStage(nn.Module):
         size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
         name = self.config.representation.name
         return {
-            "raw": "pixels",
+            "raw": "points" if self.shape.is_point else "pixels",
             "ae": "latent",
             "vae": "latent",
             "simclr": "feature",
@@ -214,7 +227,7 @@ class TwoStage(nn.Module):
         return self.clusterer.centroids
 
     def reconstruct(self, images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
-        """Every image as its point gives it back; None for raw pixels, which lose nothing, and for UMAP."""
+        """Every image as its point gives it back; None for raw pixels, which lose nothing, for UMAP, and of points."""
         if self.config.representation.name == "raw":
             return None
         return self._decode(self.embed(images))

@@ -88,5 +88,5 @@ AutoencoderSettings = Annotated[ConvSettings | DenseSettings | PooledConvSetting
 
 def dense_in_place_of(model: ConvSettings | DenseSettings | PooledConvSettings) -> dict[str, Any]:
     """A dense network's settings with the size of the latent of another, for data that are no pictures."""
-    latent = {} if isinstance(model, PooledConvSettings) else {"latent": model.latent}
-    return DenseSettings(init=model.init, **latent).model_dump(mode="json")
+    latent = DenseSettings().latent if isinstance(model, PooledConvSettings) else model.latent
+    return DenseSettings(latent=latent, init=model.init).model_dump(mode="json")

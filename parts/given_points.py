@@ -53,8 +53,8 @@ class GivenPoints(Backbone):
         super().__init__(shape, shape.channels)
         if settings.spaces and sum(settings.spaces) != self.latent:
             raise ModelError(
-                f"pretrain.spaces are {list(settings.spaces)}, {sum(settings.spaces):,} numbers in all, and a point has "
-                f"{self.latent:,}."
+                f"pretrain.spaces are {list(settings.spaces)}, {sum(settings.spaces):,} numbers in all, and a point "
+                f"has {self.latent:,}."
             )
         self.settings = settings
 
@@ -71,7 +71,8 @@ class GivenPoints(Backbone):
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         points: Tensor = self.normalise(images).flatten(1)
         if self.settings.scaling == "sd":
-            return points * self.latent**-0.5
+            scaled: Tensor = points * self.latent**-0.5
+            return scaled
         return torch.cat([unit_length(part) for part in torch.split(points, list(self.spaces), dim=1)], dim=1)
 
     def branch(self, keep: bool) -> Branch:

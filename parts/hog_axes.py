@@ -49,9 +49,11 @@ class HOGAxes(nn.Module):
     def __init__(self, shape: ImageShape, settings: HOGAxesSettings) -> None:
         super().__init__()
         self.weight = settings.weight
-        # Points have none.
-        self.describe = None if shape.is_point and not settings.components else OrientedGradients(shape, settings)
-        size = 0 if self.describe is None else self.describe.size
+        size = 0
+        self.describe: nn.Module = nn.Identity()
+        if settings.components or not shape.is_point:  # which have no gradients
+            self.describe = gradients = OrientedGradients(shape, settings)
+            size = gradients.size
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("components", torch.zeros(min(settings.components, size), size))
 
@@ -80,7 +82,7 @@ class HOGAxes(nn.Module):
             z: features of length 1.
             pixels: from 0 to 1.
         """
-        if not self.size or self.describe is None:
+        if not self.size:
             return z
         coordinates = normalize((self.describe(pixels) - self.mean) @ self.components.T, dim=1)
         return normalize(torch.cat([z, self.weight * coordinates], dim=1), dim=1)
