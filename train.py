@@ -134,7 +134,8 @@ def main(
     if processes.is_first:
         display.stop()
         display.notice(f"scores:    python eval.py {shlex.quote(str(path))}")
-        display.notice(f"clusters:  python predict.py {shlex.quote(str(path))} --gallery DIR")
+        gallery = "" if images.are_points else " --gallery DIR"
+        display.notice(f"clusters:  python predict.py {shlex.quote(str(path))}{gallery}")
         print_path(path)
 
 

@@ -27,7 +27,7 @@ from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
 from engine.step_graph import CAPTURES
 from estimators.base import ClusteringError, RepresentationError
-from methods.base import Assignments, Method, PretrainedMethod
+from methods.base import Assignments, Method, NamedImages, PretrainedMethod
 from methods.registry import METHODS
 from models.autoencoder import ModelError, shape_of
 
@@ -96,6 +96,8 @@ def fit(
     if config.runtime.capture and processes.count > 1 and processes.device.type in CAPTURES:
         display.notice("steps are launched one by one: one process alone captures its steps")
     config = settled(config, method, pixels, processes, earlier, display.notice)
+    if isinstance(method, NamedImages) and images.names is not None:
+        method.take_names(images.names)
     phases = method.phases(pixels, processes)
     # Keys name phases for other runs, and for this one when it goes on.
     keys = [phase.name for phase in phases]

@@ -161,6 +161,15 @@ class OnOutsideData(Protocol):
 
 
 @runtime_checkable
+class NamedImages(Protocol):
+    """A method that may look up what others computed of the images, by what the images are called."""
+
+    def take_names(self, names: Sequence[str]) -> None:
+        """Be told the names of the training images, in their order, before `phases`. A name is never trained on."""
+        ...
+
+
+@runtime_checkable
 class NetworkMethod(Protocol):
     """A method with networks that can be drawn layer by layer."""
 

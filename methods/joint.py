@@ -28,7 +28,7 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
-from parts.frozen_backbone import FrozenBackbone
+from parts.frozen_backbone import frozen_backbone
 from parts.given_points import GivenPoints
 from parts.initialisation import Centroids
 from parts.joint_training import JointTraining
@@ -72,7 +72,7 @@ def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
     if config.pretrain.objective == "elbo":
         return VAEBackbone(VAEStageSettings(model=config.model, pretrain=config.pretrain), shape)
     if config.pretrain.objective == "frozen":
-        return FrozenBackbone(config.pretrain, shape)
+        return frozen_backbone(config.pretrain, shape)
     if config.pretrain.objective == "given":
         return GivenPoints(config.pretrain, shape)
     if config.pretrain.objective == "contrastive":

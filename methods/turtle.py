@@ -1,7 +1,7 @@
 """TURTLE: the labelling that linear classifiers generalise to best, over one or several spaces of features.
 
-1. An encoder rests: a network that others trained, or one that is trained here on pairs of views. Histograms of
-   oriented gradients may be a second space beside its feature.
+1. An encoder rests: one network that others trained or several, each with a space of its own, or one that is trained
+   here on pairs of views. Histograms of oriented gradients may be one more space.
 2. A labelling is a weight-normalised linear layer with softmax in every space, and the mean over the spaces. In every
    step linear classifiers take some steps towards the labelling, and the labelling takes one towards what they say,
    while its clusters are held to one size by their entropy.
@@ -48,7 +48,7 @@ class ClusterSettings(Settings):
     starts: PositiveInt = 5
     """Labellings that are trained at a time, of which the one of lowest loss is taken."""
     gradients: GradientsSettings | None = None
-    """Histograms of oriented gradients as a second space. None: the encoder's feature alone."""
+    """Histograms of oriented gradients as one more space. None: the encoder's feature alone."""
     gamma: PositiveFloat = 10.0
     """γ: weight of the entropy of the cluster sizes, in every space."""
     inner: InnerSettings = InnerSettings()
@@ -148,7 +148,7 @@ class TURTLE(SoftAssignments):
         self.config = config
         cluster, k = config.cluster, config.clusters
         self.coordinates: GradientCoordinates | None = None
-        sizes = [self.backbone.latent]
+        sizes = list(self.backbone.spaces)
         if cluster.gradients is not None:
             self.coordinates = GradientCoordinates(shape, cluster.gradients, self.backbone.normalise)
             sizes.append(self.coordinates.axes.size)

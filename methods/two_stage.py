@@ -35,7 +35,7 @@ from methods.base import Assignments
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.oriented_gradients import HOGSettings
-from models.pretrained_settings import FrozenSettings
+from models.pretrained_settings import SpacesSettings
 from models.settings import dense_in_place_of
 from parts.backbones import (
     AutoencoderBackbone,
@@ -45,7 +45,7 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
-from parts.frozen_backbone import FrozenBackbone
+from parts.frozen_backbone import frozen_backbone
 from parts.given_features import FeaturesSettings, GivenFeatures
 from parts.image_encoders import Gradients, ImageEncoder, RawPixels
 from parts.phases import Compute, FitPhase, Phase
@@ -59,7 +59,7 @@ class RepresentationSettings(Settings):
     autoencoder: AutoencoderStageSettings | None = None
     vae: VAEStageSettings | None = None
     simclr: ContrastiveStageSettings | None = None
-    frozen: FrozenSettings | None = None
+    frozen: SpacesSettings | None = None
     features: FeaturesSettings | None = None
     pca: PCASettings | None = None
     umap: UMAPStageSettings | None = None
@@ -134,7 +134,7 @@ ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
     "ae": AutoencoderBackbone,
     "vae": VAEBackbone,
     "simclr": ContrastiveBackbone,
-    "frozen": FrozenBackbone,
+    "frozen": frozen_backbone,
     "features": GivenFeatures,
 }
 
@@ -157,6 +157,9 @@ class TwoStage(nn.Module):
         self.reducers = nn.ModuleDict(build_reducers(config.representation, config.clusters))
         self.seen = SeenImages()
         self.clusterer: Clusterer = build_clusterer(config.cluster)
+
+    def take_names(self, names: Sequence[str]) -> None:
+        self.encoder.take_names(names)
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, represent-frozen: of a network. represent-pca, -umap: of its points. cluster: what comes out."""

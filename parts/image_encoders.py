@@ -26,6 +26,9 @@ class ImageEncoder(nn.Module, ABC):
     has_decoder = True
     """Whether there is a way back to images. There is none where the data are no images."""
 
+    def take_names(self, names: Sequence[str]) -> None:  # noqa: B027, for most need none
+        """Be told the names of the training images, before `phases`."""
+
     @abstractmethod
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """What must be trained first."""

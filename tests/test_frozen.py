@@ -133,7 +133,7 @@ def test_rows_with_outside_data_stand_apart(digits: ImageSet) -> None:
 
 def test_methods_that_train_the_encoder_refuse_it(digits: ImageSet) -> None:
     with pytest.raises(ModelError, match="a frozen network is not trained"):
-        run("scan", digits, settings=[f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"])
+        run("idec", digits, settings=[f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"])
 
 
 def test_pace_runs_on_it_without_self_labelling(digits: ImageSet) -> None:

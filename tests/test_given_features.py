@@ -36,7 +36,7 @@ def written(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "lists parquet", "columns parquet"])
 def test_files_of_every_kind_hold_the_same(kind: str, tmp_path: Path) -> None:
-    assert torch.equal(read_features(written(tmp_path, kind)), torch.from_numpy(FEATURES).float())
+    assert torch.equal(read_features(written(tmp_path, kind)).features, torch.from_numpy(FEATURES).float())
 
 
 @pytest.mark.parametrize(
