@@ -1,5 +1,4 @@
-"""Features that a person has: one vector an image, from .npy, .npz or .parquet, and the images' names if it has them."""
-
+"""Features that a person has: one vector an image, from .npy, .npz or .parquet, and if it is there the image's name."""
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -26,7 +26,7 @@ class ImageEncoder(nn.Module, ABC):
     has_decoder = True
     """Whether there is a way back to images. There is none where the data are no images."""
 
-    def take_names(self, names: Sequence[str]) -> None:  # noqa: B027, for most need none
+    def take_names(self, names: Sequence[str]) -> None:
         """Be told the names of the training images, before `phases`."""
 
     @abstractmethod
