@@ -57,7 +57,8 @@ def as_points(array: Array, where: str) -> Float32[np.ndarray, "n d"]:
     """
     if array.ndim != 2 or array.dtype.kind not in "buif" or not array.shape[1]:
         raise DataError(f"{where} holds {array.dtype} of shape {array.shape}. {FORM}")
-    values: Float32[np.ndarray, "n d"] = array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        values: Float32[np.ndarray, "n d"] = array.astype(np.float32, copy=False)
     # Of NaN the least and the largest number are NaN.
     if values.size and not np.isfinite([values.min(), values.max()]).all():
         raise DataError(f"{where} holds numbers that are NaN, infinite or too large. {FORM}")

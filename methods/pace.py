@@ -88,7 +88,8 @@ class PACEConfig(JointConfig):
 
     @property
     def for_points(self) -> dict[str, Any]:
-        return {**super().for_points, "cluster.hog.components": 0}
+        off = {} if self.self_label is None else {"self_label": None}
+        return {**super().for_points, "cluster.hog.components": 0, **off}
 
     @model_validator(mode="after")
     def _the_prior_has_k_shares(self) -> PACEConfig:

@@ -85,7 +85,8 @@ class SCANConfig(JointConfig):
 
     @property
     def for_points(self) -> dict[str, Any]:
-        return {**super().for_points, "cluster.augmentation": {}, "self_label": None}
+        off = {} if self.self_label is None else {"self_label": None}
+        return {**super().for_points, "cluster.augmentation": {}, **off}
 
 
 class Classifier(nn.Module):

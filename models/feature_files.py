@@ -1,4 +1,5 @@
 """Features that a person has: one vector an image, from .npy, .npz or .parquet, and if it is there the image's name."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
