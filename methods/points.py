@@ -55,7 +55,7 @@ def _told(path: str, value: Any) -> str:
 
 
 def _augmentations(settings: BaseModel, path: str = "") -> Iterator[tuple[str, AugmentationSettings]]:
-    """Every augmentation in a config, by its dotted path; without those of pairs of views, which the network refuses."""
+    """Every augmentation in a config, by its dotted path; not those of pairs of views, which the network refuses."""
     if getattr(settings, "objective", None) == "contrastive":
         return
     for name in type(settings).model_fields:

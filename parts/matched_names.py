@@ -26,20 +26,19 @@ def rows_by_name(images: Sequence[str], rows: Sequence[str], file: str) -> list[
     Raises:
         ModelError: naming images without a row, or a name of several rows.
     """
-    known = _numbered(rows, file)
-    missing = [name for name in images if name not in known]
-    if missing:
+    known, asked = _numbered(rows, file), list(images)
+    if any(name not in known for name in images):
         last = [PurePosixPath(name).name for name in rows]
         own = [PurePosixPath(name).name for name in images]
         if max(Counter(last).values()) == 1 and max(Counter(own).values()) == 1:
-            images, known = own, _numbered(last, file)
-            missing = [name for name in images if name not in known]
+            known, asked = _numbered(last, file), own
+    missing = [name for name, key in zip(images, asked, strict=True) if key not in known]
     if missing:
         raise ModelError(
             f"{len(missing):,} of {len(images):,} images have no row in {file}: {_some(missing)}. Names there are such "
             f"as {_some(list(rows))}. Every training image needs a row under its name, a path below the images' folder."
         )
-    return [known[name] for name in images]
+    return [known[key] for key in asked]
 
 
 def _numbered(rows: Sequence[str], file: str) -> dict[str, int]:
