@@ -36,7 +36,7 @@ def config_for_points(config: RunConfig, assignments: Sequence[str] = ()) -> tup
     for path, augmentation in _augmentations(fitting):
         if augmentation != AugmentationSettings():
             raise ConfigError(
-                f"{path} changes pictures, and the data are points. Leave it out with --set '{path}={{}}', or take a "
+                f"{path} changes pictures, and the data are points. Set {path} to {{}}, or take a "
                 "method without it, such as idec."
             )
     return fitting, note

@@ -47,7 +47,7 @@ class GivenPoints(Backbone):
     def __init__(self, settings: GivenPretrainSettings, shape: ImageShape) -> None:
         if not shape.is_point:
             raise ModelError(
-                "pretrain.objective given takes points as data, such as --data points.npz, and the data are images: "
+                "pretrain.objective given takes points as data, such as `features` of a file, and the data are images: "
                 "set pretrain.objective to frozen or contrastive."
             )
         super().__init__(shape, shape.channels)
