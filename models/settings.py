@@ -86,7 +86,7 @@ class PooledConvSettings(Settings):
 AutoencoderSettings = Annotated[ConvSettings | DenseSettings | PooledConvSettings, Field(discriminator="name")]
 
 
-def dense_in_place_of(model: ConvSettings | DenseSettings | PooledConvSettings) -> dict[str, Any]:
-    """A dense network's settings with the size of the latent of another, for data that are no pictures."""
-    latent = DenseSettings().latent if isinstance(model, PooledConvSettings) else model.latent
-    return DenseSettings(latent=latent, init=model.init).model_dump(mode="json")
+def dense_in_place_of(model: Settings) -> dict[str, Any]:
+    """A dense network's settings with the latent and the first weights of another kind, for data that are no pictures."""
+    kept = {name: getattr(model, name) for name in ("latent", "init") if hasattr(model, name)}
+    return DenseSettings(**kept).model_dump(mode="json")

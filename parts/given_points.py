@@ -24,8 +24,8 @@ class GivenPretrainSettings(Settings):
     """length: every point is brought to length 1, so that its direction counts, as with features of networks. sd: the
     mean is taken away, and one number divides all points, so that they have length 1 in the root mean square."""
     spaces: tuple[PositiveInt, ...] = ()
-    """Sizes of several spaces whose numbers stand side by side in a point, such as [384, 2048]. By length each is scaled
-    for itself. Empty: all numbers are of one."""
+    """Sizes of several spaces whose numbers stand side by side in a point, such as [384, 2048]. By length each is
+    scaled for itself. Empty: all numbers are of one."""
 
 
 class GivenPoints(Backbone):
