@@ -87,6 +87,6 @@ AutoencoderSettings = Annotated[ConvSettings | DenseSettings | PooledConvSetting
 
 
 def dense_in_place_of(model: Settings) -> dict[str, Any]:
-    """A dense network's settings with the latent and the first weights of another kind, for data that are no pictures."""
+    """A dense network in place of another kind, for data that are no pictures: its latent and first weights stay."""
     kept = {name: getattr(model, name) for name in ("latent", "init") if hasattr(model, name)}
     return DenseSettings(**kept).model_dump(mode="json")
