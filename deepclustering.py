@@ -64,10 +64,11 @@ from engine.randomness import generator_states, restore_generators  # noqa: E402
 from engine.restore import restore  # noqa: E402
 from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
+from methods.points import config_for_points  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
 from report.score_table import ScoreTable, count_seen, score_row  # noqa: E402
 
-FORM = f"Images are {LAYOUTS}, or a table with image_shape."
+FORM = f"Images are {LAYOUTS}, or a table with image_shape. Tables of other numbers: points=True."
 
 PARAMETERS = {"clusters": "n_clusters", "seed": "seed", "runtime.device": "device", "data.name": "X"}
 """Settings that are not given among the others, and what gives them."""
@@ -89,6 +90,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             image of one line.
         value_range: what floats stand for black and white. None: the lowest and the highest value of the training
             images; what lies beyond them in others is cut off.
+        points: tables are points of a space, (n, d), such as features of a network, and no pixels.
         device: auto, cpu, cuda or mps.
         verbose: show progress, on a terminal or in a notebook.
 
@@ -108,6 +110,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         settings: Mapping[str, Any] | None = None,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = (0.0, 1.0),
+        points: bool = False,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
@@ -117,6 +120,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         self.settings = settings
         self.image_shape = image_shape
         self.value_range = value_range
+        self.points = points
         self.device = device
         self.verbose = verbose
 
@@ -137,6 +141,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         try:
             config = self._config(X)
             images = self._image_set(X, config, reset=True)
+            if images.are_points:
+                config, _ = config_for_points(config, self._assignments(X))
             fitted = fit(config, images, display=Display(quiet=not self.verbose))
         except Interrupted as error:
             raise KeyboardInterrupt from error
@@ -199,7 +205,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
     @property
     def _blank(self) -> torch.Tensor:
         """One image, to see what the method answers."""
-        return torch.zeros(1, *self.shape_, dtype=torch.uint8)
+        points = self.checkpoint_.data.get("points", False)
+        return torch.zeros(1, *self.shape_, dtype=torch.float32 if points else torch.uint8)
 
     def _assign(self, X: Any) -> Assignments:
         images = self._new(X).images
@@ -210,24 +217,32 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         for path, parameter in PARAMETERS.items():
             if path in (self.settings or {}):
                 raise ConfigError(f"the setting {path} has a parameter of its own, {parameter}: give it there.")
-        settings = {"data.name": str(X) if isinstance(X, str | Path) else "images", **(self.settings or {})}
-        assignments = [f"{path}={_as_text(value)}" for path, value in settings.items()]
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
         file = Path(self.method) if str(self.method).endswith((".yaml", ".yml")) else None
-        config = resolve_config(None if file else self.method, file, assignments, flags)
+        config = resolve_config(None if file else self.method, file, self._assignments(X), flags)
         if config.runtime.devices * config.runtime.nodes > 1:
             raise ConfigError("several processes are started by the command: train.py --devices.")
         return config
+
+    def _assignments(self, X: Any) -> list[str]:
+        """The settings as `--set` takes them."""
+        name = str(X) if isinstance(X, str | Path) else "points" if self.points else "images"
+        kind = {"data.kind": "points"} if self.points else {}
+        settings = {"data.name": name, **kind, **(self.settings or {})}
+        return [f"{path}={_as_text(value)}" for path, value in settings.items()]
 
     def _image_set(self, X: Any, config: RunConfig, reset: bool) -> ImageSet:
         if isinstance(X, str | Path):
             split = config.data.split if reset else "train"
             return prepare(config.data.model_copy(update={"name": str(X)}), split, config.seed)
+        if self.points:
+            values = validate_data(self, _plain(X), reset=reset, dtype=np.float32)
+            return ImageSet("points", "train", as_tensor(values[:, :, None, None]))
         return ImageSet("images", "train", as_tensor(self._pixels(X, reset)))
 
     def _pixels(self, X: Any, reset: bool) -> np.ndarray:
         """Arrays as uint8, (n, c, h, w)."""
-        array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+        array = _plain(X)
         if getattr(array, "ndim", None) is None:
             array = np.asarray(array)
         if array.ndim <= 2:
@@ -291,10 +306,16 @@ def load(path: str | Path) -> DeepClustering:
         raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
     config, method = restore(checkpoint, str(path))
     shape = tuple(checkpoint.data["shape"])
-    model = DeepClustering(config.method, config.clusters, seed=config.seed, image_shape=shape)
+    points = bool(checkpoint.data.get("points", False))
+    image_shape = None if points else shape
+    model = DeepClustering(config.method, config.clusters, seed=config.seed, image_shape=image_shape, points=points)
     model._take(config, method, checkpoint)
     model.probabilities_ = None
     return model
+
+
+def _plain(X: Any) -> Any:
+    return X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
 
 
 def _as_text(value: Any) -> str:

@@ -63,6 +63,7 @@ def main(
 ) -> None:
     """Print what a set of images holds, by class or, with a checkpoint, by cluster."""
     # Here, where torch and all that stands on it are needed: --help answers without these seconds.
+    from data.image_set import DataError
     from data.prepare import reading_of
     from data.sources import load
     from data.subsets import drop_duplicates
@@ -77,6 +78,8 @@ def main(
         images = load(data, split, data_root, reading_of(data_settings(data, set_ or [])))
         if images.was_read is not None:
             say(images.was_read.line())
+        if images.are_points:
+            raise DataError(f"{data} holds points, and explore.py looks at pictures. train.py and eval.py take points.")
         fitted = None if checkpoint is None else open_checkpoint(checkpoint, images)
         groups = by_class(images) if fitted is None else clusters_of(fitted, images)
     except PROBLEMS as error:

@@ -32,7 +32,7 @@ app = App()
 def main(
     method: Annotated[str | None, typer.Option(metavar="METHOD", help="One of the methods above.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="A data set's name, or a path: a folder, .npz, .csv, .parquet, IDX.")
+        str | None, typer.Option(help="A data set's name, or a path: a folder, .npz, .npy, .csv, .parquet, IDX.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file in place of configs/<method>.yaml.")] = None,
     set_: Annotated[
@@ -65,6 +65,7 @@ def main(
     from engine.processes import launch, process_number
     from engine.progress import Display
     from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver, usual_config
+    from methods.points import config_for_points
     from methods.resolve import resolve_config
     from report.tensorboard.page import TensorBoardObserver
 
@@ -92,6 +93,10 @@ def main(
             run_config, note = settled(asked, images.class_names, str(config or asked.method))
             display.notice(note)
             notes.append(note)
+        if images.are_points:
+            run_config, told = config_for_points(run_config, set_ or [])
+            if told is not None:
+                display.notice(told)
         path = folder / "checkpoint.pt"
         if images.was_read is not None:
             display.notice(images.was_read.line())
@@ -129,7 +134,8 @@ def main(
     if processes.is_first:
         display.stop()
         display.notice(f"scores:    python eval.py {shlex.quote(str(path))}")
-        display.notice(f"clusters:  python predict.py {shlex.quote(str(path))} --gallery DIR")
+        gallery = "" if images.are_points else " --gallery DIR"
+        display.notice(f"clusters:  python predict.py {shlex.quote(str(path))}{gallery}")
         print_path(path)
 
 

@@ -65,6 +65,8 @@ class DataSettings(Settings):
     """Whether pictures that cannot be read are left out and listed, or stop the run."""
     labels: Literal["auto", "none"] = "auto"
     """none: sub-folders are no classes; all pictures in them are taken."""
+    kind: Literal["auto", "points"] = "auto"
+    """points: rows of numbers in a file are points of a space, also where they could be the pixels of images."""
 
 
 class RuntimeSettings(Settings):
@@ -203,6 +205,11 @@ class RunConfig(Settings):
     def finds_clusters(self) -> bool:
         """Whether the method finds the number of clusters itself; `clusters` then stays at its default."""
         return False
+
+    @property
+    def for_points(self) -> dict[str, Any]:
+        """Settings by their dotted path that take the place of what only pictures can have, where data are points."""
+        return {}
 
     @property
     def different_images_needed(self) -> int:

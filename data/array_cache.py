@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num, UInt8
 from torch import Tensor
 
 from system.atomic import remove_torn, write_atomically
@@ -130,7 +130,7 @@ def add(
         shape: list[int] = []
 
         def write(stream: BinaryIO) -> None:
-            shape[:] = _written(stream, make())
+            shape[:], _ = _written(stream, make())
 
         write_atomically(file, write)
         n, c, h, w = shape
@@ -152,7 +152,7 @@ def _remove_older(key: str, family: str) -> None:
             continue
 
 
-def spilled(blocks: Blocks) -> UInt8[Tensor, "n c h w"]:
+def spilled(blocks: Iterable[Num[np.ndarray, "_ c h w"]]) -> Num[Tensor, "n c h w"]:
     """The images in a file of the cache that has no name and goes with the process, mapped.
 
     Raises:
@@ -160,28 +160,28 @@ def spilled(blocks: Blocks) -> UInt8[Tensor, "n c h w"]:
     """
     folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder()) as stream:
-        shape = _written(stream, blocks)
+        shape, dtype = _written(stream, blocks)
         stream.flush()
-        return _shared(np.memmap(stream, dtype=np.uint8, mode="r", shape=tuple(shape)))
+        return _shared(np.memmap(stream, dtype=dtype, mode="r", shape=tuple(shape)))
 
 
-def rows(images: UInt8[Tensor, "n c h w"], index: Int64[Tensor, " m"]) -> UInt8[Tensor, "m c h w"]:
+def rows(images: Num[Tensor, "n c h w"], index: Int64[Tensor, " m"]) -> Num[Tensor, "m c h w"]:
     """The images at `index`; where they are `LARGE`, in a file and not in memory."""
-    size = len(index) * images[0].numel() if len(images) else 0
+    size = len(index) * images[0].nbytes if len(images) else 0
     if size < LARGE:
         return images[index]
-    step = max(1, LARGE // 8 // images[0].numel())
+    step = max(1, LARGE // 8 // images[0].nbytes)
     blocks = (images[index[start : start + step]].numpy() for start in range(0, len(index), step))
     return _spilled_if_possible(blocks, lambda: images[index])
 
 
-def joined(parts: list[UInt8[Tensor, "_ c h w"]]) -> UInt8[Tensor, "n c h w"]:
+def joined(parts: list[Num[Tensor, "_ c h w"]]) -> Num[Tensor, "n c h w"]:
     """All images in one; where they are `LARGE`, in a file and not in memory."""
     if len(parts) == 1:
         return parts[0]
     if sum(part.nbytes for part in parts) < LARGE:
         return torch.cat(parts)
-    step = max(1, LARGE // 8 // parts[0][0].numel())
+    step = max(1, LARGE // 8 // parts[0][0].nbytes)
     blocks = (part[start : start + step].numpy() for part in parts for start in range(0, len(part), step))
     return _spilled_if_possible(blocks, lambda: torch.cat(parts))
 
@@ -226,23 +226,23 @@ def why_not(error: OSError) -> str:
     return f"{folder()} cannot be written ({error.strerror or error})"
 
 
-def _shared(array: UInt8[np.ndarray, ...]) -> UInt8[Tensor, ...]:
+def _shared(array: Num[np.ndarray, ...]) -> Num[Tensor, ...]:
     """The array as a tensor that shares its memory, which may only be read: nothing here writes to images."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         return torch.from_numpy(array)
 
 
-def _written(stream: Any, blocks: Blocks) -> list[int]:
-    count, shape = 0, [0, 0, 0]
+def _written(stream: Any, blocks: Iterable[Num[np.ndarray, "_ c h w"]]) -> tuple[list[int], np.dtype[Any]]:
+    count, shape, dtype = 0, [0, 0, 0], np.dtype(np.uint8)
     for block in blocks:
         stream.write(np.ascontiguousarray(block).data)
         count += len(block)
-        shape = list(block.shape[1:])
-    return [count, *shape]
+        shape, dtype = list(block.shape[1:]), block.dtype
+    return [count, *shape], dtype
 
 
-def _spilled_if_possible(blocks: Blocks, otherwise: Callable[[], Tensor]) -> Tensor:
+def _spilled_if_possible(blocks: Iterable[Num[np.ndarray, "_ c h w"]], otherwise: Callable[[], Tensor]) -> Tensor:
     try:
         return spilled(blocks)
     except OSError as error:

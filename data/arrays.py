@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Int64, Num, Shaped, UInt8
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -63,7 +63,7 @@ def _channels_first(images: UInt8[np.ndarray, "*shape"], what: str, form: str) -
     raise DataError(f"{what} have the shape {images.shape}. {form}")
 
 
-def as_tensor(images: UInt8[np.ndarray, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+def as_tensor(images: Num[np.ndarray, "n c h w"]) -> Num[Tensor, "n c h w"]:
     """The images as a tensor that shares their memory, also where it may only be read: nothing here writes to images.
 
     Copied are only images whose memory is not in the order of their pixels.

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num, UInt8
 from torch import Tensor
 
 BLOCK = 4096
@@ -15,7 +15,7 @@ SIZE = 16
 """Bytes: among 10^9 images two different ones share a fingerprint with a chance of 10^-21."""
 
 
-def fingerprints(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n size"]:
+def fingerprints(images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n size"]:
     """BLAKE2b (RFC 7693) of every image's pixels, `SIZE` bytes each. Images of one set have one shape."""
     found = np.empty((len(images), SIZE), dtype=np.uint8)
     # Block by block: they may be mapped from a file that is larger than the memory.
@@ -27,11 +27,11 @@ def fingerprints(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n size"]:
     return torch.from_numpy(found)
 
 
-def short_fingerprints(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
+def short_fingerprints(images: Num[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
     """The first 8 bytes of every image's fingerprint, ascending: what a checkpoint keeps of the images of a fit."""
     return fingerprints(images)[:, :8].contiguous().view(torch.int64).flatten().sort().values
 
 
-def count_among(images: UInt8[Tensor, "n c h w"], known: Int64[Tensor, " m"]) -> int:
+def count_among(images: Num[Tensor, "n c h w"], known: Int64[Tensor, " m"]) -> int:
     """How many of the images are among those whose `short_fingerprints` are `known`."""
     return int(torch.isin(short_fingerprints(images), known).sum())

@@ -1,4 +1,4 @@
-"""The one form that images take in this project: uint8 tensors in memory."""
+"""The one form that images take in this project, uint8 tensors in memory; and points, float32 tensors beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num
 from torch import Tensor
 
 from data.array_cache import joined, rows
@@ -28,14 +28,14 @@ class NoSplitError(DataError):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one split of one data set, with labels where there are any.
+    """Images of one split of one data set, with labels where there are any; or points, which take the images' place.
 
     Training receives `images` alone; `labels` are for scoring.
 
     Attributes:
         name: what the user called it: a source's name or a path.
         split: "train", "test", "all", or "validation" for what a run held out.
-        images: (n, c, h, w), uint8, 0 to 255.
+        images: (n, c, h, w), uint8, 0 to 255. Points of d numbers: (n, d, 1, 1), float32.
         labels: (n,), int64, 0 to len(class_names) - 1, or None.
         class_names: the name of every class, in the labels' order; empty without labels.
         origin: where the images were found, for people: a folder, a file or a package.
@@ -46,7 +46,7 @@ class ImageSet:
 
     name: str
     split: str
-    images: UInt8[Tensor, "n c h w"]
+    images: Num[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"] | None = None
     class_names: tuple[str, ...] = ()
     origin: str = ""
@@ -54,9 +54,9 @@ class ImageSet:
     was_read: WasRead | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+        if self.images.ndim != 4 or not (self.images.dtype == torch.uint8 or self._may_be_points()):
             raise DataError(
-                f"{self.name}: images must be uint8 of shape (n, c, h, w); "
+                f"{self.name}: images must be uint8 of shape (n, c, h, w), or points float32 of shape (n, d, 1, 1); "
                 f"received {self.images.dtype} of shape {tuple(self.images.shape)}."
             )
         if len(self.images) == 0:
@@ -82,6 +82,14 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def are_points(self) -> bool:
+        """Whether there is nothing to look at."""
+        return self.images.is_floating_point()
+
+    def _may_be_points(self) -> bool:
+        return self.images.dtype == torch.float32 and self.images.shape[2:] == (1, 1)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the images' shape and bytes. Labels are left out: they change no training."""
@@ -98,7 +106,7 @@ class ImageSet:
         return replace(self, images=rows(self.images, index), labels=labels, names=names)
 
 
-def fingerprint(images: UInt8[Tensor, "n c h w"]) -> str:
+def fingerprint(images: Num[Tensor, "n c h w"]) -> str:
     """SHA-256 (hex) of the images' shape and bytes, computed without a copy of them all."""
     digest = hashlib.sha256(repr(tuple(images.shape)).encode())
     step = max(1, HASHED_AT_ONCE // max(1, images[0].numel()))

@@ -10,15 +10,16 @@ from data.array_files import labels_beside, splits_beside, with_labels
 from data.files import reason
 from data.image_set import DataError, ImageSet
 from data.layouts import images_of
-from data.levels import Array
+from data.levels import Array, measured, scale_of
 from data.names import Names
 from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
+from data.points import Points, as_points, point_set
 from data.reading import Reading
 
 FORM = (
     "An .npy file holds one array of images, (n, h, w), (n, h, w, c), (n, c, h, w) or (n, pixels), as uint8 or other "
-    "numbers. Its labels are a file beside it, x_labels.npy for x.npy."
+    "numbers; or points, (n, d). Its labels are a file beside it, x_labels.npy for x.npy."
 )
 REMEDY = (
     "An .npy file is one set of images, the train split; another split is a file beside it whose name "
@@ -29,14 +30,40 @@ REMEDY = (
 def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     """The images of the file, (n, c, h, w), with labels if they are beside it. Nothing is unpickled.
 
+    Rows of fractions that cannot be images are points, and so are all rows where `reading` says so.
+
     Raises DataError for a file that is damaged or of another form, and for a split that is not there.
     """
     files = {"train": path, **splits_beside(path)}
+    if _holds_points(path, reading):
+        return point_set(path, split, {name: _points(file, reading) for name, file in files.items()}, REMEDY)
 
     def decode() -> Decoded:
         return Decoded({name: _numbers(file, reading) for name, file in files.items()})
 
     return read_numbers(path, split, with_labels(files.values()), decode, reading, REMEDY)
+
+
+def _holds_points(path: Path, reading: Reading) -> bool:
+    array = _array(path)
+    if array.ndim != 2:
+        return False
+    if reading.kind == "points":
+        return True
+    if array.dtype.kind != "f":
+        return False
+    try:
+        images_of(array, str(path))
+        scale_of({str(path): measured(array, str(path))})
+    except DataError:
+        return True
+    return False
+
+
+def _points(path: Path, reading: Reading) -> Points:
+    values = as_points(_array(path), str(path))
+    labels = None if reading.labels == "none" else labels_beside(path, _array)
+    return Points(Names.rows(path.name, len(values)), str(path), values, labels)
 
 
 def _numbers(path: Path, reading: Reading) -> Numbers:

@@ -19,15 +19,17 @@ from data.layouts import images_of
 from data.levels import Array
 from data.names import Names
 from data.npz_layouts import Roles, Shape, roles_of
+from data.npz_points import point_roles, points_in
 from data.number_parts import Decoded, Numbers, read_numbers
 from data.parts import DEFAULT
+from data.points import Points, point_set
 from data.reading import Reading
 from data.unpacked import streamed
 
 FORM = (
-    "An .npz file holds `images`, (n, h, w), (n, h, w, c), (n, c, h, w) or (n, pixels), as uint8 or other numbers; "
-    "if wanted `labels`, (n,); and if wanted `class_names`, (k,), strings. Splits are told by the names: x_train, "
-    "y_train, x_test, y_test, or train_images, train_labels, and so on."
+    "An .npz file holds `images`, (n, h, w), (n, h, w, c), (n, c, h, w) or (n, pixels), as uint8 or other numbers, or "
+    "`features`, (n, d), which are points; if wanted `labels`, (n,); and if wanted `class_names`, (k,), strings. "
+    "Splits are told by the names: x_train, y_train, x_test, y_test, or train_images, train_labels, and so on."
 )
 REMEDY = (
     "An .npz file has the splits that its arrays' names say, such as x_train and x_test; or a file beside it whose "
@@ -42,11 +44,26 @@ OBJECTS = (
 def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     """The images of the file, (n, c, h, w). Without splits in its arrays' names all its images are "train".
 
-    Without `class_names` the classes are named after the label values that occur. Nothing is unpickled.
+    Arrays that are called features are points, where none is called images. Without `class_names` the classes are named
+    after the label values that occur. Nothing is unpickled.
     Raises DataError for a file that is damaged or of another form, and for a split that is not there.
     """
     files = {"train": path, **splits_beside(path)}
+    points = _points(path, reading)
+    if points is not None:
+        found, class_names = points
+        if list(found) == ["train"]:
+            others = {name: _points(file, reading) for name, file in files.items() if name != "train"}
+            found |= {name: other[0]["train"] for name, other in others.items() if other and "train" in other[0]}
+        return point_set(path, split, found, REMEDY, class_names)
     return read_numbers(path, split, with_labels(files.values()), lambda: _decoded(files, reading), reading, REMEDY)
+
+
+def _points(path: Path, reading: Reading) -> tuple[dict[str, Points], tuple[str, ...]] | None:
+    """Its points by split, and the classes' names; None for images."""
+    with _opened(path) as archive:
+        roles = point_roles(_shapes(archive, path), path, reading)
+        return None if roles is None else points_in(roles, path, lambda name: _array(archive, name, path), reading)
 
 
 def _decoded(files: Mapping[str, Path], reading: Reading) -> Decoded:

@@ -22,10 +22,12 @@ from data.levels import Array
 from data.names import Names
 from data.number_parts import Decoded, Numbers, read_numbers
 from data.parquet_columns import FORM, Columns, can_hold_images, columns_of
+from data.parquet_points import point_columns, points_of
 from data.parquet_rows import PictureRows, as_array, batches, opened, schema_of
 from data.parquet_splits import splits_of, tables_in
 from data.parts import DEFAULT, Part, assemble, chosen
 from data.pictures import read_pictures
+from data.points import point_set
 from data.reading import Reading
 from data.unpacked import stacked
 
@@ -45,7 +47,10 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
     missing or of another form, and for a split that is not there.
     """
     files = splits_of(path)
-    chosen(files, split, path, REMEDY)
+    first = next(iter(chosen(files, split, path, REMEDY).values()))[0]
+    columns = point_columns(schema_of(first), first, reading)
+    if columns is not None:
+        return point_set(path, split, points_of(files, columns), REMEDY)
     splits, notes = _splits(files, labelled=reading.labels == "auto")
     tables = [table for each in splits.values() for table in each.tables]
     class_names = _class_names(tables) if reading.labels == "auto" else ()

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num
 from torch import Tensor
 
 from data.array_cache import joined
@@ -40,7 +40,7 @@ class Part:
     split: str
     names: Names
     where: str
-    pixels: UInt8[np.ndarray, "n c h w"]
+    pixels: Num[np.ndarray, "n c h w"]
     values: Values | None = None
 
 
@@ -64,7 +64,7 @@ def assemble(
     class_names: tuple[str, ...] = (),
     elsewhere: Sequence[Values] = (),
     was_read: WasRead | None = None,
-    together: UInt8[Tensor, "n c h w"] | None = None,
+    together: Num[Tensor, "n c h w"] | None = None,
 ) -> ImageSet:
     """The set that `parts` make up in their order. It has labels when all of them have; it is said where some have.
 

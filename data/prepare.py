@@ -43,6 +43,7 @@ def reading_of(settings: DataSettings) -> Reading:
         unreadable=settings.unreadable,
         labels=settings.labels,
         cache=keeps_images(),
+        kind=settings.kind,
     )
 
 

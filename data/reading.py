@@ -26,6 +26,7 @@ class Reading:
         labels: auto: sub-folders are classes. none: all pictures are taken, from all sub-folders, without classes.
         bits: how many bits pictures of 16 bits make use of; None: by the largest value in the set.
         cache: whether what was read is kept for the next command.
+        kind: points: rows of numbers are points, also where they could be the pixels of images.
     """
 
     size: tuple[int, int] | None = None
@@ -36,6 +37,7 @@ class Reading:
     labels: Literal["auto", "none"] = "auto"
     bits: int | None = None
     cache: bool = True
+    kind: Literal["auto", "points"] = "auto"
 
 
 class LeftOut(NamedTuple):
@@ -62,6 +64,7 @@ class WasRead:
         bits: how many bits pictures of 16 bits made use of; None where there were none.
         notes: what else a person should know, in short sentences without a full stop.
         sizes: the pictures' own heights and widths and how many there are of each, the commonest first.
+        dimensions: numbers of a point, where the data are points; None where they are images.
     """
 
     name: str
@@ -75,9 +78,12 @@ class WasRead:
     bits: int | None = None
     notes: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int, int], ...] = ()
+    dimensions: int | None = None
 
     def line(self) -> str:
         """One line for people."""
+        if self.dimensions is not None:
+            return "; ".join([f"read {self.read:,} points of {self.dimensions:,} numbers of {self.name}", *self.notes])
         height, width = self.size
         shown = [f"read {self.read:,} of {self.found:,} images of {self.name}{self._left_out()}"]
         shown += [f"{height}×{width} pixels", *([] if self.fit is None else [self.fit])]
@@ -87,6 +93,8 @@ class WasRead:
 
     def reading(self) -> dict[str, Any]:
         """What new pictures must be read by to be like these; plain values, for a checkpoint."""
+        if self.dimensions is not None:
+            return {"kind": "points"}
         return {
             "size": list(self.size),
             "channels": self.channels,
@@ -111,4 +119,6 @@ def as_before(done: dict[str, Any], asked: Reading | None = None) -> Reading:
     """
     asked = asked or Reading()
     told = {key: value for key, value in done.items() if value is not None}
-    return replace(asked, **{**told, "size": tuple(done["size"])})
+    if "size" in told:
+        told["size"] = tuple(told["size"])
+    return replace(asked, **told)

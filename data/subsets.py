@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num
 from torch import Tensor
 
 from data.fingerprints import BLOCK, SIZE, fingerprints
@@ -39,7 +39,7 @@ def drop_duplicates(images: ImageSet) -> ImageSet:
     return images if bool(kept.all()) else images.subset(kept.nonzero().flatten())
 
 
-def count_different(images: UInt8[Tensor, "n c h w"], enough: int) -> int:
+def count_different(images: Num[Tensor, "n c h w"], enough: int) -> int:
     """How many of the images differ in a pixel; counted no further than to `enough`."""
     seen: set[bytes] = set()
     for image in images.numpy():

@@ -27,9 +27,9 @@ from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
 from engine.step_graph import CAPTURES
 from estimators.base import ClusteringError, RepresentationError
-from methods.base import Assignments, Method, PretrainedMethod
+from methods.base import Assignments, Method, NamedImages, PretrainedMethod
 from methods.registry import METHODS
-from models.autoencoder import ImageShape, ModelError
+from models.autoencoder import ModelError, shape_of
 
 REFUSED = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError)
 """What is raised before the training for a config or images that cannot be. The message is for the user."""
@@ -96,6 +96,8 @@ def fit(
     if config.runtime.capture and processes.count > 1 and processes.device.type in CAPTURES:
         display.notice("steps are launched one by one: one process alone captures its steps")
     config = settled(config, method, pixels, processes, earlier, display.notice)
+    if isinstance(method, NamedImages) and images.names is not None:
+        method.take_names(images.names)
     phases = method.phases(pixels, processes)
     # Keys name phases for other runs, and for this one when it goes on.
     keys = [phase.name for phase in phases]
@@ -152,7 +154,7 @@ def _check_enough(config: RunConfig, images: ImageSet) -> None:
 
 def _build(config: RunConfig, images: ImageSet) -> Method:
     try:
-        return METHODS[config.method].build(config, ImageShape(*images.images.shape[1:]))
+        return METHODS[config.method].build(config, shape_of(images.images.shape[1:], images.are_points))
     except (MemoryError, RuntimeError) as error:  # torch's word for memory that it does not get
         reason = str(error).partition("\n")[0][:200]
         raise UsageError(f"a network of these settings cannot be built here: {reason}. Make it smaller.") from error
@@ -180,6 +182,7 @@ def _begin(config: RunConfig, images: ImageSet, processes: Processes, notes: Seq
             "fingerprint": images.fingerprint,
             "n": len(images),
             "shape": list(images.images.shape[1:]),
+            "points": images.are_points,
             "image_fingerprints": short_fingerprints(images.images),
             "names": None if images.names is None else images.names.state(),
             "reading": None if images.was_read is None else images.was_read.reading(),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Num
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -59,7 +59,7 @@ class Loop:
     """
 
     method: Method
-    images: UInt8[Tensor, "n c h w"]
+    images: Num[Tensor, "n c h w"]
     keys: Sequence[str]
     config: RunConfig
     processes: Processes
@@ -67,7 +67,7 @@ class Loop:
     display: Display
     observers: Sequence[Observer] = ()
     store: PhaseStore | None = None
-    validation: UInt8[Tensor, "m c h w"] | None = None
+    validation: Num[Tensor, "m c h w"] | None = None
     state: LoopState = field(default_factory=LoopState)
 
     def run(self, phases: Sequence[Phase], optimiser_state: dict[str, Any] | None = None) -> None:

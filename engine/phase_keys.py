@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxtyping import UInt8
+from jaxtyping import Num
 from torch import Tensor
 
 from engine.contents import Contents
@@ -25,7 +25,7 @@ ALWAYS = "engine.loop"
 
 
 def phase_keys(
-    phases: Sequence[Phase], images: UInt8[Tensor, "n c h w"], compute: Compute, common: Mapping[str, Any]
+    phases: Sequence[Phase], images: Num[Tensor, "n c h w"], compute: Compute, common: Mapping[str, Any]
 ) -> list[str]:
     """The address of every phase, in order (hex). To be asked before anything is trained or loaded.
 

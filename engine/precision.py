@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Num
 from torch import Tensor, nn
 
 from configs.schema import RunConfig
@@ -56,7 +56,7 @@ OFFERED: dict[str, tuple[Arithmetic, ...]] = {
 def settled(
     config: RunConfig,
     method: Method,
-    images: UInt8[Tensor, "n c h w"],
+    images: Num[Tensor, "n c h w"],
     processes: Processes,
     earlier: Checkpoint | None,
     say: Callable[[str], None],
@@ -93,7 +93,7 @@ def most_exact(seconds: Mapping[Arithmetic, float]) -> Arithmetic:
 
 
 def _chosen(
-    config: RunConfig, method: Method, images: UInt8[Tensor, "n c h w"], device: torch.device, count: int
+    config: RunConfig, method: Method, images: Num[Tensor, "n c h w"], device: torch.device, count: int
 ) -> tuple[Arithmetic, str]:
     """The precision for one of `count` processes, and the reason in words."""
     # A wish for TF32 leaves no place for exact float32.
@@ -154,7 +154,7 @@ class Trial:
         arithmetic: Arithmetic,
         config: RunConfig,
         method: Method,
-        images: UInt8[Tensor, "n c h w"],
+        images: Num[Tensor, "n c h w"],
         device: torch.device,
         count: int,
     ) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
-from jaxtyping import Float, Int64, Shaped, UInt8
+from jaxtyping import Float, Int64, Num, Shaped
 from torch import Tensor
 
 from configs.schema import RuntimeSettings
@@ -53,7 +53,7 @@ class Processes:
         mixed = precision == "bf16-mixed"
         self.fabric.strategy.precision = MixedPrecision("bf16-mixed", self.device.type) if mixed else Precision()
 
-    def keep(self, images: UInt8[Tensor, "n c h w"]) -> TrainingImages:
+    def keep(self, images: Num[Tensor, "n c h w"]) -> TrainingImages:
         """Have the training images on the device from here on, where they fit, for steps and for `map`."""
         if self._kept is None or self._kept.images is not images:
             self._kept = TrainingImages(images, self.device)
@@ -71,7 +71,7 @@ class Processes:
         start = min(self.fabric.global_rank * chunk, n)
         return slice(start, min(start + chunk, n))
 
-    def map(self, function: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+    def map(self, function: Callable[[Tensor], Tensor], images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
         """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
         self._together("map")
         # A process without rows still takes part with one, so that it knows the result's shape.
@@ -79,7 +79,7 @@ class Processes:
         result = map_batches(function, own if len(own) else images[:1], self.device)
         return self.gather(result[: len(own)], len(images))
 
-    def pick(self, images: UInt8[Tensor, "n c h w"], indices: Int64[Tensor, " b"]) -> UInt8[Tensor, "b c h w"]:
+    def pick(self, images: Num[Tensor, "n c h w"], indices: Int64[Tensor, " b"]) -> Num[Tensor, "b c h w"]:
         """Some of the training images, on the device of `indices`."""
         near = self._nearest(images)
         return near[indices.to(near.device)].to(indices.device)
@@ -88,7 +88,7 @@ class Processes:
         """`points` on the device, for an estimator that computes where they are."""
         return points.to(self.device)
 
-    def _nearest(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    def _nearest(self, images: Num[Tensor, "n c h w"]) -> Num[Tensor, "n c h w"]:
         """`images` on the device, where they are the training images and live there."""
         kept = self._kept
         return images if kept is None or kept.images is not images or kept.resident is None else kept.resident

@@ -9,7 +9,7 @@ from engine.errors import CheckpointError
 from methods.base import Method
 from methods.former_names import under_todays_name
 from methods.registry import METHODS, method_names
-from models.autoencoder import ImageShape
+from models.autoencoder import shape_of
 
 
 def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
@@ -28,7 +28,7 @@ def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
     if name not in METHODS:
         raise CheckpointError(f"{source} was trained by {name!r}, which is none of these: {method_names()}.")
     config = validate(METHODS[name].config, raw, source)
-    method = METHODS[name].build(config, ImageShape(*checkpoint.data["shape"]))
+    method = METHODS[name].build(config, shape_of(checkpoint.data["shape"], checkpoint.data.get("points", False)))
     method.eval()
     try:
         method.load_state_dict(checkpoint.method)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num
 from torch import Tensor
 
 from data.array_cache import LARGE
@@ -27,7 +27,7 @@ class TrainingImages:
         device: where batches go.
     """
 
-    def __init__(self, images: UInt8[Tensor, "n c h w"], device: torch.device) -> None:
+    def __init__(self, images: Num[Tensor, "n c h w"], device: torch.device) -> None:
         self.images, self.device = images, device
         self.resident = images.to(device) if _fits(images, device) else None
         self._order: Int64[Tensor, " n"] = torch.arange(0)
@@ -45,7 +45,7 @@ class TrainingImages:
         self._order = order.to(self.device)
         if self.resident is None:
 
-            def gather(number: int) -> UInt8[Tensor, "b c h w"]:
+            def gather(number: int) -> Num[Tensor, "b c h w"]:
                 gathered = self.images[order[number * batch :][rows]]
                 return gathered if self.device.type == "cpu" else gathered.pin_memory()
 
@@ -55,7 +55,7 @@ class TrainingImages:
         """The positions of this process's rows of the epoch's batch of that number, on the device."""
         return self._order[number * self._batch :][self._rows]
 
-    def rows(self, number: int) -> UInt8[Tensor, "b c h w"]:
+    def rows(self, number: int) -> Num[Tensor, "b c h w"]:
         """Their images, on the device."""
         if self.resident is not None:
             return self.resident[self.indices(number)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Num
 from torch import Tensor
 
 from engine.randomness import BatchNoise, derive_seed
@@ -11,7 +11,7 @@ from parts.phases import Batch, GradientPhase
 
 
 def validation_loss(
-    phase: GradientPhase, images: UInt8[Tensor, "m c h w"], batch_size: int, seed: int, device: torch.device
+    phase: GradientPhase, images: Num[Tensor, "m c h w"], batch_size: int, seed: int, device: torch.device
 ) -> float:
     """The mean of `phase`'s loss over `images`, its module in evaluation mode.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor, nn
 
 from parts.phases import Compute, Phase
@@ -34,11 +34,11 @@ class Assignments:
 class Method(Protocol):
     """A way to cluster images. n samples, d latent dimensions, k clusters."""
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """The phases in the order in which they run."""
         ...
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The space in which the method clusters, on the CPU.
 
         However images are batched, the answer is the same but for the rounding of sums, which depends on a batch's size
@@ -47,7 +47,7 @@ class Method(Protocol):
         """
         ...
 
-    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+    def assign(self, images: Num[Tensor, "n c h w"]) -> Assignments:
         """The method's own answer for what `embed` gives, on the CPU. Rounding decides between clusters that tie."""
         ...
 
@@ -83,7 +83,7 @@ class Method(Protocol):
 class Generative(Protocol):
     """A method that can show what it thinks: reconstructions and decoded centroids."""
 
-    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+    def reconstruct(self, images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
         """Every image as the decoder gives it back, on the CPU; None where this configuration has no decoder."""
         ...
 
@@ -128,7 +128,7 @@ class EmbeddingMethod(Protocol):
 class SoftMethod(Protocol):
     """A method whose answer is one network's, from images to probabilities."""
 
-    def soft_assign(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    def soft_assign(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """The probabilities of the clusters, on the device of the images."""
         ...
 
@@ -154,7 +154,7 @@ class PretrainedMethod(Protocol):
         """A copy of the encoder's weights, on the CPU."""
         ...
 
-    def embed_pretrained(self, encoder: Mapping[str, Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed_pretrained(self, encoder: Mapping[str, Tensor], images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latents by an encoder of these weights, on the CPU."""
         ...
 
@@ -166,6 +166,15 @@ class OnOutsideData(Protocol):
     @property
     def pretrained_on(self) -> str | None:
         """That data, in words; None where the method has seen the training images alone."""
+        ...
+
+
+@runtime_checkable
+class NamedImages(Protocol):
+    """A method that may look up what others computed of the images, by what the images are called."""
+
+    def take_names(self, names: Sequence[str]) -> None:
+        """Be told the names of the training images, in their order, before `phases`. A name is never trained on."""
         ...
 
 

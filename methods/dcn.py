@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 from torch.nn import functional
 
@@ -162,7 +162,7 @@ class DCN(CentroidJointMethod):
         self.config = config
         self.means = RunningMeans(config.clusters, self.backbone.latent)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and distance to the centroids."""
         settings, backbone, means = self.config.cluster, self.backbone, self.means
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -68,8 +68,8 @@ class TrainingTarget(nn.Module):
 
     def refresh(
         self,
-        soft_assign: Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n k"]],
-        images: UInt8[Tensor, "n c h w"],
+        soft_assign: Callable[[Num[Tensor, "n c h w"]], Float[Tensor, "n k"]],
+        images: Num[Tensor, "n c h w"],
         compute: Compute,
     ) -> Int64[Tensor, " n"]:
         """Compute p of all images anew (eq. 3), and return their assignments, the largest entries of q.
@@ -150,11 +150,11 @@ class DEC(SoftAssignments, CentroidJointMethod):
         self.head = ClusteringHead(config.clusters, self.backbone.latent, config.cluster.alpha)
         self.target = TrainingTarget()
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: KL(p‖q)."""
         settings, backbone, head, target = self.config.cluster, self.backbone, self.head, self.target
 
-        def soft_assign(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        def soft_assign(part: Num[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
             q: Tensor = head(backbone.encode(part))
             return q
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from configs.schema import OptimiserSettings, PositiveInt, Share
@@ -96,7 +96,7 @@ class DEKM(CentroidJointMethod):
         self.config = config
         self.partition = Partition(config.clusters, self.backbone.latent)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: the alternation. assign: its last KMeans."""
         settings, backbone, partition = self.config.cluster, self.backbone, self.partition
         k, seed, initialise = self.config.clusters, self.config.seed, self.config.initialise

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from pydantic import model_validator
 from torch import Tensor
 
@@ -115,7 +115,7 @@ class DKM(SoftAssignments, CentroidJointMethod):
         self.config = config
         self.head = AnnealedCentroids(config.clusters, self.backbone.latent, config.cluster.alpha.values())
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: reconstruction and softened KMeans."""
         settings, backbone, head = self.config.cluster, self.backbone, self.head
         steps = settings.epochs(len(images)) * max(len(images) // settings.batch_size, 1)

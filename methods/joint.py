@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from pydantic import model_validator
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from configs.schema import PretrainSettings, RunConfig
 from methods.base import Assignments, CentroidMethod
 from models.autoencoder import ImageShape
 from models.batched import map_batches
-from models.settings import AutoencoderSettings, ConvSettings
+from models.settings import AutoencoderSettings, ConvSettings, dense_in_place_of
 from parts.backbone import Backbone
 from parts.backbones import (
     AutoencoderBackbone,
@@ -27,7 +28,8 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
-from parts.frozen_backbone import FrozenBackbone
+from parts.frozen_backbone import frozen_backbone
+from parts.given_points import GivenPoints
 from parts.initialisation import Centroids
 from parts.joint_training import JointTraining
 from parts.phases import Compute, Phase
@@ -48,6 +50,18 @@ class JointConfig(RunConfig):
             raise ValueError("pretrain.objective elbo trains a VAE, whose pixels run from 0 to 1: set pixels: unit")
         return self
 
+    @property
+    def for_points(self) -> dict[str, Any]:
+        """A dense network; and where views of pictures trained it, none."""
+        if self.pretrain.objective == "contrastive":
+            return {"pretrain": {"objective": "given"}}
+        found: dict[str, Any] = {}
+        if self.model.name != "dense":
+            found["model"] = dense_in_place_of(self.model)
+        if self.pretrain.objective == "elbo":
+            found["pretrain.likelihood"] = "gaussian"
+        return found
+
 
 def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
     """The network that `config` describes, with weights from torch's generator.
@@ -58,7 +72,9 @@ def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
     if config.pretrain.objective == "elbo":
         return VAEBackbone(VAEStageSettings(model=config.model, pretrain=config.pretrain), shape)
     if config.pretrain.objective == "frozen":
-        return FrozenBackbone(config.pretrain, shape)
+        return frozen_backbone(config.pretrain, shape)
+    if config.pretrain.objective == "given":
+        return GivenPoints(config.pretrain, shape)
     if config.pretrain.objective == "contrastive":
         contrastive = ContrastiveStageSettings(pixels=config.pixels, model=config.model, pretrain=config.pretrain)
         return ContrastiveBackbone(contrastive, shape)
@@ -83,14 +99,14 @@ class JointMethod(nn.Module, ABC):
         self.backbone = build_backbone(config, shape)
 
     @abstractmethod
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """The phases in the order in which they run."""
 
     @abstractmethod
     def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
         """The clusters of latents, on the CPU."""
 
-    def joint_training(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> JointTraining:
+    def joint_training(self, images: Num[Tensor, "n c h w"], compute: Compute) -> JointTraining:
         """What makes this method's phases on `images`."""
         return JointTraining(self.backbone, images, compute, self.run.clusters, self.run.seed)
 
@@ -98,15 +114,15 @@ class JointMethod(nn.Module, ABC):
         """What the method's own criterion says of latents, where tables have a column for it."""
         return {}
 
-    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+    def assign(self, images: Num[Tensor, "n c h w"]) -> Assignments:
         """The clusters of images, from the latents without noise."""
         return self.assign_embedded(self.embed(images))
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent z, on the CPU."""
         return map_batches(self.encode, images, self.backbone.device)
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent z of a batch, on its device."""
         return self.backbone.encode(images)
 
@@ -114,7 +130,7 @@ class JointMethod(nn.Module, ABC):
         """A copy of the encoder's weights, on the CPU."""
         return {name: weights.detach().cpu().clone() for name, weights in self.backbone.encoder.state_dict().items()}
 
-    def embed_pretrained(self, encoder: Mapping[str, Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed_pretrained(self, encoder: Mapping[str, Tensor], images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latents by an encoder of these weights, on the CPU."""
         backbone = copy.deepcopy(self.backbone)
         backbone.encoder.load_state_dict(encoder)
@@ -137,7 +153,7 @@ class JointMethod(nn.Module, ABC):
         """The data of others that its backbone was trained on."""
         return self.backbone.pretrained_on
 
-    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+    def reconstruct(self, images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
         """Every image as the decoder gives it back, on the CPU; None where the backbone has no decoder."""
         return self._decode(self.embed(images))
 
@@ -170,7 +186,7 @@ class SoftAssignments(JointMethod):
         q = map_batches(self.soft, z, self.backbone.device)
         return Assignments(q.argmax(dim=1), q)
 
-    def soft_assign(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    def soft_assign(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """The probabilities of the clusters given images, on their device."""
         return self.soft(self.encode(images))
 

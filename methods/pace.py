@@ -17,10 +17,10 @@ better ones, and the head of lowest own loss is the answer. It is a method of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -86,6 +86,11 @@ class PACEConfig(JointConfig):
     self_label: SelfLabelSettings | None = None
     """Without it the chosen head on the frozen feature is the answer."""
 
+    @property
+    def for_points(self) -> dict[str, Any]:
+        off = {} if self.self_label is None else {"self_label": None}
+        return {**super().for_points, "cluster.hog.components": 0, **off}
+
     @model_validator(mode="after")
     def _the_prior_has_k_shares(self) -> PACEConfig:
         prior = self.cluster.prior
@@ -126,7 +131,7 @@ class PACE(SoftAssignments):
         k = self.config.clusters
         return torch.tensor(self.config.cluster.prior or [1 / k] * k)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
         cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
         features = TrainingFeatures(encode, images, compute)
@@ -195,13 +200,13 @@ class PACE(SoftAssignments):
         return FitPhase("select", module, select)
 
     def _self_labelling(
-        self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute
+        self, encode: Callable[[Tensor], Tensor], images: Num[Tensor, "n c h w"], compute: Compute
     ) -> Sequence[Phase]:
         settings, backbone, head, target = self.config.self_label, self.backbone, self.head, self.target
         if settings is None:
             return ()
 
-        def probabilities(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        def probabilities(part: Num[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
             return head(encode(part))[0].exp()  # type: ignore[no-any-return]
 
         objective = SelfLabelObjective(
@@ -221,7 +226,7 @@ class PACE(SoftAssignments):
             ),
         )
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """What the head sees of a batch, on its device."""
         return JoinedFeature(self.backbone, self.axes)(images)
 

@@ -7,10 +7,10 @@ ECCV 2020.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, Num
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,6 +29,7 @@ from parts.backbones import ContrastiveStageSettings, PretrainingSettings
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.training_features import BackboneFeatures, TrainingFeatures
 
 STRONG = AugmentationSettings(
     **CROP_FLIP_LIGHT.model_dump(exclude_defaults=True), shift=0.1, rotation=15, shear=6, sharpness=0.95,
@@ -50,7 +51,7 @@ class ClusterSettings(Settings):
     scale: PositiveFloat = 1.0
     """sd of the logits at the start."""
     augmentation: AugmentationSettings = STRONG
-    """Of the image and of its neighbour."""
+    """Of the image and of its neighbour; not used on a feature that rests."""
     epochs: PositiveInt = 5
     min_steps: Annotated[int, Field(ge=0)] = 1000
     """As many epochs more as a small data set needs to reach this number of steps."""
@@ -80,7 +81,12 @@ class SCANConfig(JointConfig):
     pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
     self_label: SelfLabelSettings | None = SelfLabelSettings()
-    """None: the head that the clustering step ends with is the answer."""
+    """None: the head that the clustering step ends with is the answer, as it is on a feature that rests."""
+
+    @property
+    def for_points(self) -> dict[str, Any]:
+        off = {} if self.self_label is None else {"self_label": None}
+        return {**super().for_points, "cluster.augmentation": {}, **off}
 
 
 class Classifier(nn.Module):
@@ -104,41 +110,76 @@ class Classifier(nn.Module):
         return log_p
 
 
-class NeighbourObjective(Objective):
-    """Eq. 2: a strongly augmented image and a neighbour, drawn uniformly and augmented too, are of one cluster.
+class AugmentedPairs(nn.Module):
+    """log p of images and then of their neighbours, all strongly augmented.
 
     Args:
         classifier: trained, encoder and all heads.
-        neighbourhood: of the training images.
         images: the training images.
-        settings: of the step.
-        compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
+        augmentation: of both.
+        compute: the machine.
     """
 
     def __init__(
         self,
         classifier: Classifier,
-        neighbourhood: Neighbourhood,
-        images: UInt8[Tensor, "n c h w"],
-        settings: ClusterSettings,
+        images: Num[Tensor, "n c h w"],
+        augmentation: AugmentationSettings,
         compute: Compute,
     ) -> None:
         super().__init__()
-        self.classifier = classifier
-        self.neighbourhood = neighbourhood
-        self.images = images
-        self.augmentation = Augmentation(settings.augmentation)
-        self.entropy = settings.entropy
-        self.compute = compute
+        self.classifier, self.images, self.compute = classifier, images, compute
+        self.augmentation = Augmentation(augmentation)
 
-    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
+    def forward(self, batch: Batch, partners: Int64[Tensor, " b"]) -> Float[Tensor, "r m k"]:
         neighbours = self.compute.pick(self.images, partners)
         views = [
             self.augmentation(self.classifier.normalise.unit(images), batch.noise)
             for images in (batch.images, neighbours)
         ]
-        first, second = self.classifier(torch.cat(views), batch.noise).chunk(2, dim=1)  # (r, b, k) each
+        log_p: Tensor = self.classifier(torch.cat(views), batch.noise)
+        return log_p
+
+
+class RestingPairs(nn.Module):
+    """log p of images and then of their neighbours by heads on a feature that rests.
+
+    Args:
+        heads: trained.
+        features: of the training images.
+    """
+
+    def __init__(self, heads: ClusterHeads, features: TrainingFeatures) -> None:
+        super().__init__()
+        self.heads, self.features = heads, features
+
+    def forward(self, batch: Batch, partners: Int64[Tensor, " b"]) -> Float[Tensor, "r m k"]:
+        log_p: Tensor = self.heads(self.features(partners.device)[torch.cat([batch.indices, partners])])
+        return log_p
+
+
+class NeighbourObjective(Objective):
+    """Eq. 2: an image and a neighbour, drawn uniformly, are of one cluster.
+
+    Args:
+        pairs: trained, gives log p by all heads of the images of a batch and then of their neighbours.
+        neighbourhood: of the training images.
+        settings: of the step.
+        compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
+    """
+
+    def __init__(
+        self, pairs: nn.Module, neighbourhood: Neighbourhood, settings: ClusterSettings, compute: Compute
+    ) -> None:
+        super().__init__()
+        self.pairs = pairs
+        self.neighbourhood = neighbourhood
+        self.entropy = settings.entropy
+        self.compute = compute
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
+        first, second = self.pairs(batch, partners).chunk(2, dim=1)  # (r, b, k) each
         disagreements = disagreement(first, second)
         sizes = self.compute.pooled(first.exp().mean(dim=1))  # (r, k)
         losses = disagreements + self.entropy * marginal_divergence(sizes, uniform(sizes, sizes.shape[1]))
@@ -185,6 +226,9 @@ class SelfLabelObjective(Objective):
 class SCAN(SoftAssignments):
     """A contrastive encoder; encoder and heads that agree between neighbours; encoder and the best head on their own.
 
+    On an encoder that rests (a network of others, points as they are) the heads alone are trained, on its feature.
+    There are no views then, and nothing learns from its own answers.
+
     Args:
         config: of the run.
         shape: of the images.
@@ -201,7 +245,7 @@ class SCAN(SoftAssignments):
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: by its feature. cluster: encoder and heads. select: a head. self-label."""
         return (
             *self.backbone.phases(images, compute),
@@ -211,31 +255,37 @@ class SCAN(SoftAssignments):
             *self._self_labelling(len(images), compute),
         )
 
-    def _neighbours(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+    def _neighbours(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
 
         def find() -> None:
-            neighbourhood.find(compute.map(backbone.encode, images).to(backbone.device), wanted, compute)
+            neighbourhood.find(backbone.points(images, compute).to(backbone.device), wanted, compute)
 
         return FitPhase("neighbours", neighbourhood, find)
 
-    def _cluster(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
-        cluster, classifier = self.config.cluster, Classifier(self.backbone, self.heads)
+    def _cluster(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
+        cluster = self.config.cluster
         return GradientPhase(
             name="cluster",
-            module=NeighbourObjective(classifier, self.neighbourhood, images, cluster, compute),
+            module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, compute),
             optimiser=cluster.optimiser,
             epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,
         )
 
-    def _selection(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
+    def _pairs(self, images: Num[Tensor, "n c h w"], compute: Compute) -> nn.Module:
+        if self.backbone.rests:
+            return RestingPairs(self.heads, BackboneFeatures(self.backbone, images, compute))
+        classifier = Classifier(self.backbone, self.heads)
+        return AugmentedPairs(classifier, images, self.config.cluster.augmentation, compute)
+
+    def _selection(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
         entropy, k = self.config.cluster.entropy, self.config.clusters
 
         def select() -> None:
             assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
-            z = compute.map(backbone.encode, images).to(heads.weight.device)
+            z = backbone.points(images, compute).to(heads.weight.device)
             ends, prior = neighbourhood.indices.to(z.device).unbind(dim=1), uniform(z, k)
             losses = compute.once(lambda: own_losses(heads, z, ends, entropy, prior))
             head.take(heads, int(losses.argmin()))
@@ -245,7 +295,7 @@ class SCAN(SoftAssignments):
 
     def _self_labelling(self, images: int, compute: Compute) -> Sequence[Phase]:
         settings = self.config.self_label
-        if settings is None:
+        if settings is None or self.backbone.rests:
             return ()
         return (
             GradientPhase(
@@ -259,7 +309,11 @@ class SCAN(SoftAssignments):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self.neighbourhood.notes
+        return (*super().notes, *self.neighbourhood.notes)
+
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The feature, on the CPU."""
+        return self.backbone.embed(images)
 
     @property
     def space(self) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -171,7 +171,7 @@ class TEMI(SoftAssignments):
         self.teachers.follow(self.students, 0.0)
         self.head = ProjectedHeads(1, *sizes, cluster.temperature)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. neighbours: in the feature. cluster: the heads. select: one."""
         cluster, seed = self.config.cluster, self.config.seed
         features = BackboneFeatures(self.backbone, images, compute)
@@ -202,7 +202,7 @@ class TEMI(SoftAssignments):
             FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select),
         )
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The feature, on the CPU."""
         return self.backbone.embed(images)
 

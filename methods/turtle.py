@@ -1,7 +1,7 @@
 """TURTLE: the labelling that linear classifiers generalise to best, over one or several spaces of features.
 
-1. An encoder rests: a network that others trained, or one that is trained here on pairs of views. Histograms of
-   oriented gradients may be a second space beside its feature.
+1. An encoder rests: one network that others trained or several, each with a space of its own, or one that is trained
+   here on pairs of views. Histograms of oriented gradients may be one more space.
 2. A labelling is a weight-normalised linear layer with softmax in every space, and the mean over the spaces. In every
    step linear classifiers take some steps towards the labelling, and the labelling takes one towards what they say,
    while its clusters are held to one size by their entropy.
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ class ClusterSettings(Settings):
     starts: PositiveInt = 5
     """Labellings that are trained at a time, of which the one of lowest loss is taken."""
     gradients: GradientsSettings | None = None
-    """Histograms of oriented gradients as a second space. None: the encoder's feature alone."""
+    """Histograms of oriented gradients as one more space. None: the encoder's feature alone."""
     gamma: PositiveFloat = 10.0
     """γ: weight of the entropy of the cluster sizes, in every space."""
     inner: InnerSettings = InnerSettings()
@@ -148,7 +148,7 @@ class TURTLE(SoftAssignments):
         self.config = config
         cluster, k = config.cluster, config.clusters
         self.coordinates: GradientCoordinates | None = None
-        sizes = [self.backbone.latent]
+        sizes = list(self.backbone.spaces)
         if cluster.gradients is not None:
             self.coordinates = GradientCoordinates(shape, cluster.gradients, self.backbone.normalise)
             sizes.append(self.coordinates.axes.size)
@@ -157,7 +157,7 @@ class TURTLE(SoftAssignments):
         self.classifiers = nn.ModuleList(InnerClassifiers(cluster.starts, size, k, rate) for size in sizes)
         self.labelling = TaskEncoders(1, sizes, k)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. gradients, if wanted: their axes. cluster: the labellings. select: one."""
         cluster, labelling, labellings = self.config.cluster, self.labelling, self.labellings
         features = self._features(images, compute)
@@ -180,12 +180,12 @@ class TURTLE(SoftAssignments):
             FitPhase("select", labelling, select),
         )
 
-    def _features(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> TrainingFeatures:
+    def _features(self, images: Num[Tensor, "n c h w"], compute: Compute) -> TrainingFeatures:
         if self.coordinates is None:
             return BackboneFeatures(self.backbone, images, compute)
         return FeaturesAndGradients(self.backbone, self.coordinates, images, compute)
 
-    def _gradients(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def _gradients(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         coordinates = self.coordinates
         if coordinates is None:
             return ()
@@ -197,12 +197,12 @@ class TURTLE(SoftAssignments):
 
         return (FitPhase("gradients", axes, fit, draws=False),)
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces of a batch side by side, each of length 1, on its device."""
         z = self.backbone.encode(images)
         return z if self.coordinates is None else torch.cat([z, self.coordinates(images)], dim=1)
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces side by side, each of length 1, on the CPU."""
         z = self.backbone.embed(images)
         if self.coordinates is None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from pydantic import model_validator
 from torch import Tensor, nn
 
@@ -35,7 +35,8 @@ from methods.base import Assignments
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.oriented_gradients import HOGSettings
-from models.pretrained_settings import FrozenSettings
+from models.pretrained_settings import SpacesSettings
+from models.settings import dense_in_place_of
 from parts.backbones import (
     AutoencoderBackbone,
     AutoencoderStageSettings,
@@ -44,7 +45,7 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
-from parts.frozen_backbone import FrozenBackbone
+from parts.frozen_backbone import frozen_backbone
 from parts.given_features import FeaturesSettings, GivenFeatures
 from parts.image_encoders import Gradients, ImageEncoder, RawPixels
 from parts.phases import Compute, FitPhase, Phase
@@ -58,7 +59,7 @@ class RepresentationSettings(Settings):
     autoencoder: AutoencoderStageSettings | None = None
     vae: VAEStageSettings | None = None
     simclr: ContrastiveStageSettings | None = None
-    frozen: FrozenSettings | None = None
+    frozen: SpacesSettings | None = None
     features: FeaturesSettings | None = None
     pca: PCASettings | None = None
     umap: UMAPStageSettings | None = None
@@ -108,6 +109,18 @@ class TwoStageConfig(RunConfig):
         return self
 
     @property
+    def for_points(self) -> dict[str, Any]:
+        """Dense networks."""
+        found: dict[str, Any] = {}
+        for section in ("autoencoder", "vae"):
+            stage = getattr(self.representation, section)
+            if stage is not None and stage.model.name != "dense":
+                found[f"representation.{section}.model"] = dense_in_place_of(stage.model)
+        if self.representation.vae is not None:
+            found["representation.vae.pretrain.likelihood"] = "gaussian"
+        return found
+
+    @property
     def finds_clusters(self) -> bool:
         return isinstance(self.cluster, DensitySettings)
 
@@ -121,7 +134,7 @@ ENCODER_KINDS: dict[str, Callable[[Any, ImageShape], ImageEncoder]] = {
     "ae": AutoencoderBackbone,
     "vae": VAEBackbone,
     "simclr": ContrastiveBackbone,
-    "frozen": FrozenBackbone,
+    "frozen": frozen_backbone,
     "features": GivenFeatures,
 }
 
@@ -139,13 +152,16 @@ class TwoStage(nn.Module):
 
     def __init__(self, config: TwoStageConfig, shape: ImageShape) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.shape = config, shape
         self.encoder = build_encoder(config.representation, shape)
         self.reducers = nn.ModuleDict(build_reducers(config.representation, config.clusters))
         self.seen = SeenImages()
         self.clusterer: Clusterer = build_clusterer(config.cluster)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def take_names(self, names: Sequence[str]) -> None:
+        self.encoder.take_names(names)
+
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, represent-frozen: of a network. represent-pca, -umap: of its points. cluster: what comes out."""
         k, seed, encoder, clusterer = self.config.clusters, self.config.seed, self.encoder, self.clusterer
         phases: list[Phase] = list(encoder.phases(images, compute))
@@ -174,7 +190,7 @@ class TwoStage(nn.Module):
         size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
         name = self.config.representation.name
         return {
-            "raw": "pixels",
+            "raw": "points" if self.shape.is_point else "pixels",
             "ae": "latent",
             "vae": "latent",
             "simclr": "feature",
@@ -192,12 +208,12 @@ class TwoStage(nn.Module):
         """The data of others that its encoder was trained on."""
         return self.encoder.pretrained_on
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points that the clusterer sees, on the CPU; before the end of the fit, those of the stages so far."""
         points = self.encoder.embed(images)
         return self.seen.recall(images, self._reduce(points.to(self.encoder.device)).cpu())
 
-    def assign(self, images: UInt8[Tensor, "n c h w"]) -> Assignments:
+    def assign(self, images: Num[Tensor, "n c h w"]) -> Assignments:
         """The clusterer's answer."""
         return self.assign_embedded(self.embed(images))
 
@@ -213,8 +229,8 @@ class TwoStage(nn.Module):
         """The clusters' centres in the space that was clustered."""
         return self.clusterer.centroids
 
-    def reconstruct(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
-        """Every image as its point gives it back; None for raw pixels, which lose nothing, and for UMAP."""
+    def reconstruct(self, images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+        """Every image as its point gives it back; None for raw pixels, which lose nothing, for UMAP, and of points."""
         if self.config.representation.name == "raw":
             return None
         return self._decode(self.embed(images))
@@ -258,7 +274,7 @@ def fit_to_points(
     fit: Callable[[Tensor], None],
     encoder: ImageEncoder,
     before: Sequence[Reducer],
-    images: UInt8[Tensor, "n c h w"],
+    images: Num[Tensor, "n c h w"],
     compute: Compute,
     seen: SeenImages | None = None,
 ) -> Callable[[], None]:

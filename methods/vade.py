@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float64, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, Num
 from pydantic import model_validator
 from torch import Tensor
 
@@ -119,11 +119,11 @@ class VaDE(SoftAssignments):
         self.config = config
         self.prior = MixturePrior(config.clusters, self.backbone.latent, config.cluster.floor)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the autoencoder. initialise: a mixture of μ̃, σ̃² added. cluster: the evidence lower bound."""
         settings, initialise, backbone, prior = self.config.cluster, self.config.initialise, self.backbone, self.prior
 
-        def posterior(part: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n parts"]:
+        def posterior(part: Num[Tensor, "n c h w"]) -> Float[Tensor, "n parts"]:
             return torch.cat(backbone.vae.encode(backbone.normalise(part)), dim=1)  # μ̃ and log σ̃² side by side
 
         def place(clusterer: Clusterer) -> None:

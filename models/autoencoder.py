@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -22,9 +23,45 @@ class ImageShape(NamedTuple):
         """All values of one image, c·h·w."""
         return self.channels * self.height * self.width
 
+    @property
+    def is_point(self) -> bool:
+        """Whether these are the d numbers of a point, (d, 1, 1), and no picture."""
+        return False
+
+
+class PointShape(ImageShape):
+    """d channels of one pixel: a point, which goes the ways of a picture and is none."""
+
+    @property
+    def is_point(self) -> bool:
+        return True
+
+
+def shape_of(sides: Sequence[int], points: bool) -> ImageShape:
+    """The shape of an image with these channels, height and width, or of a point."""
+    return (PointShape if points else ImageShape)(*sides)
+
 
 class ModelError(Exception):
     """A network that cannot be built for these images. The message is for the person who configured it."""
+
+
+def refuse_points(shape: ImageShape, what: str) -> None:
+    """Refuse data that are no pictures.
+
+    Args:
+        shape: of the data.
+        what: needs pictures, for the message.
+
+    Raises:
+        ModelError: when they are points.
+    """
+    if shape.is_point:
+        raise ModelError(
+            f"{what} needs pictures, and the data are points of {shape.channels:,} numbers. Points can be clustered by "
+            "raw-kmeans and the like, by dec and its kin on a dense network (model.name=dense), and by temi, turtle, "
+            "pace and scan on the points themselves (pretrain.objective=given)."
+        )
 
 
 class Coders(NamedTuple):

@@ -11,7 +11,7 @@ from itertools import pairwise
 from einops.layers.torch import Rearrange
 from torch import nn
 
-from models.autoencoder import Coders, ImageShape, ModelError, initialise_weights
+from models.autoencoder import Coders, ImageShape, ModelError, initialise_weights, refuse_points
 from models.settings import ConvLayer, ConvSettings
 
 
@@ -19,8 +19,9 @@ def build_conv(settings: ConvSettings, shape: ImageShape, outputs: int) -> Coder
     """Encoder and decoder for images of `shape`; the encoder has so many `outputs`.
 
     Raises:
-        ModelError: when a side is too small for the layers.
+        ModelError: when a side is too small for the layers, or the data are no pictures.
     """
+    refuse_points(shape, "a convolutional network (model.name=conv)")
     shapes = feature_shapes(settings.layers, shape)
     last = shapes[-1]
     widths = (last.pixels, *settings.hidden)

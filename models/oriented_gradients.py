@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from configs.schema import Settings
 from losses.precision import in_full_precision
-from models.autoencoder import ImageShape
+from models.autoencoder import ImageShape, refuse_points
 
 CLIP = 0.2
 """The largest entry of a block of length 1, before its length is made 1 again ("L2-Hys")."""
@@ -49,6 +49,7 @@ class OrientedGradients(nn.Module):
 
     def __init__(self, shape: ImageShape, settings: HOGSettings) -> None:
         super().__init__()
+        refuse_points(shape, "a histogram of oriented gradients")
         self.directions = settings.directions
         for name, pixels in (("rows", shape.height), ("columns", shape.width)):
             cells = max(min(settings.cells, pixels // LEAST_CELL), 1)

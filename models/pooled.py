@@ -11,7 +11,7 @@ from itertools import pairwise
 from einops.layers.torch import Rearrange
 from torch import nn
 
-from models.autoencoder import Coders, ImageShape, ModelError, initialise_weights
+from models.autoencoder import Coders, ImageShape, ModelError, initialise_weights, refuse_points
 from models.settings import PooledConvSettings
 
 
@@ -55,6 +55,7 @@ def code_shape(settings: PooledConvSettings, shape: ImageShape) -> ImageShape:
     Raises:
         ModelError: when a side is too small for the poolings.
     """
+    refuse_points(shape, "a convolutional network (model.name=pooled)")
     return ImageShape(settings.channels[-1], *feature_sides(settings, shape)[-1])
 
 

@@ -34,3 +34,16 @@ class FrozenSettings(Settings):
             if values is not None and len(values) != 3:
                 raise ValueError(f"{name} must hold 3 numbers, one a channel; received {len(values)}")
         return self
+
+
+class SpacesSettings(FrozenSettings):
+    """The features of one network that others trained, or of several side by side, each of length 1."""
+
+    beside: tuple[str | FrozenSettings, ...] = ()
+    """More networks: their names, as in `model`, or sections with their settings."""
+
+    @property
+    def networks(self) -> tuple[FrozenSettings, ...]:
+        """All of them, of one kind wherever the settings stand, so that methods share their features."""
+        first = FrozenSettings(**{name: getattr(self, name) for name in FrozenSettings.model_fields})
+        return (first, *(FrozenSettings(model=more) if isinstance(more, str) else more for more in self.beside))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -117,3 +117,9 @@ class ViTSettings(Settings):
 AutoencoderSettings = Annotated[
     ConvSettings | DenseSettings | PooledConvSettings | ViTSettings, Field(discriminator="name")
 ]
+
+
+def dense_in_place_of(model: Settings) -> dict[str, Any]:
+    """A dense network in place of another kind, for data that are no pictures: its latent and first weights stay."""
+    kept = {name: getattr(model, name) for name in ("latent", "init") if hasattr(model, name)}
+    return DenseSettings(**kept).model_dump(mode="json")

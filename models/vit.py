@@ -17,7 +17,7 @@ from einops.layers.torch import Rearrange, Reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.autoencoder import Coders, ImageShape, ModelError, initialise_weights
+from models.autoencoder import Coders, ImageShape, ModelError, initialise_weights, refuse_points
 from models.settings import Init, ViTSettings
 
 PATCHES_A_SIDE = 8
@@ -67,8 +67,9 @@ def build_vit(settings: ViTSettings, shape: ImageShape, outputs: int) -> Coders:
     """Encoder and decoder for images of `shape`; the encoder has so many `outputs`.
 
     Raises:
-        ModelError: when a patch is larger than the image.
+        ModelError: when a patch is larger than the image, or the data are points.
     """
+    refuse_points(shape, "a vision transformer (model.name=vit)")
     patches, width = cut(settings.patch, shape), settings.width
     count, pixels = patches.rows * patches.columns, shape.channels * patches.side**2
 

@@ -40,14 +40,21 @@ class Backbone(ImageEncoder):
     Attributes:
         latent: d.
         averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum or has none.
+        rests: whether it is trained by nobody here: what stands on it is trained alone.
     """
 
     averaged: int
+    rests = False
 
     def __init__(self, shape: ImageShape, latent: int) -> None:
         super().__init__()
         self.shape, self.latent = shape, latent
         self.normalise = Normalise(shape.channels)
+
+    @property
+    def spaces(self) -> tuple[int, ...]:
+        """The sizes of the spaces that the latent is made of, side by side; d in all."""
+        return (self.latent,)
 
     @abstractmethod
     def branch(self, keep: bool) -> Branch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from pydantic import Discriminator, Tag
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from configs.schema import PretrainSettings, Settings
 from data.noise import Noise
 from losses.reconstruction import reconstruction_mse
 from models.attention import attention_maps, has_attention
-from models.autoencoder import Autoencoder, ImageShape, ModelError
+from models.autoencoder import Autoencoder, ImageShape, ModelError, refuse_points
 from models.build import build_autoencoder, build_encoder, build_vae, latent_size
 from models.projection import ProjectionHead, unit_length
 from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, Init
@@ -21,6 +21,7 @@ from models.vae import VAE
 from parts.backbone import Backbone, Branch, LatentLosses
 from parts.contrastive_pretraining import ContrastivePretrainSettings, contrastive_pretraining
 from parts.frozen_backbone import FrozenPretrainSettings
+from parts.given_points import GivenPretrainSettings
 from parts.greedy_pretraining import greedy_pretraining
 from parts.phases import Compute, Phase
 from parts.pretraining import pretraining
@@ -34,13 +35,13 @@ class AutoencoderStageSettings(Settings):
 
     pixels: Pixels = "standardised"
     """Standardised by the training images' mean and sd, or from 0 to 1 as in most papers. An error of 1 in
-    standardised pixels is one of the pixels' variance in the other."""
+    standardised pixels is one of the pixels' variance in the other. unit: points are left as they are."""
     model: AutoencoderSettings = ConvSettings()
     pretrain: PretrainSettings = PretrainSettings()
 
 
 class VAEStageSettings(Settings):
-    """The mean μ of a variational autoencoder's posterior. Its pixels run from 0 to 1."""
+    """The mean μ of a variational autoencoder's posterior. Its pixels run from 0 to 1; points are standardised."""
 
     model: AutoencoderSettings = ConvSettings()
     pretrain: VAEPretrainSettings = VAEPretrainSettings()
@@ -78,11 +79,12 @@ PretrainingSettings = Annotated[
     Annotated[PretrainSettings, Tag("reconstruction")]
     | Annotated[VAEPretrainSettings, Tag("elbo")]
     | Annotated[ContrastivePretrainSettings, Tag("contrastive")]
-    | Annotated[FrozenPretrainSettings, Tag("frozen")],
+    | Annotated[FrozenPretrainSettings, Tag("frozen")]
+    | Annotated[GivenPretrainSettings, Tag("given")],
     Discriminator(_objective),
 ]
 """`pretrain.objective` says which network a deep method stands on: reconstruction an autoencoder, elbo a VAE,
-contrastive an encoder alone, frozen a network that others trained."""
+contrastive an encoder alone, frozen a network that others trained, given none: points are their own feature."""
 
 
 class TrainedBackbone(Backbone):
@@ -93,6 +95,7 @@ class TrainedBackbone(Backbone):
     def __init__(self, settings: StageSettings, shape: ImageShape) -> None:
         super().__init__(shape, latent_size(settings.model, shape))
         self.settings = settings
+        self.has_decoder = self.has_decoder and not shape.is_point
 
     def fresh(self, init: Init) -> Backbone:
         model = self.settings.model.model_copy(update={"init": init})
@@ -117,7 +120,7 @@ class AutoencoderBackbone(TrainedBackbone):
         self.averaged = shape.pixels
         self.autoencoder = build_autoencoder(settings.model, shape)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         settings = self.settings
         if settings.pixels == "standardised":
             self.normalise.fit(images)
@@ -125,7 +128,7 @@ class AutoencoderBackbone(TrainedBackbone):
         whole = pretraining(self.normalise, self.autoencoder, settings.pretrain, settings.model, len(images))
         return (*layers, whole)
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         return self.autoencoder.encode(self.normalise(images))
 
     def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
@@ -176,10 +179,12 @@ class VAEBackbone(TrainedBackbone):
         super().__init__(settings, shape)
         self.vae = build_vae(settings.model, shape)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        if self.shape.is_point:
+            self.normalise.fit(images)
         return (vae_pretraining(self.normalise, self.vae, self.settings.pretrain, self.settings.model, len(images)),)
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         mean, _ = self.vae.encode(self.normalise(images))
         return mean
 
@@ -233,11 +238,12 @@ class ContrastiveBackbone(TrainedBackbone):
     settings: ContrastiveStageSettings
 
     def __init__(self, settings: ContrastiveStageSettings, shape: ImageShape) -> None:
+        refuse_points(shape, "training on pairs of views (pretrain.objective=contrastive)")
         super().__init__(settings, shape)
         self.network = build_encoder(settings.model, shape)
         self.head = ProjectionHead(self.latent, settings.pretrain.projection, settings.pretrain.memory)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         if self.settings.pixels == "standardised":
             self.normalise.fit(images)
         settings = self.settings
@@ -245,7 +251,7 @@ class ContrastiveBackbone(TrainedBackbone):
             contrastive_pretraining(self.normalise, self.network, self.head, settings.pretrain, len(images), compute),
         )
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         return unit_length(self.network(self.normalise(images)))
 
     def branch(self, keep: bool) -> Branch:

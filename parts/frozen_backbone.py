@@ -13,17 +13,17 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from models.autoencoder import ImageShape, ModelError
+from models.autoencoder import ImageShape, ModelError, refuse_points
 from models.batched import map_batches
 from models.pretrained import load_network
-from models.pretrained_settings import FrozenSettings
+from models.pretrained_settings import FrozenSettings, SpacesSettings
 from models.projection import unit_length
 from parts.backbone import Backbone, Branch
 from parts.phases import Compute, FitPhase, Phase, Progress
 
 
-class FrozenPretrainSettings(FrozenSettings):
-    """In place of a pretraining: a network that others trained, and that rests."""
+class FrozenPretrainSettings(SpacesSettings):
+    """In place of a pretraining: a network that others trained, or several, and that rest."""
 
     objective: Literal["frozen"] = "frozen"
 
@@ -76,10 +76,10 @@ class FrozenBackbone(Backbone):
     name = "frozen"
     has_decoder = False
     averaged = 1
+    rests = True
 
     def __init__(self, settings: FrozenSettings, shape: ImageShape) -> None:
-        # Of one kind wherever the settings stand, so that all methods share the features.
-        settings = FrozenSettings(**settings.model_dump(exclude={"objective"}))
+        refuse_points(shape, f"the network {settings.model}")
         facts = load_network(settings).facts
         super().__init__(shape, facts.features)
         self.settings, self.facts = settings, facts
@@ -116,8 +116,8 @@ class FrozenBackbone(Backbone):
 
     def branch(self, keep: bool) -> Branch:
         raise ModelError(
-            "this method trains its encoder on, and a frozen network is not trained: take temi, turtle, pace or a "
-            "two-stage method such as frozen-kmeans, or another pretrain.objective."
+            "this method trains its encoder on, and a frozen network is not trained: take temi, turtle, pace, scan or "
+            "a two-stage method such as frozen-kmeans, or another pretrain.objective."
         )
 
     @property
@@ -141,3 +141,70 @@ class FrozenBackbone(Backbone):
                 f"the run was made with {state['network']} of weights with SHA-256 {state['sha256'][:16]}…, and "
                 f"{self.facts.name} has {self.facts.sha256[:16]}… here: give back the weights of the run"
             )
+
+
+class FrozenSpaces(Backbone):
+    """The features of several networks that others trained, side by side, each of length 1.
+
+    Args:
+        settings: that name the networks.
+        shape: of the images.
+
+    Raises:
+        ModelError: when a network or its weights are not to be had.
+    """
+
+    name = "frozen"
+    has_decoder = False
+    averaged = 1
+    rests = True
+
+    def __init__(self, settings: SpacesSettings, shape: ImageShape) -> None:
+        members = [FrozenBackbone(network, shape) for network in settings.networks]
+        super().__init__(shape, sum(member.latent for member in members))
+        self.settings, self.members = settings, nn.ModuleList(members)
+
+    @property
+    def spaces(self) -> tuple[int, ...]:
+        return tuple(member.latent for member in self._members)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """represent-frozen, of every network."""
+        return tuple(phase for member in self._members for phase in member.phases(images, compute))
+
+    def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
+        return torch.cat([member.points(images, compute) for member in self._members], dim=1)
+
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        return torch.cat([member.encode(images) for member in self._members], dim=1)
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        return torch.cat([member.embed(images) for member in self._members], dim=1)
+
+    def branch(self, keep: bool) -> Branch:
+        return self._members[0].branch(keep)
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self._members[0].encoder
+
+    @property
+    def pretrained_on(self) -> str:
+        return "; ".join(dict.fromkeys(member.pretrained_on for member in self._members))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for member in self._members for note in member.notes)
+
+    @property
+    def _members(self) -> list[FrozenBackbone]:
+        return [member for member in self.members if isinstance(member, FrozenBackbone)]
+
+
+def frozen_backbone(settings: SpacesSettings, shape: ImageShape) -> Backbone:
+    """The features that `settings` name: of one network, or of several.
+
+    Raises:
+        ModelError: when a network or its weights are not to be had.
+    """
+    return FrozenSpaces(settings, shape) if settings.beside else FrozenBackbone(settings.networks[0], shape)

@@ -6,23 +6,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from configs.schema import Settings
 from models.autoencoder import ImageShape, ModelError
-from models.feature_files import read_features
+from models.feature_files import FeatureFile, read_features
 from models.normalise import Normalise
+from models.projection import unit_length
 from parts.image_encoders import ImageEncoder
+from parts.matched_names import rows_by_name
 from parts.phases import Compute, FitPhase, Phase
 from parts.seen_images import SeenImages
 
 
 class FeaturesSettings(Settings):
-    """A file with one vector for each training image."""
+    """A file with one vector for each training image, or several files."""
 
     file: str = "features.npy"
-    """.npy, .npz with `features`, or .parquet: as many rows as there are training images, in their order."""
+    """.npy, .npz with `features`, or .parquet. With the images' names (`names` of an .npz file, a column `file` or
+    `name`) rows may be in any order and more than the images; without, a row for each training image in their order."""
+    beside: tuple[str, ...] = ()
+    """More files, of other features of the same images. Then the features of every file are brought to length 1 and
+    stand side by side."""
 
 
 class GivenFeatures(ImageEncoder):
@@ -41,27 +47,45 @@ class GivenFeatures(ImageEncoder):
         self.settings = settings
         self.normalise = Normalise(shape.channels)
         self.seen = SeenImages()
+        self.names: Sequence[str] | None = None
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """represent-features: the file is read.
+    def take_names(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """represent-features: the files are read.
 
         Raises:
-            ModelError: when it does not hold a row for each image.
+            ModelError: when one does not hold a row for each image.
         """
-        file, seen = Path(self.settings.file).expanduser(), self.seen
-        features = read_features(file)
-        if len(features) != len(images):
-            raise ModelError(
-                f"{file} holds {len(features):,} rows for {len(images):,} training images: it needs a row for each, in "
-                "their order. A subset, a validation share, or duplicates that are dropped leave fewer images."
-            )
+        seen = self.seen
+        spaces = [self._matched(Path(file).expanduser(), len(images)) for file in self._files]
+        features = spaces[0] if len(spaces) == 1 else torch.cat([unit_length(space) for space in spaces], dim=1)
 
         def fit() -> None:
             seen.remember(images, features)
 
         return (FitPhase("represent-features", seen, fit, draws=False),)
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    @property
+    def _files(self) -> tuple[str, ...]:
+        return (self.settings.file, *self.settings.beside)
+
+    def _matched(self, file: Path, count: int) -> Float[Tensor, "n d"]:
+        """The features of the images in their order."""
+        found: FeatureFile = read_features(file)
+        if found.names is not None and self.names is not None:
+            return found.features[rows_by_name(list(self.names), found.names, str(file))]
+        if len(found.features) != count:
+            raise ModelError(
+                f"{file} holds {len(found.features):,} rows for {count:,} training images: it needs a row for each, in "
+                "their order. A subset, a validation share, or duplicates that are dropped leave fewer images. With "
+                "the images' names in the file (`names` of an .npz file, a column `file` of a .parquet file) it may "
+                "hold more."
+            )
+        return found.features
+
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         size = self.seen.arrays["places"].shape[1]
         found = self.seen.recall(images, torch.full((len(images), size), torch.nan))
         unknown = int(found.isnan().any(dim=1).sum())

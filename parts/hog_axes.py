@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -49,8 +49,11 @@ class HOGAxes(nn.Module):
     def __init__(self, shape: ImageShape, settings: HOGAxesSettings) -> None:
         super().__init__()
         self.weight = settings.weight
-        self.describe = OrientedGradients(shape, settings)
-        size = self.describe.size
+        size = 0
+        self.describe: nn.Module = nn.Identity()
+        if settings.components or not shape.is_point:  # which have no gradients
+            self.describe = gradients = OrientedGradients(shape, settings)
+            size = gradients.size
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("components", torch.zeros(min(settings.components, size), size))
 
@@ -92,7 +95,7 @@ class JoinedFeature:
     backbone: Backbone
     axes: HOGAxes
 
-    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def __call__(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """(n, d), on the device of `images`."""
         z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
         return z

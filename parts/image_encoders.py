@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from torch import Tensor, nn
 
 from models.autoencoder import ImageShape
@@ -24,22 +24,25 @@ class ImageEncoder(nn.Module, ABC):
     name: str
     """In the names of methods and spaces: "raw", "hog", "ae", "vae", "simclr", "frozen"."""
     has_decoder = True
-    """Whether there is a way back from the points to images."""
+    """Whether there is a way back to images. There is none where the data are no images."""
+
+    def take_names(self, names: Sequence[str]) -> None:
+        """Be told the names of the training images, before `phases`."""
 
     @abstractmethod
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """What must be trained first."""
 
-    def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
+    def points(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
         """The points of the training images, on the CPU."""
         return compute.map(self.encode, images)
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points of any images, on the CPU."""
         return map_batches(self.encode, images, self.device)
 
     @abstractmethod
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The points, on the images' device."""
 
     def decode(self, points: Float[Tensor, "n d"]) -> UInt8[Tensor, "n c h w"]:
@@ -75,19 +78,20 @@ class ImageEncoder(nn.Module, ABC):
 
 
 class RawPixels(ImageEncoder):
-    """Pixels from 0 to 1, flattened."""
+    """Pixels from 0 to 1, flattened; or points as they are."""
 
     name = "raw"
 
     def __init__(self, shape: ImageShape) -> None:
         super().__init__()
         self.shape = shape
+        self.has_decoder = not shape.is_point
         self.normalise = Normalise(shape.channels)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         return ()
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         pixels: Tensor = self.normalise(images)
         return rearrange(pixels, "n c h w -> n (c h w)")
 
@@ -107,9 +111,9 @@ class Gradients(ImageEncoder):
         self.normalise = Normalise(shape.channels)
         self.describe = OrientedGradients(shape, settings)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         return ()
 
-    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         descriptors: Tensor = self.describe(self.normalise.unit(images))
         return descriptors

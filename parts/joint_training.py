@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Num
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -60,7 +60,7 @@ class JointTraining:
     """
 
     backbone: Backbone
-    images: UInt8[Tensor, "n c h w"]
+    images: Num[Tensor, "n c h w"]
     compute: Compute
     clusters: int
     seed: int

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Float, Int64, Shaped, UInt8
+from jaxtyping import Float, Int64, Num, Shaped
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
         noise: random numbers for these rows.
     """
 
-    images: UInt8[Tensor, "b c h w"]
+    images: Num[Tensor, "b c h w"]
     indices: Int64[Tensor, " b"]
     noise: Noise
 
@@ -58,11 +58,11 @@ class Objective(nn.Module):
 class Compute(Protocol):
     """What a phase may ask of the machine without knowing it: passes over all images, sums, one result."""
 
-    def map(self, function: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+    def map(self, function: Callable[[Tensor], Tensor], images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
         """`function(batch)` over all images without gradients, shared among the processes, on the CPU."""
         ...
 
-    def pick(self, images: UInt8[Tensor, "n c h w"], indices: Int64[Tensor, " b"]) -> UInt8[Tensor, "b c h w"]:
+    def pick(self, images: Num[Tensor, "n c h w"], indices: Int64[Tensor, " b"]) -> Num[Tensor, "b c h w"]:
         """Some of the training images, on the device of `indices`."""
         ...
 

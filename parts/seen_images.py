@@ -6,7 +6,7 @@ its last bits on the images that are encoded with it, so that a point alone does
 
 from __future__ import annotations
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from data.fingerprints import fingerprints
@@ -24,12 +24,12 @@ class SeenImages(LaterArrays):
         super().__init__()
         self._rows: dict[bytes, int] = {}
 
-    def remember(self, images: UInt8[Tensor, "n c h w"], places: Float[Tensor, "n e"]) -> None:
+    def remember(self, images: Num[Tensor, "n c h w"], places: Float[Tensor, "n e"]) -> None:
         """Keep the places of these images."""
         self.arrays = {"fingerprints": fingerprints(images), "places": places.float()}
         self._rows = {}
 
-    def recall(self, images: UInt8[Tensor, "m c h w"], places: Float[Tensor, "m e"]) -> Float[Tensor, "m e"]:
+    def recall(self, images: Num[Tensor, "m c h w"], places: Float[Tensor, "m e"]) -> Float[Tensor, "m e"]:
         """The remembered place of every image that was seen, and for the others those in `places`."""
         if not self.is_fitted:
             return places

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from parts.backbone import Backbone
@@ -23,7 +23,7 @@ class TrainingFeatures:
         compute: the machine.
     """
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n c h w"], compute: Compute) -> None:
+    def __init__(self, encode: Callable[[Tensor], Tensor], images: Num[Tensor, "n c h w"], compute: Compute) -> None:
         self.encode, self.images, self.compute = encode, images, compute
         self._held: dict[torch.device, Float[Tensor, "n d"]] = {}
 
@@ -48,7 +48,7 @@ class BackboneFeatures(TrainingFeatures):
         compute: the machine.
     """
 
-    def __init__(self, backbone: Backbone, images: UInt8[Tensor, "n c h w"], compute: Compute) -> None:
+    def __init__(self, backbone: Backbone, images: Num[Tensor, "n c h w"], compute: Compute) -> None:
         super().__init__(backbone.encode, images, compute)
         self.backbone = backbone
 

@@ -100,10 +100,24 @@ def open_run(path: Path, device: str = "auto") -> FinishedRun:
 def check_shape(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
     """Refuse images that the network cannot take."""
     shape, expected = list(images.images.shape[1:]), checkpoint.data["shape"]
+    if images.are_points or checkpoint.data.get("points", False):
+        _check_points(images, checkpoint, path)
     if shape != expected:
         raise DataError(
             f"{images.name} has images of shape {shape} (channels, height, width); {path} was trained on {expected}."
         )
+
+
+def _check_points(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:
+    given, fitted = (
+        f"points of {shape[0]:,} numbers" if points else "images"
+        for shape, points in (
+            (images.images.shape[1:], images.are_points),
+            (checkpoint.data["shape"], checkpoint.data.get("points", False)),
+        )
+    )
+    if given != fitted:
+        raise DataError(f"{images.name} has {given}; {path} was trained on {fitted}.")
 
 
 def check_unchanged(images: ImageSet, checkpoint: Checkpoint, path: Path) -> None:

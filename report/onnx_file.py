@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from data.image_set import ImageSet
@@ -31,15 +31,15 @@ class Answer(nn.Module):
         super().__init__()
         self.method = method
 
-    def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    def forward(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         return self.method.soft_assign(images)
 
 
 def write_onnx(path: Path, method: Method, images: ImageSet) -> float:
     """Write the method's network to `path`, checked against the method on `images`.
 
-    The file takes `images`, (n, c, h, w), uint8, 0 to 255, of any n and of the size that the method was fitted to. It
-    gives `probabilities`, (n, k), float32.
+    The file takes `images`, (n, c, h, w), uint8, 0 to 255, of any n and of the size that the method was fitted to; or,
+    fitted to points, these, (n, d, 1, 1), float32. It gives `probabilities`, (n, k), float32.
 
     Args:
         path: of the file.
@@ -92,7 +92,7 @@ def write_onnx(path: Path, method: Method, images: ImageSet) -> float:
     return difference
 
 
-def exported(answer: Answer, images: UInt8[Tensor, "n c h w"]) -> bytes:
+def exported(answer: Answer, images: Num[Tensor, "n c h w"]) -> bytes:
     """The network as ONNX, weights inside."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own parts

@@ -38,8 +38,10 @@ def sort_into(folder: Path, found: Answers, images: ImageSet, names: Mapping[int
         How many images were sorted.
 
     Raises:
-        EvaluationError: the folder is not empty, or cannot be written.
+        EvaluationError: the folder is not empty, or cannot be written, or there are no pictures.
     """
+    if images.are_points:
+        raise EvaluationError("--sort-into sorts pictures, and the data are points. The table has their clusters.")
     check_empty(folder)
     originals = Originals(images)
     clusters = found.cluster.tolist()

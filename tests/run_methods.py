@@ -11,6 +11,7 @@ import torch
 from configs.schema import RuntimeSettings
 from data.sources import load
 from engine.processes import Processes, launch
+from methods.points import config_for_points
 from tests.small import run_config, small_config
 from tests.tiny_network import tiny_network_yaml
 
@@ -28,6 +29,9 @@ MORE: dict[str, list[str]] = {
     "pace": [SGD],
     "temi": [SGD, "cluster.batch_size=32"],
     "temi, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
+    "temi, points": ["cluster.batch_size=32"],
+    "scan, points": ["cluster.batch_size=32", "cluster.optimiser={name: sgd, learning_rate: 0.01}"],
+    "idec, points": ["model={name: dense, hidden: [16]}", "pretrain.optimiser={name: sgd}"],
     "turtle": [SGD, "cluster.batch_size=32"],
     "turtle, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "simclr-spectral": [f"representation.simclr.{SGD}"],
@@ -45,10 +49,14 @@ MORE: dict[str, list[str]] = {
 def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str, Any]]]:
     """What the loop wrote down of every run, by name."""
     images = load("digits").subset(torch.arange(IMAGES)).images
+    points = images.flatten(1)[:, :, None, None] / 255
     found = {}
     for name in names:
         config = small_config(name.partition(",")[0], settings=MORE.get(name, []))
-        fitted = run_config(config, images, processes)
+        data = images
+        if name.endswith(", points"):
+            (config, _), data = config_for_points(config), points
+        fitted = run_config(config, data, processes)
         used = fitted.assignments.labels.bincount(minlength=fitted.method.clusters)
         found[name] = [*fitted.checkpoint.loop.history, {"phase": "assign", "sizes": used.tolist()}]
     return found

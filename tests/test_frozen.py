@@ -133,7 +133,43 @@ def test_rows_with_outside_data_stand_apart(digits: ImageSet) -> None:
 
 def test_methods_that_train_the_encoder_refuse_it(digits: ImageSet) -> None:
     with pytest.raises(ModelError, match="a frozen network is not trained"):
-        run("scan", digits, settings=[f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"])
+        run("idec", digits, settings=[f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"])
+
+
+def test_scan_trains_its_heads_alone_on_it(digits: ImageSet) -> None:
+    frozen = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"]
+    fitted = run("scan", digits, settings=frozen)
+    assert [row["phase"] for row in fitted.checkpoint.loop.history if "loss" not in row][-1] == "select"
+    assert {row["phase"] for row in fitted.checkpoint.loop.history if "loss" in row} == {"cluster"}
+    assert fitted.method.notes[0].startswith("frozen features of")
+    assert fitted.method.embed(digits.images[:5]).norm(dim=1).tolist() == pytest.approx([1.0] * 5)
+    new = 255 - digits.images[:20]
+    _, again = restore(fitted.checkpoint, "here")
+    assert torch.equal(again.assign(new).labels, fitted.method.assign(new).labels)
+
+
+def test_several_networks_stand_side_by_side(digits: ImageSet, encoded: list[int], tmp_path: Path) -> None:
+    store = PhaseStore(tmp_path)
+    one = run("frozen-kmeans", digits, store=store)
+    encoded.clear()
+    more = f"beside=[{{{tiny_network_yaml()}, mean: [0, 0, 0], pretrained_on: noise}}]"
+    two = run("frozen-kmeans", digits, store=store, settings=[f"representation.frozen.{more}"])
+    assert encoded == [1, len(digits)]  # a probe and the images; the first network's features were there
+    z, first = two.method.embed(digits.images), one.method.embed(digits.images)
+    size = first.shape[1]
+    assert torch.equal(z[:, :size], first)
+    assert z[:, size:].norm(dim=1).tolist() == pytest.approx([1.0] * len(digits))
+    assert not torch.allclose(z[:, size:], first)
+    assert two.method.pretrained_on == f"{one.method.pretrained_on}; noise"
+    assert len(two.method.notes) == 2
+    turtle = run(
+        "turtle", digits, settings=[f"pretrain={{objective: frozen, {tiny_network_yaml()}, {more_yaml(more)}}}"]
+    )
+    assert turtle.method.labelling.sizes == [size, size, 4]
+
+
+def more_yaml(assignment: str) -> str:
+    return assignment.replace("=", ": ", 1)
 
 
 def test_pace_runs_on_it_without_self_labelling(digits: ImageSet) -> None:

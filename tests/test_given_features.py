@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pyarrow
 import pytest
 import torch
 from pyarrow import parquet
+from torch.nn.functional import normalize
 
 from data.image_set import ImageSet
+from data.names import Names
 from data.sources import load
 from engine.fit import Fitted, fit
 from engine.restore import restore
@@ -36,7 +39,7 @@ def written(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "lists parquet", "columns parquet"])
 def test_files_of_every_kind_hold_the_same(kind: str, tmp_path: Path) -> None:
-    assert torch.equal(read_features(written(tmp_path, kind)), torch.from_numpy(FEATURES).float())
+    assert torch.equal(read_features(written(tmp_path, kind)).features, torch.from_numpy(FEATURES).float())
 
 
 @pytest.mark.parametrize(
@@ -61,8 +64,8 @@ def digits() -> ImageSet:
     return load("digits").subset(torch.arange(60))
 
 
-def run(file: Path, images: ImageSet) -> Fitted:
-    settings = [f"representation.features.file={file}", "clusters=3", "runtime.device=cpu"]
+def run(file: Path, images: ImageSet, *more: str) -> Fitted:
+    settings = [f"representation.features.file={file}", "clusters=3", "runtime.device=cpu", *more]
     return fit(resolve_config("features-kmeans", None, settings, {}), images)
 
 
@@ -84,3 +87,51 @@ def test_the_clusters_are_those_of_the_features(digits: ImageSet, tmp_path: Path
 def test_a_file_of_another_length_is_refused(digits: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="60 rows for 59 training images"):
         run(written(tmp_path, "npy"), digits.subset(torch.arange(59)))
+
+
+def named(images: ImageSet, names: list[str]) -> ImageSet:
+    return replace(images, names=Names.of(names))
+
+
+def test_rows_are_matched_by_names_in_any_order_and_to_any_part(digits: ImageSet, tmp_path: Path) -> None:
+    groups = np.arange(60) % 3
+    features = 10 * np.eye(3)[groups] + 0.1 * FEATURES[:, :3]
+    names = np.array([f"cats/{i:02d}.png" for i in range(60)])
+    mixed = np.random.default_rng(1).permutation(60)
+    np.savez(tmp_path / "f.npz", features=features[mixed], names=names[mixed], labels=np.zeros(60))
+    table = {f"f{i}": features[mixed][:, i] for i in range(3)} | {"file": names[mixed], "label": mixed}
+    parquet.write_table(pyarrow.table(table), tmp_path / "f.parquet")
+    ends = [name.partition("/")[2] for name in names.tolist()]
+    np.savez(tmp_path / "ends.npz", features=features[mixed], names=np.array(ends)[mixed])
+    few = named(digits, names.tolist()).subset(torch.arange(7, 37))
+    for file in ("f.npz", "f.parquet", "ends.npz"):
+        fitted = run(tmp_path / file, few)
+        places = fitted.method.embed(few.images)
+        assert torch.allclose(places, torch.from_numpy(features[7:37]).float())
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a.png", "b.png", "x.png"], r"1 of 3 images have no row in .*: cats/c.png. Names there are such as a.png"),
+        (["a.png", "a.png", "c.png"], "several rows of the name a.png"),
+        (["cats/a.png", "dogs/b.png", "dogs/a.png"], "2 of 3 images have no row in .*: cats/b.png, cats/c.png"),
+        (["a.png", "b.png"], "3 features and 2 names"),
+    ],
+)
+def test_names_that_are_missing_or_stand_for_several_are_said(
+    names: list[str], said: str, digits: ImageSet, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "f.npz", features=FEATURES[:3], names=np.array(names))
+    images = named(digits.subset(torch.arange(3)), ["cats/a.png", "cats/b.png", "cats/c.png"])
+    with pytest.raises(ModelError, match=said):
+        run(tmp_path / "f.npz", images)
+
+
+def test_several_files_stand_side_by_side_each_of_length_1(digits: ImageSet, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", FEATURES)
+    np.save(tmp_path / "b.npy", 100 * FEATURES[:, :2])
+    fitted = run(tmp_path / "a.npy", digits, f"representation.features.beside=[{tmp_path / 'b.npy'}]")
+    places = fitted.method.embed(digits.images)
+    one, two = torch.from_numpy(FEATURES).float(), torch.from_numpy(FEATURES[:, :2]).float()
+    assert torch.allclose(places, torch.cat([normalize(one, dim=1), normalize(two, dim=1)], dim=1), atol=1e-6)

@@ -27,7 +27,7 @@ from methods.joint import JointConfig
 from methods.n2d import N2DConfig
 from methods.registry import METHODS
 from methods.resolve import resolve_config
-from models.autoencoder import ImageShape, ModelError
+from models.autoencoder import ModelError, shape_of
 from parts.phases import Phase
 from tests.forked import answer
 from tests.runs import ROOT
@@ -37,6 +37,7 @@ from tests.tiny_network import feature_file, tiny_network, tiny_network_yaml
 
 COMPUTE = launch(RuntimeSettings(device="cpu"))
 IMAGES = load("digits").images[:24].clone()
+POINTS = IMAGES.flatten(1)[:, :, None, None] / 255
 
 NETWORK = "{name: conv, layers: [{channels: 2, kernel: 3}, {channels: 4, kernel: 3}], hidden: [6], latent: 3}"
 PRETRAIN = "{epochs: 1, min_steps: 2, batch_size: 12, optimiser: {schedule: step}}"
@@ -77,9 +78,12 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("temi", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
               "cluster={heads: 2, hidden: 4, bottleneck: 3, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
      AS_IN_DEC),
-    ("temi", (f"pretrain={{objective: frozen, {tiny_network_yaml()}}}",
+    ("temi", (f"pretrain={{objective: frozen, {tiny_network_yaml()}, beside: [{{{tiny_network_yaml()}}}]}}",
               "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
      OF_THE_FIRST | {"model"}),
+    ("temi", ("pretrain={objective: given, scaling: sd, spaces: [32, 32]}",
+              "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
+     ALL_JOINT | {"clusters", "cluster", "model"}),
     ("turtle", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
                 "cluster={starts: 2, epochs: 1, min_steps: 0, batch_size: 12, inner: {steps: 2}, "
                 "gradients: {cells: 2, components: 3}}"), AS_IN_DEC),
@@ -87,9 +91,11 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
                 "cluster={starts: 1, epochs: 1, min_steps: 0, batch_size: 12, inner: {steps: 1}}"),
      OF_THE_FIRST | {"model", "pretrain"}),
     ("frozen-pca-kmeans", (*(f"representation.frozen.{setting}" for setting in tiny_network()),
+                           f"representation.frozen.beside=[{{{tiny_network_yaml()}}}]",
                            "representation.pca={components: 4}"), set()),
-    ("features-pca-kmeans", (f"representation.features.file={feature_file(24)}", "representation.pca={components: 4}"),
-     set()),
+    ("features-pca-kmeans", (f"representation.features.file={feature_file(24)}",
+                             f"representation.features.beside=['{feature_file(24)}']",
+                             "representation.pca={components: 4}"), set()),
     ("pace", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}", *HEADS, "self_label={max_epochs: 1, min_steps: 0}"),
      AS_IN_DEC),
     ("hog-pca-kmeans", ("representation.pca={components: 4}", "representation.hog.cells=4"), set()),
@@ -109,24 +115,31 @@ def config_of(name: str, settings: tuple[str, ...] = ()) -> RunConfig:
     return resolve_config(name, None, ["clusters=3", "runtime.device=cpu", *settings], {})
 
 
+def given(config: RunConfig) -> bool:
+    """Whether it takes points as data."""
+    return getattr(getattr(config, "pretrain", None), "objective", "") == "given"
+
+
 class Built:
     """A method with its phases and their keys, nothing of it run."""
 
     def __init__(self, config: RunConfig) -> None:
         seed_all(config.seed)
         self.config = config
-        self.method: Method = METHODS[config.method].build(config, ImageShape(*IMAGES.shape[1:]))
-        self.phases: list[Phase] = list(self.method.phases(IMAGES, COMPUTE))
+        self.images = POINTS if given(config) else IMAGES
+        shape = shape_of(self.images.shape[1:], given(config))
+        self.method: Method = METHODS[config.method].build(config, shape)
+        self.phases: list[Phase] = list(self.method.phases(self.images, COMPUTE))
         runtime = config.runtime
         machine = describe_machine(COMPUTE.device, runtime.devices * runtime.nodes, runtime)
         # The last phase is the run's own and never shared.
-        self.keys = phase_keys(self.phases[:-1], IMAGES, COMPUTE, {"seed": config.seed, "machine": machine})
+        self.keys = phase_keys(self.phases[:-1], self.images, COMPUTE, {"seed": config.seed, "machine": machine})
 
     def outcome(self, count: int) -> list[Any]:
         """What the first phases leave behind."""
         found = []
         for number in range(count):  # read at each one's end: later phases train some modules on
-            run_phases(self.method, IMAGES, self.config, self.phases[: number + 1], first=number)
+            run_phases(self.method, self.images, self.config, self.phases[: number + 1], first=number)
             found.append(plain(self.phases[number].module.state_dict()))
         return found
 

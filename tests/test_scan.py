@@ -139,7 +139,7 @@ def test_a_neighbour_is_any_of_them_and_both_images_are_augmented() -> None:
     seen: list[Tensor] = []
     objective = phases["cluster"].module.eval()
     assert isinstance(objective, NeighbourObjective)
-    objective.classifier.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    objective.pairs.classifier.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     indices = torch.arange(4)
     objective(Batch(images[indices], indices, noise(4)))
     drawn = method.neighbourhood.partners(indices, noise(4).uniform(1))

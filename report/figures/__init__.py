@@ -23,6 +23,7 @@ from report.figures.latent_map import latent_map
 from report.figures.learning_curves import learning_curves
 from report.figures.samples import samples
 from report.figures.tsne_map import tsne_map
+from system.streams import say
 
 FIGURES: Mapping[str, Callable[[Predictions], Figure | None]] = MappingProxyType(
     {
@@ -38,6 +39,9 @@ FIGURES: Mapping[str, Callable[[Predictions], Figure | None]] = MappingProxyType
     }
 )
 """File name without its ending -> what draws it; None where the figure does not apply to the predictions."""
+
+OF_PICTURES = ("samples", "reconstructions", "decoded_centroids", "dendrogram")
+"""What shows images, and is left out where the data are points."""
 
 CLASSIFIERS = "confusion_classifiers"
 
@@ -56,10 +60,13 @@ def draw(predictions: Predictions, folder: Path, history: Sequence[Mapping[str, 
     figures: dict[str, Callable[[], Figure | None]] = {
         name: partial(function, predictions) for name, function in FIGURES.items()
     }
+    if predictions.images.are_points:
+        figures = {name: function for name, function in figures.items() if name not in OF_PICTURES}
+        say("points cannot be looked at: figures that show pictures are left out.")
     figures["learning_curves"] = partial(learning_curves, history)
     images = predictions.images
     drawn = draw_files(figures, folder, (images.name, predictions.space, *images.class_names))
-    remove_older(folder, [CLASSIFIERS])
+    remove_older(folder, [CLASSIFIERS, *(OF_PICTURES if images.are_points else ())])
     return drawn
 
 

@@ -72,8 +72,10 @@ def build_gallery(
         The page.
 
     Raises:
-        EvaluationError: the folder holds something else, or cannot be written.
+        EvaluationError: the folder holds something else, or cannot be written, or there are no pictures.
     """
+    if predictions.images.are_points:
+        raise EvaluationError("--gallery shows pictures, and the data are points. The table has their clusters.")
     if not (folder / "data.js").is_file():
         check_empty(folder)
     distance = centroid_distances(predictions)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
 from data.image_set import ImageSet
@@ -135,7 +135,7 @@ class TensorBoardObserver:
             embedding = method.embed(images.images)
             labels = assigned(method, images.images, embedding).labels if has_clusters else None
         self._show_pictures(max(0, step - 1), method, has_clusters)
-        if labels is not None and self._assignments is None:
+        if labels is not None and self._assignments is None and not images.are_points:
             self._show_members(max(0, step - 1), images.images, labels, method.clusters)
         self._beside(lambda: self._project(f"after-{phase}", embedding, images, labels))
         self._assignments = None  # of this phase; the next one may cluster anew
@@ -172,7 +172,8 @@ class TensorBoardObserver:
         self._background.ask(attempt)
 
     def _begin_projector(self, first_step: int) -> None:
-        self._projector = Projector(self.folder, self._images.images[self._drawn], anew=first_step == 0)
+        shown = None if self._images.are_points else self._images.images[self._drawn]
+        self._projector = Projector(self.folder, shown, anew=first_step == 0)
 
     def _project(
         self, name: str, embedding: Float[Tensor, "n d"], images: ImageSet, labels: Int64[Tensor, " n"] | None
@@ -186,6 +187,8 @@ class TensorBoardObserver:
         self._projector.add(name, embedding, columns)
 
     def _show_pictures(self, step: int, method: Method, has_clusters: bool) -> None:
+        if self._images.are_points:
+            return
         if isinstance(method, Generative):
             originals = self._images.images[seeded_draw(len(self._images), RECONSTRUCTED)]
             with undisturbed(method):
@@ -209,7 +212,7 @@ class TensorBoardObserver:
             self._last_pictured[name] = step
 
 
-def assigned(method: Method, images: UInt8[Tensor, "n c h w"], embedding: Float[Tensor, "n d"]) -> Assignments:
+def assigned(method: Method, images: Num[Tensor, "n c h w"], embedding: Float[Tensor, "n d"]) -> Assignments:
     """The method's answer for `images`, from their `embedding` where it follows from that."""
     if isinstance(method, EmbeddingMethod):
         return method.assign_embedded(embedding)

@@ -35,14 +35,14 @@ class Projector:
 
     Args:
         folder: TensorBoard's folder of the run.
-        images: (n, c, h, w), uint8, the images whose embeddings are shown.
+        images: (n, c, h, w), uint8, the images whose embeddings are shown; None where there is nothing to look at.
         anew: forget the embeddings of an earlier run.
 
     Raises:
         OSError: here and in `add`, when the disk refuses.
     """
 
-    def __init__(self, folder: Path, images: UInt8[Tensor, "n c h w"], anew: bool) -> None:
+    def __init__(self, folder: Path, images: UInt8[Tensor, "n c h w"] | None, anew: bool) -> None:
         self._folder = folder
         self._config = ProjectorConfig()
         if not anew and (folder / CONFIG).exists():
@@ -50,7 +50,7 @@ class Projector:
         (folder / FILES).mkdir(parents=True, exist_ok=True)
         if anew:
             (folder / CONFIG).unlink(missing_ok=True)
-        self._thumbnail = write_sprite(images, folder / FILES / SPRITE)
+        self._thumbnail = None if images is None else write_sprite(images, folder / FILES / SPRITE)
 
     def add(self, name: str, embedding: Float[Tensor, "n d"], columns: Mapping[str, Sequence[object]]) -> None:
         """Show `embedding` as `name`, in place of an older one of that name.
@@ -64,8 +64,9 @@ class Projector:
         del self._config.embeddings[:]
         self._config.embeddings.extend(kept)
         info = self._config.embeddings.add(tensor_name=name, tensor_path=points, metadata_path=metadata)
-        info.sprite.image_path = f"{FILES}/{SPRITE}"
-        info.sprite.single_image_dim.extend(self._thumbnail)
+        if self._thumbnail is not None:
+            info.sprite.image_path = f"{FILES}/{SPRITE}"
+            info.sprite.single_image_dim.extend(self._thumbnail)
         (self._folder / CONFIG).write_text(text_format.MessageToString(self._config), "utf-8")
 
 
