@@ -137,7 +137,7 @@ class SoftMethod(Protocol):
 class AttentiveMethod(Protocol):
     """A method whose encoder may be a transformer, which says where it looks."""
 
-    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"] | None:
+    def attention(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"] | None:
         """The share of every patch in an image's point, on the CPU; each map sums to 1. None without attention."""
         ...
 

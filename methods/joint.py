@@ -161,7 +161,7 @@ class JointMethod(nn.Module, ABC):
         """What the decoder makes of every centroid, on the CPU; None without a decoder or without centroids."""
         return self._decode(self.centroid_positions()) if isinstance(self, CentroidMethod) else None
 
-    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"] | None:
+    def attention(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"] | None:
         """The share of every patch in an image's latent, on the CPU; None where the encoder is no transformer."""
         backbone = self.backbone
         return map_batches(backbone.attention, images, backbone.device) if backbone.has_attention else None

@@ -239,7 +239,7 @@ class TwoStage(nn.Module):
         """The images that the clusters' centres stand for; None for UMAP, which has no way back."""
         return self._decode(self.centroid_positions())
 
-    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"] | None:
+    def attention(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"] | None:
         """The share of every patch in what the encoder makes of an image; None where it is no transformer."""
         encoder = self.encoder
         return map_batches(encoder.attention, images, encoder.device) if encoder.has_attention else None

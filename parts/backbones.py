@@ -105,7 +105,7 @@ class TrainedBackbone(Backbone):
     def has_attention(self) -> bool:
         return has_attention(self.encoder)
 
-    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"]:
+    def attention(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"]:
         return attention_maps(self.encoder, self.normalise(images))
 
 

@@ -54,7 +54,7 @@ class ImageEncoder(nn.Module, ABC):
         """Whether `attention` can say where the network looks."""
         return False
 
-    def attention(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"]:
+    def attention(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"]:
         """The share of every patch of an image in its point, on the images' device; each map sums to 1."""
         raise NotImplementedError(f"{self.name} attends to nothing: look at has_attention first")
 
