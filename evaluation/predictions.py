@@ -18,6 +18,7 @@ from methods.base import (
     Method,
     NoiseMethod,
     PretrainedMethod,
+    TreeMethod,
 )
 
 
@@ -37,6 +38,7 @@ class Predictions:
         criteria: the method's own unsupervised criterion on these images, by name.
         noise: the label of the images that lie in no cluster; None where every image lies in one.
         pretrained: (n, d), the embedding before the encoder was trained for clusters; None where it never was.
+        tree: the method's own tree of its k clusters, as `TreeMethod` has it; None where it finds none.
     """
 
     images: ImageSet
@@ -50,6 +52,7 @@ class Predictions:
     criteria: Mapping[str, float] = field(default_factory=dict)
     noise: int | None = None
     pretrained: Float[Tensor, "n d"] | None = None
+    tree: Int64[Tensor, "merges 2"] | None = None
 
 
 def predict(
@@ -80,6 +83,7 @@ def predict(
         criteria=method.criteria(z) if isinstance(method, EmbeddingMethod) else {},
         noise=method.noise_cluster if isinstance(method, NoiseMethod) else None,
         pretrained=pretrained,
+        tree=method.tree() if isinstance(method, TreeMethod) else None,
     )
 
 

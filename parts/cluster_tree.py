@@ -102,7 +102,8 @@ class ClusterTree(Centroids):
         """Put an inner node in the place of `leaf`, with two leaves below it. There must be room for one more."""
         parents = self._living()
         nodes = {*parents, *parents.values()}
-        new = next(number for number in range(self.capacity) if not self.leaves[number])
+        leaves = self._numbers()
+        new = next(number for number in range(self.capacity) if number not in leaves)
         inner = next(number for number in range(self.capacity, 2 * self.capacity - 1) if number not in nodes)
         if leaf in parents:
             parents[inner] = parents[leaf]
@@ -116,19 +117,24 @@ class ClusterTree(Centroids):
         The m leaves have the numbers 0 to m - 1 in their order here, and the node of row r has the number m + r.
         """
         parents = self._living()
-        leaves = self.leaves.nonzero().flatten().tolist()
+        leaves = self._numbers()
         numbers = {leaf: number for number, leaf in enumerate(leaves)}
-        below = self.below.sum(dim=1).tolist()
+        below = self.below.sum(dim=1).cpu().tolist()
         rows: list[list[int]] = []
         for inner in sorted(set(parents.values()), key=lambda node: (below[node], node)):
             rows.append([numbers[node] for node in sorted(parents) if parents[node] == inner])
             numbers[inner] = len(leaves) + len(rows) - 1
         return torch.tensor(rows, dtype=torch.int64).view(-1, 2)
 
+    def _numbers(self) -> list[int]:
+        """The numbers of the leaves that there are."""
+        found: list[int] = self.leaves.cpu().nonzero().flatten().tolist()
+        return found
+
     def _living(self) -> dict[int, int]:
         """Child → parent, without dead leaves and the nodes above that had them: siblings stand in their places."""
-        parents = {node: above for node, above in enumerate(self.parents.tolist()) if above != NONE}
-        alive = self.alive.tolist()
+        parents = {node: above for node, above in enumerate(self.parents.cpu().tolist()) if above != NONE}
+        alive = self.alive.cpu().tolist()
         for leaf in range(self.capacity):
             if leaf in parents and not alive[leaf]:
                 above = parents.pop(leaf)
@@ -155,7 +161,7 @@ class ClusterTree(Centroids):
         for first, second in pairs.values():
             siblings[first], siblings[second] = second, first
         below = torch.zeros(len(nodes), self.capacity, dtype=torch.bool)
-        for leaf in self.leaves.nonzero().flatten().tolist():
+        for leaf in self._numbers():
             node = leaf
             below[node, leaf] = True
             while (node := parents.get(node, NONE)) != NONE:
