@@ -38,9 +38,10 @@ class MergeTree:
 def merge_tree(predictions: Predictions) -> MergeTree:
     """The method's own tree of its clusters, or else their tree by Ward's criterion in the space of the clusters.
 
-    By Ward's criterion, next are always the two clusters a and b whose union raises the sum of squares within clusters least, by
-    Δ = n_a n_b / (n_a + n_b) |m_a - m_b|², with the images' counts n and means m. The height is √(2 Δ), which is the
-    distance for two single images, as in scipy. Ward, 1963, "Hierarchical grouping to optimize an objective function".
+    By Ward's criterion, next are always the two clusters a and b whose union raises the sum of squares within clusters
+    least, by Δ = n_a n_b / (n_a + n_b) |m_a - m_b|², with the images' counts n and means m. The height is √(2 Δ), which
+    is the distance for two single images, as in scipy. Ward, 1963, "Hierarchical grouping to optimize an objective
+    function".
 
     An empty cluster is no leaf, since merging it costs nothing anywhere. It goes with the cluster whose mean is
     nearest to its centroid (what Δ tends to as n falls to 0), or, without centroids, with the first.

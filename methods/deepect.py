@@ -4,9 +4,9 @@
 2. Every latent is at the leaf whose centroid is nearest, and at all nodes above it. Network and centroids are trained
    on the reconstruction + L_NC, which moves a leaf's centroid to its latents, + L_DC, which draws latents to their
    nodes' centres in the direction of the siblings.
-3. After each step the inner nodes' centres follow as weighted means. A leaf that has had no latents of late is pruned.
-4. Every `growth.interval` epochs the leaf with the largest sum of squared distances is split by KMeans with k = 2, until
-   there are `clusters` leaves.
+3. After each step the inner nodes' centres follow as weighted means. A leaf without latents of late is pruned.
+4. Every `growth.interval` epochs the leaf with the largest sum of squared distances is split by KMeans with k = 2,
+   until there are `clusters` leaves.
 5. The answer is the nearest leaf. The tree says which leaves belong together.
 
 Source: Mautz, Plant, Böhm, "Deep Embedded Cluster Tree", ICDM 2019, and "DeepECT: The Deep Embedded Cluster Tree", Data

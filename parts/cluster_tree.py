@@ -64,7 +64,7 @@ class ClusterTree(Centroids):
     @property
     def paired(self) -> Bool[Tensor, " m"]:
         """Which nodes have a sibling. Where a leaf has died, its sibling stands for the two."""
-        return self.alive & self.alive[self.siblings] & (self.parents != NONE)
+        return self.alive & self.alive.gather(0, self.siblings) & (self.parents != NONE)
 
     def nearest(self, z: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
         """The leaf whose centroid is nearest to every latent."""
@@ -73,7 +73,7 @@ class ClusterTree(Centroids):
 
     def inside(self, nearest: Int64[Tensor, " n"]) -> Bool[Tensor, "n m"]:
         """Whether a latent at this leaf is at a node: at the leaf itself and at all above it."""
-        return self.below.T[nearest]
+        return self.below.index_select(1, nearest).T
 
     def centres(self) -> Float[Tensor, "m d"]:
         """The centres of all nodes: those of inner nodes are the weighted means of their leaves'."""
@@ -86,30 +86,27 @@ class ClusterTree(Centroids):
     def age(self) -> None:
         """ω ← (ω + count) / 2, and leaves whose ω is below the threshold die. Without waiting for the device."""
         self.weights.copy_((self.weights + self.counts) / 2)
-        self.leaves.logical_and_(self.weights >= self.threshold)
-        self.weights.mul_(self.leaves)
-        self.alive.copy_((self.below & self.leaves).any(dim=1))
+        leaves = self.leaves & (self.weights >= self.threshold)
+        self.weights.mul_(leaves)
+        self.alive.copy_((self.below & leaves).any(dim=1))
 
     def plant(self, centroids: Float[Tensor, "2 d"], weights: Float[Tensor, " 2"]) -> None:
         """Begin with a root and two leaves."""
-        root = self.capacity
-        self.alive.zero_()
         self.weights.zero_()
         self._place([0, 1], centroids, weights)
-        self._write({0: root, 1: root})
+        self._write({0: self.capacity, 1: self.capacity}, [0, 1])
 
     def split(self, leaf: int, centroids: Float[Tensor, "2 d"], weights: Float[Tensor, " 2"]) -> None:
         """Put an inner node in the place of `leaf`, with two leaves below it. There must be room for one more."""
-        parents = self._living()
-        nodes = {*parents, *parents.values()}
-        leaves = self._numbers()
+        parents, leaves = self._living(), self._numbers()
         new = next(number for number in range(self.capacity) if number not in leaves)
-        inner = next(number for number in range(self.capacity, 2 * self.capacity - 1) if number not in nodes)
+        taken = {*parents, *parents.values()}
+        inner = next(number for number in range(self.capacity, 2 * self.capacity - 1) if number not in taken)
         if leaf in parents:
             parents[inner] = parents[leaf]
         parents[leaf] = parents[new] = inner
         self._place([leaf, new], centroids, weights)
-        self._write(parents)
+        self._write(parents, [*leaves, new])
 
     def merges(self) -> Int64[Tensor, "merges 2"]:
         """The tree from its leaves up, one row for two nodes that are below one.
@@ -146,12 +143,12 @@ class ClusterTree(Centroids):
         return parents
 
     def _place(self, leaves: list[int], centroids: Float[Tensor, "2 d"], weights: Float[Tensor, " 2"]) -> None:
-        with torch.no_grad():
-            self.centroids[leaves] = centroids.to(self.centroids)
-        self.weights[leaves] = weights.to(self.weights)
-        self.leaves[leaves] = True
+        for place, leaf in enumerate(leaves):
+            with torch.no_grad():
+                self.centroids[leaf] = centroids[place].to(self.centroids)
+            self.weights[leaf] = weights[place].to(self.weights)
 
-    def _write(self, parents: dict[int, int]) -> None:
+    def _write(self, parents: dict[int, int], leaves: list[int]) -> None:
         """Take a tree of nodes that are all alive, in the tables' own memory: a captured step reads it there."""
         nodes = range(2 * self.capacity - 1)
         pairs: dict[int, list[int]] = {}
@@ -161,7 +158,7 @@ class ClusterTree(Centroids):
         for first, second in pairs.values():
             siblings[first], siblings[second] = second, first
         below = torch.zeros(len(nodes), self.capacity, dtype=torch.bool)
-        for leaf in self._numbers():
+        for leaf in leaves:
             node = leaf
             below[node, leaf] = True
             while (node := parents.get(node, NONE)) != NONE:

@@ -95,7 +95,7 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     scatter_basis: (SCATTER @ SCATTER.T,),
     node_centres: (CENTROIDS, PRIOR, BELOW),
     node_centre_loss: (CENTROIDS, Z, LABELS, torch.tensor(3)),
-    data_compression_loss: (Z, BELOW.T[LABELS], drawn(5, D, seed=11), SIBLINGS, SIBLINGS != torch.arange(5)),
+    data_compression_loss: (Z, BELOW.T[LABELS], drawn(5, D, seed=11), SIBLINGS, torch.arange(5) != SIBLINGS),
     drawn_to_centroids: (Z, CENTROIDS, LABELS, BASIS),
     turned_mse: (Z, BASIS, drawn(N, D, seed=9)),
 }
