@@ -64,6 +64,7 @@ class DeepECTObjective(Objective):
         self.tree = tree
         self.augmentation = Augmentation(settings.augmentation) if settings.augments else None
         self.weight = settings.weight
+        self.rate_factors = {"tree": settings.centroid_rate}
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -169,6 +170,8 @@ class DeepECTSettings(ClusteringPhaseSettings):
 
     weight: PositiveFloat = 1.0
     """Of L_NC + L_DC beside the network's own loss."""
+    centroid_rate: PositiveFloat = 1.0
+    """Factor on the learning rate of the centroids, which Adam moves by one rate a step whatever L_NC is."""
     growth: GrowthSettings = GrowthSettings()
     prune_below: PositiveFloat = 0.1
     """A leaf with a smaller weight is pruned: 0.1 is reached four steps after a weight of 1 without any latent."""
