@@ -163,6 +163,26 @@ def test_where_a_leaf_dies_its_sibling_takes_their_nodes_place() -> None:
     assert tree.centroids.flatten().tolist() == [-1, 9, 12, 10]
 
 
+def test_putting_the_nodes_in_order_after_a_death_changes_no_loss() -> None:
+    tree = grown()
+    for _ in range(8):
+        tree.count(torch.tensor([0, 1, 1, 3]))
+        tree.age()
+    z = torch.tensor([[-2.5], [0.5], [8.0], [12.0]])
+
+    def compression() -> float:
+        inside = tree.inside(tree.nearest(z))
+        return data_compression_loss(z, inside, tree.centres(), tree.siblings, tree.paired).item()
+
+    before = compression()
+    tree._write(tree._living(), tree._numbers())
+    assert int(tree.alive.sum()) == 5  # three leaves and two nodes above
+    assert compression() == pytest.approx(before)
+    # By hand: root between the mean of 1 and 3, (2 · 9 + 11) / 3, and leaf 0; below it the leaves 1 and 3.
+    mean = (2 * 9 + 1 * 11) / 3
+    assert before == pytest.approx((1.5 + 1.5 + (mean - 8) + (12 - mean) + 1 + 1) / (4 * 4))
+
+
 def test_a_whole_side_can_die_and_grow_again() -> None:
     tree = grown()
     for _ in range(8):
