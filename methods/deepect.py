@@ -159,7 +159,7 @@ class DeepECT(CentroidJointMethod):
 class GrowthSettings(Settings):
     """When the tree grows: by one leaf at a time."""
 
-    interval: PositiveInt = 1
+    interval: PositiveInt = 2
     """Epochs between two splits."""
     min_steps: Annotated[int, Field(ge=0)] = 250
     """As many epochs more as a small data set needs to reach this number of steps between two splits."""
