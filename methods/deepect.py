@@ -170,8 +170,9 @@ class DeepECTSettings(ClusteringPhaseSettings):
 
     weight: PositiveFloat = 1.0
     """Of L_NC + L_DC beside the network's own loss."""
-    centroid_rate: PositiveFloat = 1.0
-    """Factor on the learning rate of the centroids, which Adam moves by one rate a step whatever L_NC is."""
+    centroid_rate: PositiveFloat = 10.0
+    """Factor on the learning rate of the centroids. Adam moves them by about one rate a step, however far they are from
+    their latents; the paper's 40,000 steps are enough for 1."""
     growth: GrowthSettings = GrowthSettings()
     prune_below: PositiveFloat = 0.1
     """A leaf with a smaller weight is pruned: 0.1 is reached four steps after a weight of 1 without any latent."""
