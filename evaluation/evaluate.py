@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
+from evaluation.dendrogram_purity import tree_purity
 from evaluation.internal import calinski_harabasz, davies_bouldin, silhouette, silhouette_estimate
 from evaluation.neighbour_purity import neighbour_purity, neighbour_purity_estimate
 from evaluation.predictions import EvaluationError, Predictions
@@ -32,6 +33,7 @@ def evaluate(
     davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max`. Those that compare with classes
     are None without labels. Where the encoder was trained for its clusters, `silhouette_pretrained,
     davies_bouldin_pretrained, calinski_harabasz_pretrained` say what the clusters are worth in the space before that.
+    A method with a tree of its own has `dendrogram_purity`, None without labels.
     The method's own criteria follow (inertia, log_likelihood, bic).
     `size_min` and `size_max` are over all k clusters, so 0 when one is empty. Noise is no cluster there; for the other
     scores it is one more, since an image that is left out is no success.
@@ -73,6 +75,7 @@ def evaluate(
         "size_max": int(sizes.max()) if len(sizes) else 0,
         **_among_all_points(embedding.to(where), clusters, classes if neighbours else None),
         **_before_joint_training(predictions, where),
+        **({} if predictions.tree is None else {"dendrogram_purity": tree_purity(predictions)}),
         **predictions.criteria,
     }
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from evaluation.given_tree import measured, without_empty
 from evaluation.predictions import EvaluationError, Predictions, members, sizes
 from methods.base import Assignments
 
@@ -35,19 +36,26 @@ class MergeTree:
 
 
 def merge_tree(predictions: Predictions) -> MergeTree:
-    """The clusters of any method, merged by Ward's criterion in the space in which they were found.
+    """The method's own tree of its clusters, or else their tree by Ward's criterion in the space of the clusters.
 
-    Next are always the two clusters a and b whose union raises the sum of squares within clusters least, by
-    Δ = n_a n_b / (n_a + n_b) |m_a - m_b|², with the images' counts n and means m. The height is √(2 Δ), which is the
-    distance for two single images, as in scipy. Ward, 1963, "Hierarchical grouping to optimize an objective function".
+    By Ward's criterion, next are always the two clusters a and b whose union raises the sum of squares within clusters
+    least, by Δ = n_a n_b / (n_a + n_b) |m_a - m_b|², with the images' counts n and means m. The height is √(2 Δ), which
+    is the distance for two single images, as in scipy. Ward, 1963, "Hierarchical grouping to optimize an objective
+    function".
 
     An empty cluster is no leaf, since merging it costs nothing anywhere. It goes with the cluster whose mean is
     nearest to its centroid (what Δ tends to as n falls to 0), or, without centroids, with the first.
+
+    In a method's own tree the heights are those of the same Δ, and at least those of the nodes below. An empty cluster
+    goes with the first one that it is merged with.
     """
     labels, embedding = predictions.assignments.labels, predictions.embedding
     counts = sizes(labels, predictions.clusters)
     leaves = counts.nonzero().flatten()
     means = torch.stack([embedding[members(labels, j)].mean(dim=0, dtype=torch.float64) for j in leaves.tolist()])
+    if predictions.tree is not None:
+        merges, leaf_of = without_empty(predictions.tree, leaves)
+        return MergeTree(measured(merges, means.numpy(), counts[leaves].numpy()), leaves, leaf_of)
     leaf_of = torch.zeros(predictions.clusters, dtype=torch.int64)
     if predictions.centroids is not None:
         leaf_of = torch.cdist(predictions.centroids.double(), means).argmin(dim=1)
@@ -102,6 +110,7 @@ def merged(predictions: Predictions, groups: int) -> Predictions:
         decoded_centroids=None,
         criteria={},
         noise=None,
+        tree=None,
     )
 
 

@@ -19,6 +19,7 @@ from methods.base import (
     Method,
     NoiseMethod,
     PretrainedMethod,
+    TreeMethod,
 )
 
 
@@ -39,6 +40,7 @@ class Predictions:
         noise: the label of the images that lie in no cluster; None where every image lies in one.
         pretrained: (n, d), the embedding before the encoder was trained for clusters; None where it never was.
         attention: (n, rows, columns), the share of every patch of an image in its point, or None. Each map sums to 1.
+        tree: the method's own tree of its k clusters, as `TreeMethod` has it; None where it finds none.
     """
 
     images: ImageSet
@@ -53,6 +55,7 @@ class Predictions:
     noise: int | None = None
     pretrained: Float[Tensor, "n d"] | None = None
     attention: Float[Tensor, "n rows columns"] | None = None
+    tree: Int64[Tensor, "merges 2"] | None = None
 
 
 def predict(
@@ -84,6 +87,7 @@ def predict(
         noise=method.noise_cluster if isinstance(method, NoiseMethod) else None,
         pretrained=pretrained,
         attention=method.attention(pixels) if decoded and isinstance(method, AttentiveMethod) else None,
+        tree=method.tree() if isinstance(method, TreeMethod) else None,
     )
 
 

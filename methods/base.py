@@ -102,6 +102,18 @@ class CentroidMethod(Protocol):
 
 
 @runtime_checkable
+class TreeMethod(Protocol):
+    """A method that finds a binary tree of its clusters beside them."""
+
+    def tree(self) -> Int64[Tensor, "merges 2"]:
+        """k - 1 rows, each the two nodes that are below one, on the CPU.
+
+        The clusters are the nodes 0 to k - 1, and the node of row r is number k + r. A row comes after its own nodes'.
+        """
+        ...
+
+
+@runtime_checkable
 class NoiseMethod(Protocol):
     """A method that may leave images out of all clusters."""
 

@@ -62,6 +62,7 @@ METHODS: dict[str, MethodEntry] = {
     "dcn": MethodEntry("dcn", "DCN"),
     "dkm": MethodEntry("dkm", "DKM"),
     "dekm": MethodEntry("dekm", "DEKM"),
+    "deepect": MethodEntry("deepect", "DeepECT"),
     "n2d": MethodEntry("n2d", "N2D"),
     **dict.fromkeys(METHOD_NAMES, MethodEntry("two_stage", "TwoStage")),
 }

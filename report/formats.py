@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from evaluation.predictions import EvaluationError
-from report.rows import COST, CRITERIA, MAIN, PRETRAINED, Column, Row, all_keys, value
+from report.rows import COST, CRITERIA, DENDROGRAM, MAIN, PRETRAINED, Column, Row, all_keys, value
 from system.names import printable
 from system.streams import as_printed
 
@@ -70,9 +70,8 @@ def render_latex(rows: Sequence[Row]) -> str:
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
-    criteria = [
-        column for column in (PRETRAINED[0], *CRITERIA) if any(value(row, column.key) is not None for row in rows)
-    ]
+    optional = (DENDROGRAM, PRETRAINED[0], *CRITERIA)
+    criteria = [column for column in optional if any(value(row, column.key) is not None for row in rows)]
     before = MAIN.index(COST[0])
     return [*MAIN[:before], *criteria, *MAIN[before:]]
 

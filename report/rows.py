@@ -64,6 +64,8 @@ PRETRAINED = (
     Column("calinski_harabasz_pretrained", "Calinski-Harabasz\npretrained", "up", decimals=1),
 )
 """In the space before an encoder was trained for its clusters."""
+DENDROGRAM = Column("dendrogram_purity", "Dendrogram\npurity", "up")
+"""Of a tree of clusters, where there is one."""
 CRITERIA = (
     Column("inertia", "Inertia", decimals=0),
     Column("log_likelihood", "Log-likelihood\nof an image"),

@@ -11,6 +11,7 @@ from data.image_set import NoSplitError
 from data.prepare import splits_to_score
 from engine.run_folder import CHECKPOINTS
 from evaluation.classify import clusters_as_features, labels_of
+from evaluation.dendrogram_purity import tree_purity
 from evaluation.evaluate import sampling_notes
 from evaluation.merge_tree import merged
 from evaluation.predictions import EvaluationError, Predictions
@@ -79,12 +80,14 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
             predictions = fitted.predict(name, wishes.data, wishes.data_root, decoded=wishes.figures is not None)
             if predictions.images.was_read is not None:
                 lines.append(predictions.images.was_read.line())
-            rows.append(fitted.row(predictions, wishes.neighbours))
+            whole = fitted.row(predictions, wishes.neighbours)
+            rows.append({**whole, "dendrogram_purity": tree_purity(predictions)} if wishes.broader else whole)
             if wishes.classify:
                 kept[name] = predictions
             for groups in wishes.broader:
                 row = fitted.row(merged(predictions, groups), wishes.neighbours)
-                notes = BETWEEN_NOTES.join(sampling_notes(row)) or None
+                cut_from = () if predictions.tree is None else ("groups of the method's own tree",)
+                notes = BETWEEN_NOTES.join((*cut_from, *sampling_notes(row))) or None
                 rows.append({**row, "title": f"{row['title']}, {groups} groups", "notes": notes})
             if wishes.figures is not None:
                 from report.figures import draw  # late: matplotlib takes a second

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.neighbour_purity import neighbours_of
-from report.rows import CRITERIA, MISSING, MIXED, PRETRAINED, SD, Column, Row, all_keys, value
+from report.rows import CRITERIA, DENDROGRAM, MISSING, MIXED, PRETRAINED, SD, Column, Row, all_keys, value
 from system.names import printable
 
 WIDTH = 80
@@ -115,6 +115,8 @@ def _block(rows: Sequence[Row]) -> str:
         parts += _spaced("", agreement[half:], rows) if agreement[half:] else []
     else:
         parts += ["", "No agreement with labels: these images have none."]
+    trees = [row for row in rows if value(row, DENDROGRAM.key) is not None]
+    parts += _spaced("Tree of the clusters", [DENDROGRAM], trees) if trees else []
     parts += _spaced(_heading("Internal metrics", rows, SPACE), [*_differing(rows, SPACE), *INTERNAL], rows)
     before = [row for row in rows if value(row, PRETRAINED[0].key) is not None]
     if before:
@@ -217,6 +219,8 @@ def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
     if labelled:
         nearest = _nearest(rows)
         lines.append(f"{nearest}: share of the {nearest.removesuffix('-NN')} nearest neighbours with the same class.")
+        if any(value(row, DENDROGRAM.key) is not None for row in rows):
+            lines.append("Dendrogram purity: the share of a class where two images of it meet, over all pairs.")
         lines.append("Labels were used for scoring only.")
     needed = [*AGREEMENT, *INTERNAL] if labelled else INTERNAL
     if any(value(row, column.key) is None for row in rows for column in needed):

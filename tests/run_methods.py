@@ -42,6 +42,8 @@ MORE: dict[str, list[str]] = {
     "idec, dense": ["model={name: dense, hidden: [32, 16], dropout: 0.2}", "pretrain.greedy={epochs: 1}"],
     "dec, resets": ["cluster.reset.interval=1", "model.batch_norm=true", SGD],
     "dcn, resets": ["cluster.reset.interval=1", "cluster.augmentation.rotation=10"],
+    "deepect": ["cluster.batch_size=32"],
+    "deepect, augmented": ["cluster.batch_size=32", "cluster.augmentation.rotation=10"],
     "pace, confident": [SGD, "self_label={confidence: 0.5, min_steps: 0, max_epochs: 2, batch_size: 32}"],
 }
 

@@ -32,6 +32,7 @@ DEC_SMALL = [
 SMALL: dict[str, list[str]] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), DEC_SMALL),
     **dict.fromkeys(("dcn", "dkm", "dekm"), DEC_SMALL),
+    "deepect": [*DEC_SMALL, "cluster.growth={interval: 1, min_steps: 0}", "clusters=5"],
     "scan": [
         "pretrain.epochs=2",
         "pretrain.min_steps=0",

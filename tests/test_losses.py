@@ -124,6 +124,7 @@ HELD_BY_HAND = {
     "losses/temi.py": 1,  # of the cluster sizes, which are a moving average without gradients
     "models/pretrained_input.py": 1,  # of pixels, below which nothing is trained
     "losses/dec.py": 1,  # in the target, which is held fixed
+    "losses/deepect.py": 4,  # of counts, weights and lengths, which are held fixed
     "losses/self_labelling.py": 1,  # of a count
     "models/held_within.py": 1,  # with a gradient of its own
     "models/mixture_prior.py": 2,  # after a step, without gradients

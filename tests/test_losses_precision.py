@@ -20,6 +20,7 @@ import losses
 from losses.contrastive import Memory, nt_xent
 from losses.dcn import assigned_distance
 from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
+from losses.deepect import data_compression_loss, node_centre_loss, node_centres
 from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
 from losses.dkm import soft_kmeans, softmin
 from losses.gaussian_kl import gaussian_kl
@@ -57,6 +58,9 @@ VIEWS = normalize(drawn(3, N, D, seed=5), dim=2)
 BASIS = torch.linalg.qr(drawn(D, D, seed=6)).Q
 PIXELS = drawn(N, 1, 4, 4, seed=7).sigmoid()
 SCATTER = drawn(D, D, seed=8)
+# A root (4) over leaf 2 and a node (3) over leaves 0 and 1.
+BELOW = torch.cat([torch.eye(3), torch.tensor([[1, 1, 0], [1, 1, 1]])]).bool()
+SIBLINGS = torch.tensor([1, 0, 3, 2, 4])
 
 CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     disagreement: (LOG_Q, P.log()),
@@ -89,6 +93,9 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     squared_distances: (Z, CENTROIDS),
     within_scatter: (Z, CENTROIDS, LABELS),
     scatter_basis: (SCATTER @ SCATTER.T,),
+    node_centres: (CENTROIDS, PRIOR, BELOW),
+    node_centre_loss: (CENTROIDS, Z, LABELS, torch.tensor(3)),
+    data_compression_loss: (Z, BELOW.T[LABELS], drawn(5, D, seed=11), SIBLINGS, torch.arange(5) != SIBLINGS),
     drawn_to_centroids: (Z, CENTROIDS, LABELS, BASIS),
     turned_mse: (Z, BASIS, drawn(N, D, seed=9)),
 }

@@ -84,6 +84,8 @@ def test_clusters_are_merged_into_broader_ones(with_validation: Path) -> None:
     assert [row["title"] for row in found[1:]] == ["ae-kmeans, 4 groups", "ae-kmeans, 2 groups"]
     assert "inertia" in found[0]
     assert "inertia" not in found[1]
+    assert 0.1 < found[0]["dendrogram_purity"] <= 1  # of the merge tree, which is cut for the other rows
+    assert "dendrogram_purity" not in found[1]
     too_many = call(eval.app, str(with_validation), "--broader", "11")
     assert too_many.exit_code == 2
     assert "11" in too_many.stderr

@@ -17,7 +17,9 @@ from report.selection import centroid_distances, lowest
 
 
 def dendrogram(predictions: Predictions) -> Figure | None:
-    """The merge tree from left to right, root first; at every leaf the images nearest to the cluster's centroid.
+    """The tree from left to right, root first; at every leaf the images nearest to the cluster's centroid.
+
+    It is the method's own tree of its clusters, and the merge tree where a method has none.
 
     Beside a leaf: the cluster's number and size and, with labels, its commonest class and that class's share. Empty
     clusters are left out. None where fewer than two clusters hold images.
@@ -44,7 +46,7 @@ def dendrogram(predictions: Predictions) -> Figure | None:
     _draw(left, tree, places, arranged["dcoord"])
     left.set_ylim(high - 0.5, -0.5)
     left.set_box_aspect(high / wide)
-    left.set_title("merge tree (Ward)")
+    left.set_title("merge tree (Ward)" if predictions.tree is None else "the method's own tree")
     right.set_title("typical (nearest to the centroid)")
     figure.suptitle(subject(predictions))
     return figure
