@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -113,7 +113,7 @@ class DeepECT(CentroidJointMethod):
         self.config = config
         self.leaves = ClusterTree(config.clusters, self.backbone.latent, config.cluster.prune_below)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: two leaves. cluster: reconstruction, L_NC and L_DC; the tree grows."""
         settings, backbone, tree, k = self.config.cluster, self.backbone, self.leaves, self.config.clusters
         size, between = settings.batch_size, settings.growth

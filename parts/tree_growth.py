@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from estimators.kmeans import nearest_centroid
@@ -34,8 +34,8 @@ class TreeGrowth:
     """
 
     tree: ClusterTree
-    encode: Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n d"]]
-    images: UInt8[Tensor, "n c h w"]
+    encode: Callable[[Num[Tensor, "n c h w"]], Float[Tensor, "n d"]]
+    images: Num[Tensor, "n c h w"]
     compute: Compute
     halving: KMeansClustererSettings
     seed: int
