@@ -55,6 +55,8 @@ from configs.load import ConfigError  # noqa: E402
 from configs.schema import RunConfig  # noqa: E402
 from data.arrays import LAYOUTS, as_classes, as_images, as_tensor  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
+from data.known import Known, known_labels  # noqa: E402
+from data.known_file import read_known  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from engine.errors import CheckpointError, Interrupted  # noqa: E402
@@ -65,11 +67,11 @@ from engine.restore import restore  # noqa: E402
 from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
-from report.score_table import ScoreTable, count_seen, score_row  # noqa: E402
+from report.score_table import ScoreTable, count_seen, score_row, without_known  # noqa: E402
 
 FORM = f"Images are {LAYOUTS}, or a table with image_shape."
 
-PARAMETERS = {"clusters": "n_clusters", "seed": "seed", "runtime.device": "device", "data.name": "X"}
+PARAMETERS = {"clusters": "n_clusters", "known": "known", "seed": "seed", "runtime.device": "device", "data.name": "X"}
 """Settings that are not given among the others, and what gives them."""
 
 
@@ -89,6 +91,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             image of one line.
         value_range: what floats stand for black and white. None: the lowest and the highest value of the training
             images; what lies beyond them in others is cut off.
+        known: labels of some training images, which dec, its family and pace learn from: {position: label}, a CSV file
+            or, where X is a set with labels, a share of it to draw. Scores leave these images out.
         device: auto, cpu, cuda or mps.
         verbose: show progress, on a terminal or in a notebook.
 
@@ -108,6 +112,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         settings: Mapping[str, Any] | None = None,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = (0.0, 1.0),
+        known: Mapping[int, Any] | str | Path | float | None = None,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
@@ -117,11 +122,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         self.settings = settings
         self.image_shape = image_shape
         self.value_range = value_range
+        self.known = known
         self.device = device
         self.verbose = verbose
 
     def fit(self, X: Any, y: object = None) -> DeepClustering:
-        """Train on images. `y` is not looked at.
+        """Train on images. `y` is not looked at: labels to learn from are the parameter `known`.
 
         Args:
             X: images, NumPy or torch: uint8 or floats, (n, h, w), (n, h, w, c) or (n, c, h, w); a table (n, pixels);
@@ -137,7 +143,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         try:
             config = self._config(X)
             images = self._image_set(X, config, reset=True)
-            fitted = fit(config, images, display=Display(quiet=not self.verbose))
+            fitted = fit(config, images, known=self._knowledge(config, images), display=Display(quiet=not self.verbose))
         except Interrupted as error:
             raise KeyboardInterrupt from error
         except REFUSED as error:
@@ -169,6 +175,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
     def score_table(self, X: Any, labels: Any = None) -> ScoreTable:
         """The table of `eval.py`: print it, or take a value by its name, such as `["nmi"]`.
 
+        Images whose labels the fit was told (`known`) are left out.
+
         Values that compare with classes are None without labels. Labels change nothing in the model.
 
         Args:
@@ -183,6 +191,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             if len(indices) != len(images):
                 raise ValueError(f"{len(images)} images and {len(indices)} labels: there must be one for each image.")
             images = replace(images, labels=torch.from_numpy(indices), class_names=names)
+        images = without_known(self.checkpoint_, images)
         predictions = predict(self.method_, images, encoder=self.checkpoint_.pretrained)
         return ScoreTable(score_row(self.checkpoint_, self.config_, self.method_, predictions))
 
@@ -212,12 +221,21 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
                 raise ConfigError(f"the setting {path} has a parameter of its own, {parameter}: give it there.")
         settings = {"data.name": str(X) if isinstance(X, str | Path) else "images", **(self.settings or {})}
         assignments = [f"{path}={_as_text(value)}" for path, value in settings.items()]
+        # What is known by position reaches `fit` as it is; the config names files and shares alone.
+        known = None if isinstance(self.known, Mapping) else self.known
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
+        flags["known"] = str(known) if isinstance(known, Path) else known
         file = Path(self.method) if str(self.method).endswith((".yaml", ".yml")) else None
         config = resolve_config(None if file else self.method, file, assignments, flags)
         if config.runtime.devices * config.runtime.nodes > 1:
             raise ConfigError("several processes are started by the command: train.py --devices.")
         return config
+
+    def _knowledge(self, config: RunConfig, images: ImageSet) -> Known | None:
+        """What `known` says of the training images."""
+        if isinstance(self.known, Mapping):
+            return known_labels(self.known, len(images), config.clusters, "known")
+        return read_known(config.known, images, config.clusters, config.seed)
 
     def _image_set(self, X: Any, config: RunConfig, reset: bool) -> ImageSet:
         if isinstance(X, str | Path):

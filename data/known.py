@@ -158,6 +158,17 @@ def known_labels(labels: Mapping[int, Hashable], images: int, clusters: int, wha
     return KnownLabels(torch.tensor(positions), classes, tuple(map(str, values)))
 
 
+def same_knowledge(state: Mapping[str, Any] | None, known: Known | None) -> bool:
+    """Whether `known` is what this `state`, of a checkpoint, was asked of."""
+    if state is None or known is None:
+        return state is None and known is None
+    here = known.state()
+    return here.keys() <= state.keys() and all(
+        torch.equal(value, state[key]) if isinstance(value, Tensor) else value == state[key]
+        for key, value in here.items()
+    )
+
+
 def draw_known(images: ImageSet, share: float, seed: int, clusters: int) -> KnownLabels:
     """The labels of a random share of the images, as of a person who names some of them: for research.
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
+from data.known import Known
 from parts.phases import Compute, Phase
 
 
@@ -77,6 +78,17 @@ class Method(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any: ...
+
+
+@runtime_checkable
+class SemiSupervised(Protocol):
+    """A method that can also learn from what is known of some images."""
+
+    def semi_supervised_phases(
+        self, images: UInt8[Tensor, "n c h w"], compute: Compute, known: Known
+    ) -> Sequence[Phase]:
+        """The phases in the order in which they run, with `known` of the training images."""
+        ...
 
 
 @runtime_checkable
