@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -35,6 +35,7 @@ class Links(NamedTuple):
     must: Bool[Tensor, " b"]
 
 
+@runtime_checkable
 class Known(Protocol):
     """What is known of some training images.
 
@@ -126,7 +127,7 @@ class KnownPairs:
 
     def note(self, n: int) -> str:
         must = int(self.must.sum())
-        return f"{must:,} must-links and {len(self.must) - must:,} cannot-links of {n:,} images known"
+        return f"links of {len(self.images):,} of {n:,} images known: {must:,} must, {len(self.must) - must:,} cannot"
 
 
 def known_labels(labels: Mapping[int, Hashable], images: int, clusters: int, what: str) -> KnownLabels:
