@@ -117,7 +117,7 @@ class KnownPairs:
     def links(self, uniform: Float[Tensor, "b 2"]) -> Links:
         """Every pair is as likely as every other."""
         chosen = _drawn(uniform[:, 0], len(self.first))
-        return Links(self.first[chosen], self.second[chosen], self.must[chosen])
+        return Links(self.first[chosen], self.second[chosen], self.must.index_select(0, chosen))
 
     def to(self, device: torch.device) -> KnownPairs:
         return KnownPairs(self.first.to(device), self.second.to(device), self.must.to(device))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from configs.schema import RuntimeSettings
+from data.known import KnownLabels
 from data.sources import load
 from engine.processes import Processes, launch
 from tests.small import run_config, small_config
@@ -36,8 +37,13 @@ MORE: dict[str, list[str]] = {
     "idec, dense": ["model={name: dense, hidden: [32, 16], dropout: 0.2}", "pretrain.greedy={epochs: 1}"],
     "dec, resets": ["cluster.reset.interval=1", "model.batch_norm=true", SGD],
     "dcn, resets": ["cluster.reset.interval=1", "cluster.augmentation.rotation=10"],
+    "idec, known": ["model.batch_norm=true", "model.name=conv", SGD],
+    "pace, known": [SGD],
     "pace, confident": [SGD, "self_label={confidence: 0.5, min_steps: 0, max_epochs: 2, batch_size: 32}"],
 }
+
+KNOWN = KnownLabels(torch.arange(0, 60, 2), torch.arange(30) % 3, ("a", "b", "c"))
+"""What runs are told that are called so."""
 
 
 def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str, Any]]]:
@@ -46,7 +52,7 @@ def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str
     found = {}
     for name in names:
         config = small_config(name.partition(",")[0], settings=MORE.get(name, []))
-        fitted = run_config(config, images, processes)
+        fitted = run_config(config, images, processes, KNOWN if name.endswith(", known") else None)
         used = fitted.assignments.labels.bincount(minlength=fitted.method.clusters)
         found[name] = [*fitted.checkpoint.loop.history, {"phase": "assign", "sizes": used.tolist()}]
     return found

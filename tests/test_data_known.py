@@ -136,7 +136,7 @@ def test_links_of_labels_are_all_pairs_of_different_images_alike() -> None:
     known = known_labels({5: "a", 2: "b", 9: "a"}, 10, 2, "here")
     uniform = torch.rand(6000, 2, generator=torch.Generator().manual_seed(0))
     first, second, must = known.links(uniform)
-    counts = {pair: 0 for pair in ((2, 5), (2, 9), (5, 2), (5, 9), (9, 2), (9, 5))}
+    counts = dict.fromkeys(((2, 5), (2, 9), (5, 2), (5, 9), (9, 2), (9, 5)), 0)
     for pair in zip(first.tolist(), second.tolist(), strict=True):
         counts[pair] += 1
     assert min(counts.values()) > 850  # 1,000 each, sd 29
