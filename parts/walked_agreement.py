@@ -62,13 +62,16 @@ class HeadsObjective(Objective):
         sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
         disagreements = disagreement(first, second)
         losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior)
+        told = {}
         if self.known is not None:
-            losses = losses + self.known(z, batch)
+            term = self.known(z, batch)
+            losses, told = losses + term, {"known": term.mean()}
         # The sum, so that a head is trained as it would be alone.
         return {
             "loss": losses.sum(),
             "lowest": self.compute.pooled(losses.detach()).min(),
             "disagreement": disagreements.mean(),
+            **told,
         }
 
     def own_losses(self, walks: int, seed: int) -> Float[Tensor, " r"]:
