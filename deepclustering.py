@@ -55,6 +55,8 @@ from configs.load import ConfigError  # noqa: E402
 from configs.schema import RunConfig  # noqa: E402
 from data.arrays import LAYOUTS, as_classes, as_images, as_tensor  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
+from data.known import Known, known_labels  # noqa: E402
+from data.known_file import read_known  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from engine.errors import CheckpointError, Interrupted  # noqa: E402
@@ -66,11 +68,11 @@ from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
 from methods.points import config_for_points  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
-from report.score_table import ScoreTable, count_seen, score_row  # noqa: E402
+from report.score_table import ScoreTable, count_seen, score_row, without_known  # noqa: E402
 
 FORM = f"Images are {LAYOUTS}, or a table with image_shape. Tables of other numbers: points=True."
 
-PARAMETERS = {"clusters": "n_clusters", "seed": "seed", "runtime.device": "device", "data.name": "X"}
+PARAMETERS = {"clusters": "n_clusters", "known": "known", "seed": "seed", "runtime.device": "device", "data.name": "X"}
 """Settings that are not given among the others, and what gives them."""
 
 
@@ -91,6 +93,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         value_range: what floats stand for black and white. None: the lowest and the highest value of the training
             images; what lies beyond them in others is cut off.
         points: tables are points of a space, (n, d), such as features of a network, and no pixels.
+        known: labels of some training images, which dec, its family and pace learn from: {position: label}, a CSV file
+            or, where X is a set with labels, a share of it to draw. Scores leave these images out.
         device: auto, cpu, cuda or mps.
         verbose: show progress, on a terminal or in a notebook.
 
@@ -111,6 +115,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = (0.0, 1.0),
         points: bool = False,
+        known: Mapping[int, Any] | str | Path | float | None = None,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
@@ -121,11 +126,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         self.image_shape = image_shape
         self.value_range = value_range
         self.points = points
+        self.known = known
         self.device = device
         self.verbose = verbose
 
     def fit(self, X: Any, y: object = None) -> DeepClustering:
-        """Train on images. `y` is not looked at.
+        """Train on images. `y` is not looked at: labels to learn from are the parameter `known`.
 
         Args:
             X: images, NumPy or torch: uint8 or floats, (n, h, w), (n, h, w, c) or (n, c, h, w); a table (n, pixels);
@@ -143,7 +149,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             images = self._image_set(X, config, reset=True)
             if images.are_points:
                 config, _ = config_for_points(config, self._assignments(X))
-            fitted = fit(config, images, display=Display(quiet=not self.verbose))
+            fitted = fit(config, images, known=self._knowledge(config, images), display=Display(quiet=not self.verbose))
         except Interrupted as error:
             raise KeyboardInterrupt from error
         except REFUSED as error:
@@ -175,6 +181,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
     def score_table(self, X: Any, labels: Any = None) -> ScoreTable:
         """The table of `eval.py`: print it, or take a value by its name, such as `["nmi"]`.
 
+        Images whose labels the fit was told (`known`) are left out.
+
         Values that compare with classes are None without labels. Labels change nothing in the model.
 
         Args:
@@ -189,6 +197,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             if len(indices) != len(images):
                 raise ValueError(f"{len(images)} images and {len(indices)} labels: there must be one for each image.")
             images = replace(images, labels=torch.from_numpy(indices), class_names=names)
+        images = without_known(self.checkpoint_, images)
         predictions = predict(self.method_, images, encoder=self.checkpoint_.pretrained)
         return ScoreTable(score_row(self.checkpoint_, self.config_, self.method_, predictions))
 
@@ -217,7 +226,10 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         for path, parameter in PARAMETERS.items():
             if path in (self.settings or {}):
                 raise ConfigError(f"the setting {path} has a parameter of its own, {parameter}: give it there.")
+        # What is known by position reaches `fit` as it is; the config names files and shares alone.
+        known = None if isinstance(self.known, Mapping) else self.known
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
+        flags["known"] = str(known) if isinstance(known, Path) else known
         file = Path(self.method) if str(self.method).endswith((".yaml", ".yml")) else None
         config = resolve_config(None if file else self.method, file, self._assignments(X), flags)
         if config.runtime.devices * config.runtime.nodes > 1:
@@ -230,6 +242,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         kind = {"data.kind": "points"} if self.points else {}
         settings = {"data.name": name, **kind, **(self.settings or {})}
         return [f"{path}={_as_text(value)}" for path, value in settings.items()]
+
+    def _knowledge(self, config: RunConfig, images: ImageSet) -> Known | None:
+        """What `known` says of the training images."""
+        if isinstance(self.known, Mapping):
+            return known_labels(self.known, len(images), config.clusters, "known")
+        return read_known(config.known, images, config.clusters, config.seed)
 
     def _image_set(self, X: Any, config: RunConfig, reset: bool) -> ImageSet:
         if isinstance(X, str | Path):

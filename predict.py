@@ -44,7 +44,8 @@ def main(
     copy: Annotated[bool, typer.Option("--copy", help="Copies in place of links, for --sort-into.")] = False,
     gallery: Annotated[Path | None, typer.Option(metavar="DIR", help="Make a page to look at the clusters.")] = None,
     names: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Names of clusters, as a gallery saves them.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Names of clusters, as a gallery saves them; default: known labels."),
     ] = None,
     onnx: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the network as ONNX: pictures in, probabilities out.")
@@ -64,7 +65,7 @@ def main(
     # Here, where torch and all that stands on it are needed: --help answers without these seconds.
     from engine.memory import keep_freed_memory
     from report.answers import answers, columns
-    from report.cluster_names import read_names
+    from report.cluster_names import names_by_known, read_names
     from report.finished_run import PROBLEMS, open_run
     from report.onnx_file import write_onnx
     from report.originals import files_of
@@ -77,7 +78,7 @@ def main(
         if sort_into is not None:
             check_empty(sort_into)  # before minutes are spent
         run = open_run(checkpoint, device)
-        called = {} if names is None else read_names(names, run.method.clusters)
+        called = names_by_known(run.checkpoint) if names is None else read_names(names, run.method.clusters)
         default = run.config.data.split if images is None else "all"
         predictions = run.predict(split or default, images, data_root, decoded=False, scored=False)
         found = answers(predictions, files_of(predictions.images))

@@ -40,6 +40,13 @@ def main(
     ] = None,
     clusters: Annotated[int | None, typer.Option(help="Number of clusters k.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|SHARE",
+            help="Labels of some images, or linked pairs: a CSV file; or a share of the images, for research.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run; its default name tells data, method, k, seed and other settings."),
@@ -57,6 +64,7 @@ def main(
     """Train one method and write one checkpoint."""
     # Here, where torch and all that stands on it are needed: --help answers without these seconds.
     from configs.load import to_yaml
+    from data.known_file import read_known
     from engine.errors import CheckpointError, Interrupted, TrainingError
     from engine.fit import REFUSED, fit
     from engine.memory import keep_freed_memory
@@ -74,6 +82,7 @@ def main(
         "data.name": data,
         "clusters": clusters,
         "seed": seed,
+        "known": known,
         "runtime.device": device,
         "runtime.precision": precision,
         "runtime.devices": devices,
@@ -97,11 +106,12 @@ def main(
             run_config, told = config_for_points(run_config, set_ or [])
             if told is not None:
                 display.notice(told)
+        knowledge = read_known(run_config.known, images, run_config.clusters, run_config.seed)
         path = folder / "checkpoint.pt"
         if images.was_read is not None:
             display.notice(images.was_read.line())
         with alone(folder, processes):
-            earlier = processes.once(lambda: earlier_run(path, run_config, images, resume, overwrite))
+            earlier = processes.once(lambda: earlier_run(path, run_config, images, knowledge, resume, overwrite))
             processes.once(lambda: list_left_out(folder, images))
             if earlier is not None and earlier.loop.done:
                 display.notice(f"{path} is finished; nothing to do.")
@@ -110,6 +120,7 @@ def main(
                 fit(
                     run_config,
                     images,
+                    known=knowledge,
                     notes=notes,
                     validation=validation,
                     processes=processes,
@@ -118,7 +129,14 @@ def main(
                     store=PhaseStore(CHECKPOINTS / "phases") if share else None,
                     display=display,
                     watch=lambda settled: [
-                        TensorBoardObserver(folder / "tb", images, settled.clusters, step, to_yaml(settled))
+                        TensorBoardObserver(
+                            folder / "tb",
+                            images,
+                            settled.clusters,
+                            step,
+                            to_yaml(settled),
+                            None if knowledge is None else knowledge.images,
+                        )
                     ],
                 )
     except REFUSED as error:

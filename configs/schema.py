@@ -193,8 +193,17 @@ class RunConfig(Settings):
     report: ReportSettings | None = None
     data: DataSettings = DataSettings()
     clusters: Annotated[int, Field(ge=2)] = 10
+    known: str | float | None = None
+    """Known labels of some training images, or pairs of them: a CSV file; or a share of the images whose labels are
+    drawn by the run's seed, for research. Scores are then those of the other images."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     runtime: RuntimeSettings = RuntimeSettings()
+
+    @model_validator(mode="after")
+    def _known_is_a_share_or_a_file(self) -> RunConfig:
+        if isinstance(self.known, float) and not 0 <= self.known < 1:
+            raise ValueError(f"known takes a share of the images from 0 to below 1, or a file; received {self.known:g}")
+        return self
 
     @property
     def title(self) -> str:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Num, UInt8
+from jaxtyping import Bool, Int64, Num, UInt8
 from torch import Tensor
 
 BLOCK = 4096
@@ -29,9 +29,19 @@ def fingerprints(images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n size"]:
 
 def short_fingerprints(images: Num[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
     """The first 8 bytes of every image's fingerprint, ascending: what a checkpoint keeps of the images of a fit."""
-    return fingerprints(images)[:, :8].contiguous().view(torch.int64).flatten().sort().values
+    return _short(images).sort().values
+
+
+def among(images: Num[Tensor, "n c h w"], known: Int64[Tensor, " m"]) -> Bool[Tensor, " n"]:
+    """Which of the images are among those whose `short_fingerprints` are `known`."""
+    return torch.isin(_short(images), known)
 
 
 def count_among(images: Num[Tensor, "n c h w"], known: Int64[Tensor, " m"]) -> int:
     """How many of the images are among those whose `short_fingerprints` are `known`."""
     return int(torch.isin(short_fingerprints(images), known).sum())
+
+
+def _short(images: Num[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
+    """The first 8 bytes of every image's fingerprint, in their order."""
+    return fingerprints(images)[:, :8].contiguous().view(torch.int64).flatten()

@@ -76,7 +76,8 @@ class Checkpoint:
         config: the resolved config.
         data: name, split, fingerprint, n and shape of the training images; `image_fingerprints`, a short one of each
             (`data.fingerprints`); the state of their `names`; how they were read, as `data.reading.as_before` takes it;
-            and the absolute `place` of a path. The last four are missing in older checkpoints.
+            the absolute `place` of a path; and what was `known` of them, as the `state` of a `data.known.Known`
+            with these images' short fingerprints, or None. The last five are missing in older checkpoints.
         environment: versions, git commit, device, threads.
         method: the method's state: weights and fitted arrays.
         loop: where the loop is, with history and timings.

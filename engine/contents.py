@@ -18,9 +18,9 @@ from torch import Tensor
 
 from configs.schema import RunConfig
 
-ELSEWHERE = {"name", "report", "data", "runtime"}
-"""Of a run's config: what tables call it, and what keys hold in another form, as the images' fingerprint and the
-machine. No method reads them; a test holds it."""
+ELSEWHERE = {"name", "report", "data", "known", "runtime"}
+"""Of a run's config: what tables call it, and what keys hold in another form, as the images' fingerprint, what is
+known of them and the machine. No method reads them; a test holds it."""
 
 
 class Contents:

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxtyping import Num
+from torch import Tensor
 from torch.optim import Optimizer
 
 from configs.load import ConfigError, differences
 from configs.schema import RunConfig
 from data.fingerprints import short_fingerprints
 from data.image_set import DataError, ImageSet
+from data.known import Known
 from data.prepare import place_of, protocol_notes
 from data.subsets import count_different
 from engine.checkpoint import Checkpoint, LoopState
@@ -27,9 +30,10 @@ from engine.progress import Display
 from engine.randomness import generator_states, restore_generators, seed_all
 from engine.step_graph import CAPTURES
 from estimators.base import ClusteringError, RepresentationError
-from methods.base import Assignments, Method, NamedImages, PretrainedMethod
+from methods.base import Assignments, Method, NamedImages, PretrainedMethod, SemiSupervised
 from methods.registry import METHODS
 from models.autoencoder import ModelError, shape_of
+from parts.phases import Phase
 
 REFUSED = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError)
 """What is raised before the training for a config or images that cannot be. The message is for the user."""
@@ -55,6 +59,7 @@ def fit(
     images: ImageSet,
     *,
     method: Method | None = None,
+    known: Known | None = None,
     notes: Sequence[str] = (),
     validation: ImageSet | None = None,
     processes: Processes | None = None,
@@ -69,6 +74,8 @@ def fit(
     Args:
         config: of the run, see `methods.resolve.resolve_config`.
         images: the training images.
+        known: what the method may know of some images besides, see `data.known`. It is kept in the checkpoint, so that
+            scores leave these images out.
         method: built already, for images of this shape; by default what `config` names, its weights by its seed.
         notes: what tables must say of the run besides.
         validation: held out of them: losses on these are reported after every epoch, and decide nothing.
@@ -81,7 +88,8 @@ def fit(
             process alone.
 
     Raises:
-        UsageError: too few different images, or a network too large for the memory.
+        UsageError: too few different images, a network too large for the memory, or known labels and a method that
+            cannot learn from them.
         ModelError: the network does not fit the images.
         TrainingError: a loss became NaN or infinite.
         Interrupted: by Ctrl-C or SIGTERM, once the state is saved.
@@ -98,12 +106,12 @@ def fit(
     config = settled(config, method, pixels, processes, earlier, display.notice)
     if isinstance(method, NamedImages) and images.names is not None:
         method.take_names(images.names)
-    phases = method.phases(pixels, processes)
+    phases = _phases(config, method, pixels, processes, known)
     # Keys name phases for other runs, and for this one when it goes on.
     keys = [phase.name for phase in phases]
     if save is not None or store is not None:
         keys = phase_keys(phases, pixels, processes, _common(config, images, validation, processes))
-    checkpoint = _begin(config, images, processes, notes)
+    checkpoint = _begin(config, images, processes, notes, known)
     if earlier is not None:
         _go_on(method, earlier, checkpoint, len(phases), display)
 
@@ -160,6 +168,23 @@ def _build(config: RunConfig, images: ImageSet) -> Method:
         raise UsageError(f"a network of these settings cannot be built here: {reason}. Make it smaller.") from error
 
 
+def _phases(
+    config: RunConfig,
+    method: Method,
+    pixels: Num[Tensor, "n c h w"],
+    processes: Processes,
+    known: Known | None,
+) -> Sequence[Phase]:
+    """The method's phases, on the images and on what is known of them."""
+    if known is None:
+        if config.known:
+            raise UsageError(f"the config says known: {config.known}; read it by data.known_file and hand it to fit.")
+        return method.phases(pixels, processes)
+    if not isinstance(method, SemiSupervised):
+        raise UsageError(f"{config.method} cannot learn from known labels.")
+    return method.semi_supervised_phases(pixels, processes, known)
+
+
 def _common(
     config: RunConfig, images: ImageSet, validation: ImageSet | None, processes: Processes
 ) -> dict[str, object]:
@@ -171,9 +196,12 @@ def _common(
     }
 
 
-def _begin(config: RunConfig, images: ImageSet, processes: Processes, notes: Sequence[str]) -> Checkpoint:
+def _begin(
+    config: RunConfig, images: ImageSet, processes: Processes, notes: Sequence[str], known: Known | None
+) -> Checkpoint:
     """The run before its first step."""
     computed = arithmetic(processes.device, config.runtime)
+    knows = () if known is None else (known.note(len(images)),)
     return Checkpoint(
         config=config.model_dump(mode="json"),
         data={
@@ -187,11 +215,17 @@ def _begin(config: RunConfig, images: ImageSet, processes: Processes, notes: Seq
             "names": None if images.names is None else images.names.state(),
             "reading": None if images.was_read is None else images.was_read.reading(),
             "place": place_of(images.name),
+            "known": None if known is None else _knowledge(known, images),
             # Plain float32 on a CPU is nothing that a table must say.
-            "notes": [*notes, *protocol_notes(config.data), *([] if computed == "float32" else [computed])],
+            "notes": [*notes, *knows, *protocol_notes(config.data), *([] if computed == "float32" else [computed])],
         },
         environment=describe_environment(processes.device, processes.count, config.runtime),
     )
+
+
+def _knowledge(known: Known, images: ImageSet) -> dict[str, Any]:
+    """What is known, and by what its images are found again in any set."""
+    return {**known.state(), "fingerprints": short_fingerprints(images.images[known.images])}
 
 
 def _go_on(method: Method, earlier: Checkpoint, checkpoint: Checkpoint, phases: int, display: Display) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from configs.load import differences, dump
 from configs.schema import RunConfig
 from data.image_set import ImageSet
+from data.known import Known, same_knowledge
 from data.sources import FILE_READERS, names
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
 from engine.errors import CheckpointError, UsageError
@@ -142,7 +143,9 @@ def alone(folder: Path, processes: Processes) -> Iterator[None]:
         yield
 
 
-def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, overwrite: bool) -> Checkpoint | None:
+def earlier_run(
+    path: Path, config: RunConfig, images: ImageSet, known: Known | None, resume: bool, overwrite: bool
+) -> Checkpoint | None:
     """The checkpoint to go on from, or None to begin.
 
     Raises:
@@ -164,6 +167,8 @@ def earlier_run(path: Path, config: RunConfig, images: ImageSet, resume: bool, o
             f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
             f"{len(images)} of fingerprint {images.fingerprint[:12]}"
         )
+    if not same_knowledge(checkpoint.data.get("known"), known):
+        changed.append("what is known of the images: the file has changed")
     if changed:
         raise UsageError(
             f"{'--resume: ' if resume else ''}{path} is another run. What differs (there → here):\n  "

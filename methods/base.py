@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor, nn
 
+from data.known import Known
 from parts.phases import Compute, Phase
 
 
@@ -80,10 +81,19 @@ class Method(Protocol):
 
 
 @runtime_checkable
+class SemiSupervised(Protocol):
+    """A method that can also learn from what is known of some images."""
+
+    def semi_supervised_phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: Known) -> Sequence[Phase]:
+        """The phases in the order in which they run, with `known` of the training images."""
+        ...
+
+
+@runtime_checkable
 class Generative(Protocol):
     """A method that can show what it thinks: reconstructions and decoded centroids."""
 
-    def reconstruct(self, images: Num[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"] | None:
+    def reconstruct(self, images: Num[Tensor, "n c h w"]) -> Num[Tensor, "n c h w"] | None:
         """Every image as the decoder gives it back, on the CPU; None where this configuration has no decoder."""
         ...
 

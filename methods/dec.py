@@ -8,7 +8,8 @@
 Sources: Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis", ICML 2016 (DEC); with the
 reconstruction kept, Guo, Gao, Liu, Yin, "Improved Deep Embedded Clustering with Local Structure Preservation", IJCAI
 2017 (IDEC), on a convolutional network Guo et al., ICONIP 2017 (DCEC); with augmented images Guo, Zhu, Liu, Yin, "Deep
-Embedded Clustering with Data Augmentation", ACML 2018 (DEC-DA).
+Embedded Clustering with Data Augmentation", ACML 2018 (DEC-DA); with known pairs Ren, Hu, Dai, Pan, Hoi, Xu,
+"Semi-supervised deep embedded clustering", Neurocomputing 2019 (SDEC).
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
-from jaxtyping import Float, Int64, Num
+from jaxtyping import Bool, Float, Int64, Num
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from configs.schema import PositiveFloat, PositiveInt, Share
+from configs.schema import PositiveFloat, PositiveInt, Settings, Share
+from data.known import Known
 from estimators.settings import KMeansClustererSettings
 from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
+from losses.known_pairs import link_surprise, linked_distance
 from methods.joint import CentroidJointMethod, JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.normalise import Normalise
 from parts.backbone import Branch
 from parts.in_place import renewed
 from parts.initialisation import Centroids
+from parts.known_links import KnownLinks, LinkedLatents
 from parts.phases import Batch, Compute, Objective, Phase
 from parts.reset import resets
 from parts.training_views import AugmentedPhaseSettings, TrainingViews
@@ -54,6 +58,12 @@ class ClusteringHead(Centroids):
     def log_q(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """log q, which has a gradient where q is too small for a float."""
         return log_soft_assignment(z, self.centroids, self.alpha)
+
+    def link_surprise(
+        self, first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], must: Bool[Tensor, " n"]
+    ) -> Float[Tensor, ""]:
+        """The loss of known pairs, of their latents: how unlikely their links are under q."""
+        return link_surprise(self.log_q(first), self.log_q(second), must)
 
 
 class TrainingTarget(nn.Module):
@@ -152,6 +162,13 @@ class DEC(SoftAssignments, CentroidJointMethod):
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z. cluster: KL(p‖q)."""
+        return self._phases(images, compute, None)
+
+    def semi_supervised_phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: Known) -> Sequence[Phase]:
+        """The same, with the known pairs beside KL(p‖q) (SDEC)."""
+        return self._phases(images, compute, known)
+
+    def _phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: Known | None) -> Sequence[Phase]:
         settings, backbone, head, target = self.config.cluster, self.backbone, self.head, self.target
 
         def soft_assign(part: Num[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
@@ -161,7 +178,12 @@ class DEC(SoftAssignments, CentroidJointMethod):
         def refresh() -> Int64[Tensor, " n"]:
             return target.refresh(soft_assign, images, compute)
 
-        objective = DECObjective(backbone.normalise, backbone.branch(settings.reconstruction), head, target, settings)
+        branch = backbone.branch(settings.reconstruction)
+        objective: Objective = DECObjective(backbone.normalise, branch, head, target, settings)
+        if known is not None:
+            links = KnownLinks(known, settings.known.weight)
+            loss = head.link_surprise if settings.known.loss == "likelihood" else linked_distance
+            objective = LinkedLatents(objective, links, loss, backbone.encode, images, compute)
         training = self.joint_training(images, compute)
         return (
             *training.pretrain(),
@@ -181,6 +203,14 @@ class DEC(SoftAssignments, CentroidJointMethod):
         return self.head
 
 
+class KnownPairsSettings(Settings):
+    """What is trained beside the rest where labels of some images are known (--known)."""
+
+    loss: Literal["likelihood", "distance"] = "likelihood"
+    """Of known pairs: the likelihood of their links under q; or the distances of their latents, as in SDEC."""
+    weight: PositiveFloat = 10.0
+
+
 class DECSettings(AugmentedPhaseSettings):
     """The clustering phase.
 
@@ -193,6 +223,7 @@ class DECSettings(AugmentedPhaseSettings):
     """Keep the reconstruction error, or a VAE's whole lower bound."""
     kl: Annotated[float, Field(ge=0)] = 1.0
     """Weight of a VAE's KL divergence from its prior, where that is kept."""
+    known: KnownPairsSettings = KnownPairsSettings()
     detach: bool = False
     """Keep the clustering loss from the encoder, which the reconstruction alone then trains."""
     update_interval: PositiveInt = 140

@@ -11,6 +11,7 @@ better ones, and the head of lowest own loss is the answer. It is a method of th
 * a split and a merge at once: Ueda, Nakano, Ghahramani, Hinton, Neural Computation 2000 (SMEM); there too;
 * the sharpened target of self-labelling: Xie, Girshick, Farhadi, ICML 2016 (DEC); in `parts.self_labelling`;
 * histograms of oriented gradients: Dalal, Triggs, CVPR 2005; in `parts.hog_axes`;
+* the likelihood of known pairs: Zhang, Basu, Davidson, ECML PKDD 2019; in `losses.known_pairs`;
 * the contrastive feature: Chen, Kornblith, Norouzi, Hinton, ICML 2020 (SimCLR); in `parts.contrastive_pretraining`.
 """
 
@@ -25,6 +26,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from data.known import Known
 from methods.dec import TrainingTarget
 from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
@@ -35,6 +37,7 @@ from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.free_sizes import FreeSizes
 from parts.head_search import evolve
 from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
+from parts.known_links import KnownLinks, LinkedHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
@@ -68,6 +71,8 @@ class ClusterSettings(Settings):
     """Weight of the cluster sizes' divergence from the prior."""
     prior: tuple[PositiveFloat, ...] | None = None
     """Expected share of every cluster, in any order, where clusters are not of one size; None: uniform."""
+    known: PositiveFloat = 1.0
+    """Weight of the known pairs' surprise, where labels are known (--known)."""
     scale: PositiveFloat = 4.0
     """sd of the logits at the start. Large, so that heads begin as different partitions."""
     epochs: PositiveInt = 54
@@ -133,10 +138,17 @@ class PACE(SoftAssignments):
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
+        return self._phases(images, compute, None)
+
+    def semi_supervised_phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: Known) -> Sequence[Phase]:
+        """The same, and heads agree with what is known as well, in their training and where they are compared."""
+        return self._phases(images, compute, LinkedHeads(self.heads, KnownLinks(known, self.config.cluster.known)))
+
+    def _phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: LinkedHeads | None) -> Sequence[Phase]:
         cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
         features = TrainingFeatures(encode, images, compute)
         objective = HeadsObjective(
-            self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute
+            self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute, known
         )
         return (
             *self.backbone.phases(images, compute),

@@ -34,10 +34,12 @@ class MethodEntry:
     Attributes:
         file: the method's, in `methods/`.
         name: of its class there. Its config's class is `name` with "Config" after it.
+        semi_supervised: whether it can learn from known labels as well (`methods.base.SemiSupervised`).
     """
 
     file: str
     name: str
+    semi_supervised: bool = False
 
     @property
     def config(self) -> type[RunConfig]:
@@ -53,11 +55,11 @@ class MethodEntry:
 
 
 METHODS: dict[str, MethodEntry] = {
-    **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry("dec", "DEC")),
+    **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), MethodEntry("dec", "DEC", True)),
     "scan": MethodEntry("scan", "SCAN"),
     "temi": MethodEntry("temi", "TEMI"),
     "turtle": MethodEntry("turtle", "TURTLE"),
-    "pace": MethodEntry("pace", "PACE"),
+    "pace": MethodEntry("pace", "PACE", True),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),
     "dkm": MethodEntry("dkm", "DKM"),
@@ -109,6 +111,17 @@ def check_method(name: str) -> None:
         meant = " or ".join(_meant(name.lower()))
         hint = f" Did you mean {meant}?" if meant else ""
         raise ConfigError(f"there is no method {name!r}.{hint} Methods: {method_names()}.")
+
+
+def check_known(name: str) -> None:
+    """Whether a method can learn from known labels.
+
+    Raises:
+        ConfigError: naming those that can.
+    """
+    if not METHODS[name].semi_supervised:
+        able = ", ".join(other for other, entry in METHODS.items() if entry.semi_supervised)
+        raise ConfigError(f"{name} cannot learn from known labels. These can: {able}.")
 
 
 def _meant(name: str) -> Sequence[str]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from configs.load import ConfigError, default_config, read_config, set_value, set_values, validate
 from configs.schema import RunConfig
+from data.image_set import DataError
+from data.known_file import check_there
 from methods.former_names import under_todays_name
-from methods.registry import METHODS, canonical, check_method, method_names
+from methods.registry import METHODS, canonical, check_known, check_method, method_names
 
 
 def resolve_config(
@@ -24,7 +26,8 @@ def resolve_config(
         flags: values by their dotted path; None leaves the setting alone.
 
     Raises:
-        ConfigError: when the method is missing or unknown, or a setting is not valid.
+        ConfigError: when the method is missing or unknown, or a setting is not valid; when labels are known, and the
+            method cannot learn from them or their file is not there.
     """
     method = None if method is None else canonical(method)
     if file is not None:
@@ -43,4 +46,11 @@ def resolve_config(
     for path, value in flags.items():
         if value is not None:
             set_value(raw, path, value)
-    return validate(schema, raw, f"{source} and the given settings" if assignments else source)
+    config = validate(schema, raw, f"{source} and the given settings" if assignments else source)
+    if config.known:
+        check_known(named)
+        try:
+            check_there(config.known)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+    return config

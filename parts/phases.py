@@ -1,7 +1,8 @@
 """What methods are made of for the loop: phases, and what a phase may ask of the machine.
 
 A `FitPhase` computes something once (centroids from KMeans); a `GradientPhase` is trained by the loop, step by step.
-Neither knows a device, a process, a file or a logger, and none of them ever sees a label.
+Neither knows a device, a process, a file or a logger. None of them ever sees a label, but for those that a person made
+known (`data.known`).
 
 Runs share a finished phase where all is equal that hangs on it: its fields, its modules, and what its functions hold
 (`engine.phase_keys`). So let `fit`, `refresh` and `restart` hold what they use and no more: one that holds the whole

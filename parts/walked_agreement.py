@@ -13,6 +13,7 @@ from torch import Tensor
 
 from losses.scan import disagreement, marginal_divergence
 from models.cluster_heads import ClusterHeads
+from parts.known_links import LinkedHeads
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, Objective
 from parts.training_features import TrainingFeatures
@@ -29,6 +30,7 @@ class HeadsObjective(Objective):
         entropy: λ.
         walk: the steps of a walk.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
+        known: a term for pairs of which it is known whether they belong together, if there are any.
     """
 
     prior: Tensor
@@ -42,6 +44,7 @@ class HeadsObjective(Objective):
         entropy: float,
         walk: int,
         compute: Compute,
+        known: LinkedHeads | None = None,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -50,6 +53,7 @@ class HeadsObjective(Objective):
         self.register_buffer("prior", prior, persistent=False)
         self.entropy, self.walk = entropy, walk
         self.compute = compute
+        self.known = known
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(self.walk))
@@ -58,19 +62,27 @@ class HeadsObjective(Objective):
         sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
         disagreements = disagreement(first, second)
         losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior)
+        told = {}
+        if self.known is not None:
+            term = self.known(z, batch)
+            losses, told = losses + term, {"known": term.mean()}
         # The sum, so that a head is trained as it would be alone.
         return {
             "loss": losses.sum(),
             "lowest": self.compute.pooled(losses.detach()).min(),
             "disagreement": disagreements.mean(),
+            **told,
         }
 
     def own_losses(self, walks: int, seed: int) -> Float[Tensor, " r"]:
         """Every head's loss over all training images, each with the ends of so many random walks, the same for all."""
         z = self.features(self.heads.weight.device)
-        return self.compute.once(
-            lambda: own_losses(self.heads, z, self._ends(z, walks, seed), self.entropy, self.prior)
-        )
+
+        def compared() -> Float[Tensor, " r"]:
+            losses = own_losses(self.heads, z, self._ends(z, walks, seed), self.entropy, self.prior)
+            return losses if self.known is None else losses + self.known.own_losses(z, seed)
+
+        return self.compute.once(compared)
 
     def _ends(self, z: Float[Tensor, "n d"], walks: int, seed: int) -> list[Int64[Tensor, " n"]]:
         generator = torch.Generator().manual_seed(seed)  # the same walks on any device

@@ -12,7 +12,7 @@ from configs.load import short_name
 from report.rows import BETWEEN_NOTES, SD, Row, Value, all_keys, value
 
 # Rows that agree in these are runs of one thing under several seeds.
-SAME = ("title", "method", "data", "split", "protocol", "n", "k_asked", "threads", "device")
+SAME = ("title", "method", "data", "split", "protocol", "n", "k_asked", "known", "threads", "device")
 REPORTED = "reported_"
 """Before a metric's name: the figure that a published report gives."""
 

@@ -1,11 +1,14 @@
-"""What a person calls the clusters: a JSON file, {"0": "boots", "3": "bags"}."""
+"""What a person calls the clusters: a JSON file, {"0": "boots", "3": "bags"}; or by the labels that a run was told."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import torch
+
 from data.files import reason
+from engine.checkpoint import Checkpoint
 from evaluation.predictions import EvaluationError
 
 FORM = 'It holds one JSON object, a name by the cluster\'s number: {"0": "boots", "3": "bags"}.'
@@ -31,3 +34,17 @@ def read_names(path: Path, clusters: int) -> dict[int, str]:
     if unknown:
         raise EvaluationError(f"{path} names cluster {unknown[0]!r}; the clusters are 0 to {clusters - 1}.")
     return {int(key): " ".join(name.split()) for key, name in content.items() if name.strip()}
+
+
+def names_by_known(checkpoint: Checkpoint) -> dict[int, str]:
+    """Every cluster called by the label that most of its known images have; without any it has no name.
+
+    Args:
+        checkpoint: of a finished run; one that was told no labels gives no names.
+    """
+    known = checkpoint.data.get("known")
+    if known is None or "classes" not in known or checkpoint.assignments is None:
+        return {}
+    clusters = checkpoint.assignments[known["images"]]
+    votes = {int(cluster): known["classes"][clusters == cluster].bincount() for cluster in torch.unique(clusters)}
+    return {cluster: known["names"][int(counts.argmax())] for cluster, counts in votes.items()}

@@ -20,7 +20,7 @@ from evaluation.predictions import EvaluationError, Predictions, predict
 from methods.base import Method
 from models.autoencoder import ModelError
 from report.rows import Row
-from report.score_table import score_row
+from report.score_table import score_row, without_known
 
 PROBLEMS = (CheckpointError, ConfigError, DataError, EvaluationError, ModelError, UsageError)
 """What opening, predicting and scoring raise. The message is for the user."""
@@ -51,7 +51,8 @@ class FinishedRun:
             other: a data set's name, or a path; None: its own.
             data_root: where data sets are kept.
             decoded: with what a decoder makes of them, for figures.
-            scored: with the space before the encoder was trained for clusters, for the row.
+            scored: for the row: without images whose labels the run was told, and with the space before the encoder
+                was trained for clusters.
         """
         try:
             images = self.images(split, other, data_root)
@@ -61,6 +62,8 @@ class FinishedRun:
         check_shape(images, self.checkpoint, self.path)
         if other is None:
             check_unchanged(images, self.checkpoint, self.path)
+        if scored:
+            images = without_known(self.checkpoint, images)
         return predict(self.method, images, decoded, self.checkpoint.pretrained if scored else None)
 
     def images(self, split: str, other: str | None, data_root: Path | None) -> ImageSet:

@@ -56,15 +56,17 @@ class Part(NamedTuple):
     Attributes:
         report: "A"; empty for rows that belong to none.
         rows: with "system" besides, the split marked where it was fitted to, and notes as their numbers.
+        known: whether they are of runs that knew some labels; such rows never stand among others.
     """
 
     report: str
     rows: list[Row]
+    known: bool = False
 
 
 def parts(rows: Sequence[Row]) -> tuple[list[Part], list[str]]:
-    """The rows by report, and all notes, of which the first has number 1. Both in the order of the rows."""
-    found: dict[str, list[Row]] = {}
+    """The rows by report and by whether labels were known, and all notes, numbered from 1; in the order of the rows."""
+    found: dict[tuple[str, bool], list[Row]] = {}
     notes: dict[str, int] = {}
     for row in rows:
         own = value(row, "notes")
@@ -75,8 +77,10 @@ def parts(rows: Sequence[Row]) -> tuple[list[Part], list[str]]:
         shown: dict[str, Value] = {"system": system, "notes": ", ".join(map(str, numbers)) or None}
         shown["split"] = SPLIT.show(row) + mark
         # How far the memory varies between seeds is of no interest.
-        found.setdefault(report, []).append({**row, **shown, "peak_memory_mb" + SD: None})
-    return [Part(report, of_report) for report, of_report in found.items()], list(notes)
+        found.setdefault((report, value(row, "known") is not None), []).append(
+            {**row, **shown, "peak_memory_mb" + SD: None}
+        )
+    return [Part(report, of_report, known) for (report, known), of_report in found.items()], list(notes)
 
 
 def pairs(rows: Sequence[Row]) -> list[Pair]:
@@ -193,11 +197,12 @@ FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
 
 
 def _is_named(part: Part, all_parts: Sequence[Part]) -> bool:
-    return bool(part.report) or len(all_parts) > 1
+    return bool(part.report) or part.known or len(all_parts) > 1
 
 
 def _heading(part: Part) -> str:
     name = f"Report {part.report}" if part.report else "Without a report"
+    name += ", with known labels" if part.known else ""
     splits = {SPLIT.show(row) for row in part.rows}
     return name + (f", split: {splits.pop()}" if len(splits) == 1 else "")
 

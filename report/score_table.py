@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from configs.schema import RunConfig
-from data.fingerprints import count_among
-from data.image_set import ImageSet
+from data.fingerprints import among, count_among
+from data.image_set import DataError, ImageSet
 from engine.checkpoint import Checkpoint
 from evaluation.evaluate import CPU, evaluate, sampling_notes
 from evaluation.predictions import Predictions
@@ -54,12 +54,34 @@ def score_row(
         peak_memory=loop.peak_memory,
         checkpoint=path,
         notes=(*checkpoint.data.get("notes", ()), *method.notes, *sampling_notes(scores)),
+        known=known_count(checkpoint),
         outside_data=method.pretrained_on if isinstance(method, OnOutsideData) else None,
         report=None if config.report is None else config.report.row,
     )
     figures = {} if config.report is None else config.report.figures
     reported: Mapping[str, float] = dict(*(found for split, found in figures.items() if split == images.split))
     return make_row(run, scores, images.name, images.split, count_seen(checkpoint, images), reported)
+
+
+def known_count(checkpoint: Checkpoint) -> str | None:
+    """Of how many training images something was known, "600 of 60,000"; None where the run knew nothing of any."""
+    known = checkpoint.data.get("known")
+    return None if known is None else f"{len(known['images']):,} of {checkpoint.data['n']:,}"
+
+
+def without_known(checkpoint: Checkpoint, images: ImageSet) -> ImageSet:
+    """The images of which the run was told nothing: those alone are scored.
+
+    Raises:
+        DataError: it was told something of all.
+    """
+    known = checkpoint.data.get("known")
+    if known is None:
+        return images
+    told = among(images.images, known["fingerprints"])
+    if bool(told.all()):
+        raise DataError(f"the run was told the labels of all images of {images.name} ({images.split}): none is scored.")
+    return images.subset((~told).nonzero().flatten()) if bool(told.any()) else images
 
 
 def count_seen(checkpoint: Checkpoint, images: ImageSet) -> int:

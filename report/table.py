@@ -33,12 +33,10 @@ BESIDE = {
 """What stands above the reported figures, in the formats that show them apart."""
 
 
-APART = {
-    "table": "With a network that was pretrained on other data",
-    "markdown": "## With a network that was pretrained on other data",
-    "latex": r"\section*{With a network that was pretrained on other data}",
-}
-"""What stands above rows with outside data, which never stand among rows without; programs have a column for it."""
+APART = {"table": "{}", "markdown": "## {}", "latex": r"\section*{{{}}}"}
+"""How what stands above such rows is set, in the formats that show them apart; programs have columns for it."""
+TOLD = {"outside_data": "a network that was pretrained on other data", "known": "known labels"}
+"""By the key that says so, what a run had besides the images. Rows of runs that had it never stand among others."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ class RunFacts:
         peak_memory: of the fit, in MiB.
         checkpoint: the file's path; None for a run in memory.
         notes: what must be said of it: subsets, extensions to new images.
+        known: of how many training images something was known, "600 of 60,000"; None where of none.
         outside_data: of others, on which a network was pretrained; None where all was learned from the images.
         report: the published report and its system that the run reproduces, "A: KMeans, PCA 90 %"; None for none.
     """
@@ -72,6 +71,7 @@ class RunFacts:
     peak_memory: float
     checkpoint: str | None
     notes: Sequence[str] = ()
+    known: str | None = None
     outside_data: str | None = None
     report: str | None = None
 
@@ -108,6 +108,7 @@ def make_row(
         "threads": run.threads,
         "device": run.device,
         "peak_memory_mb": run.peak_memory or None,
+        **({} if run.known is None else {"known": run.known}),
         **({} if run.outside_data is None else {"outside_data": run.outside_data}),
         "notes": BETWEEN_NOTES.join(notes) or None,
         "report": run.report,
@@ -140,12 +141,14 @@ def render(rows: Sequence[Row], format: str) -> str:
 
 
 def _apart(rows: Sequence[Row], format: str) -> str:
-    """Two tables where some rows, but not all, stand on outside data; a heading says which."""
-    outside = [row for row in rows if value(row, "outside_data") is not None]
-    within = [row for row in rows if value(row, "outside_data") is None]
-    parts = [] if outside and not within else [render_as(format, FORMATS, within, "checkpoint")]
-    if outside:
-        parts.append(f"{APART[format]}\n\n{render_as(format, FORMATS, outside, 'checkpoint')}")
+    """A table for rows that had the images alone, and one under a heading for every kind of other rows."""
+    kinds: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(tuple(had for key, had in TOLD.items() if value(row, key) is not None), []).append(row)
+    parts = []
+    for had in sorted(kinds, key=len) or [()]:
+        table = render_as(format, FORMATS, kinds.get(had, []), "checkpoint")
+        parts.append(f"{APART[format].format('With ' + ' and '.join(had))}\n\n{table}" if had else table)
     return "\n\n".join(parts)
 
 

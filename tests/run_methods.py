@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from configs.schema import RuntimeSettings
+from data.known import KnownLabels
 from data.sources import load
 from engine.processes import Processes, launch
 from methods.points import config_for_points
@@ -44,8 +45,13 @@ MORE: dict[str, list[str]] = {
     "dcn, resets": ["cluster.reset.interval=1", "cluster.augmentation.rotation=10"],
     "deepect": ["cluster.batch_size=32"],
     "deepect, augmented": ["cluster.batch_size=32", "cluster.augmentation.rotation=10"],
+    "idec, known": ["model.batch_norm=true", "model.name=conv", SGD],
+    "pace, known": [SGD],
     "pace, confident": [SGD, "self_label={confidence: 0.5, min_steps: 0, max_epochs: 2, batch_size: 32}"],
 }
+
+KNOWN = KnownLabels(torch.arange(0, 60, 2), torch.arange(30) % 3, ("a", "b", "c"))
+"""What runs are told that are called so."""
 
 
 def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str, Any]]]:
@@ -58,7 +64,7 @@ def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str
         data = images
         if name.endswith(", points"):
             (config, _), data = config_for_points(config), points
-        fitted = run_config(config, data, processes)
+        fitted = run_config(config, data, processes, KNOWN if name.endswith(", known") else None)
         used = fitted.assignments.labels.bincount(minlength=fitted.method.clusters)
         found[name] = [*fitted.checkpoint.loop.history, {"phase": "assign", "sizes": used.tolist()}]
     return found

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from configs.schema import RunConfig
 from data.image_set import ImageSet
+from data.known import Known
 from engine.checkpoint import LoopState
 from engine.fit import Fitted, fit
 from engine.loop import Loop
@@ -133,6 +134,6 @@ def run_phases(
     return state
 
 
-def run_config(config: RunConfig, images: Tensor, processes: Processes) -> Fitted:
+def run_config(config: RunConfig, images: Tensor, processes: Processes, known: Known | None = None) -> Fitted:
     """A run in memory, from the first phase to the last."""
-    return fit(config, ImageSet("small", "train", images), processes=processes)
+    return fit(config, ImageSet("small", "train", images), processes=processes, known=known)

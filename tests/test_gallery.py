@@ -16,6 +16,8 @@ import torch
 from PIL import Image
 
 from data.image_set import ImageSet
+from data.known import KnownLabels
+from data.known_file import read_known
 from data.names import Names
 from evaluation.predictions import EvaluationError, Predictions
 from methods.base import Assignments
@@ -164,6 +166,43 @@ def test_a_browser_shows_clusters_images_and_searches(tmp_path: Path) -> None:
     assert log[7].startswith("../my%20pictures/album%20")
     assert log[8] == own[0]
     assert log[9] == NAMES[7]
+
+
+@needs_browser
+def test_labels_that_a_person_types_make_a_file_of_known_labels(tmp_path: Path) -> None:
+    page = built(tmp_path)
+    script = """
+    const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+    (async () => {
+      await wait(100);
+      location.hash = "cluster=1&all"; await wait(300);
+      const thumbs = [...document.querySelectorAll(".thumb")];
+      const field = document.getElementById("viewer-label");
+      for (const [at, text] of [[0, 'boots, "high"'], [1, "bag"], [2, " "]]) {
+        thumbs[at].click(); await wait(50);
+        field.value = text; field.dispatchEvent(new Event("input"));
+      }
+      thumbs[1].click(); await wait(50);
+      const again = field.value;
+      location.hash = ""; await wait(300);
+      const buttons = [...document.querySelectorAll(".namesbar button")].map((button) => button.textContent);
+      document.title = JSON.stringify([knownCSV(), again, buttons]);
+    })();
+    """
+    title = re.search("<title>(.*?)</title>", shown(page, script), re.DOTALL)
+    assert title is not None
+    table, again, buttons = json.loads(html.unescape(title[1]))
+    own = [position for position, label in enumerate(LABELS.tolist()) if label == 1]
+    assert again == "bag"
+    assert "Save 2 labels as known.csv" in buttons
+
+    file = tmp_path / "known.csv"
+    file.write_text(table)
+    images = ImageSet("pictures", "all", torch.zeros(N, 1, 2, 2, dtype=torch.uint8), names=Names.of(NAMES))
+    known = read_known(str(file), images, 3, 0)
+    assert isinstance(known, KnownLabels)
+    assert known.images.tolist() == own[:2]
+    assert [known.names[c] for c in known.classes.tolist()] == ['boots, "high"', "bag"]
 
 
 @needs_browser

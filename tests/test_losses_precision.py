@@ -24,6 +24,7 @@ from losses.deepect import data_compression_loss, node_centre_loss, node_centres
 from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
 from losses.dkm import soft_kmeans, softmin
 from losses.gaussian_kl import gaussian_kl
+from losses.known_pairs import link_surprise, linked_distance
 from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_mse
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
@@ -72,6 +73,8 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     mean_labelling: (torch.stack([LOG_Q, P.log()]).unsqueeze(1),),
     balanced_cross_entropy: (LOG_Q, ONE_HOT, ONE_HOT.mean(dim=0)),
     assigned_distance: (Z, CENTROIDS[LABELS]),
+    linked_distance: (Z, Z.flip(0), LABELS > 0),
+    link_surprise: (LOG_Q, P.log(), LABELS > 0),
     clustering_kl: (P, LOG_Q),
     nt_xent: (VIEWS[0], VIEWS[1], 0.2, Memory(VIEWS[2], torch.arange(N) > 2)),
     gaussian_kl: (Z, drawn(N, D, seed=9)),

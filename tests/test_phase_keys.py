@@ -50,8 +50,8 @@ VAE = (*JOINT, "pretrain={objective: elbo, epochs: 1, min_steps: 2, batch_size: 
 CONTRASTIVE = "{objective: contrastive, epochs: 1, min_steps: 2, batch_size: 12, projection: [4], memory: 8}"
 HEADS = ("cluster.heads=2", "cluster.generations=1", "cluster.epochs=1", "cluster.min_steps=0", "cluster.batch_size=12",
          "cluster.neighbours=3", "cluster.hog={cells: 2, components: 3}")  # fmt: skip
-SAID_ELSEWHERE = {"method", "name", "report", "data"}
-"""No setting of a run's computation: the fingerprint says which images there are."""
+SAID_ELSEWHERE = {"method", "name", "report", "data", "known"}
+"""No setting of a run's computation: the fingerprint says which images there are, and what is known hangs on phases."""
 ALL_JOINT = {"runtime", "seed", "pixels"}
 AS_IN_DEC = ALL_JOINT | {"model", "pretrain"}
 """Sections of other joint methods that the same code reads as in DEC and VAE-DEC."""

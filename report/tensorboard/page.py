@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
+import torch
 from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
@@ -73,13 +74,25 @@ class TensorBoardObserver:
         first_step: finished steps at the start: above 0 when a run is resumed. At 0 the files of an earlier run
             in `folder` are deleted.
         config: the run's config as text, shown on the page.
+        known: (m,), positions of images whose labels the run knows: they are left out of the comparison with labels.
     """
 
-    def __init__(self, folder: Path, images: ImageSet, clusters: int, first_step: int = 0, config: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        images: ImageSet,
+        clusters: int,
+        first_step: int = 0,
+        config: str = "",
+        known: Int64[Tensor, " m"] | None = None,
+    ) -> None:
         self.folder = folder
         self.silent = False
         self._images = images
         self._clusters = clusters
+        self._scored = torch.ones(len(images), dtype=torch.bool)
+        if known is not None:
+            self._scored[known] = False
         self._assignments: Int64[Tensor, " n"] | None = None
         self._last_pictured: dict[str, int] = {}
         self._drawn = seeded_draw(len(images), PROJECTED)
@@ -116,7 +129,7 @@ class TensorBoardObserver:
             f"{SIZES}/used": float((counts > 0).sum()),
         }
         if self._images.labels is not None:
-            table = contingency(self._images.labels, assignments)
+            table = contingency(self._images.labels[self._scored], assignments[self._scored])
             values |= {f"{WATCH_ONLY}/{name}": score(table) for name, score in SCORES.items()}
         self._events.scalars(values, step)
 

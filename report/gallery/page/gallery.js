@@ -18,29 +18,48 @@ function make(tag, properties = {}, ...children) {
 // ---- names that a person gives to clusters -------------------------------------------------------------------------
 
 const KEY = `names of ${G.id}`;
-function storedNames() {
+function stored(key, before) {
   try {
-    return { ...G.names, ...JSON.parse(localStorage.getItem(KEY) || "{}") };
+    return { ...before, ...JSON.parse(localStorage.getItem(key) || "{}") };
   } catch {
-    return { ...G.names }; // a browser may refuse to store anything for a page on a disk
+    return { ...before }; // a browser may refuse to store anything for a page on a disk
   }
 }
-const names = storedNames();
-function setName(id, name) {
-  names[id] = name;
+function store(key, texts) {
   try {
-    localStorage.setItem(KEY, JSON.stringify(names));
+    localStorage.setItem(key, JSON.stringify(texts));
   } catch {
-    // the names live as long as the page is open
+    // they live as long as the page is open
   }
 }
-function saveNames() {
-  const given = Object.fromEntries(Object.entries(names).filter(([, name]) => name.trim()));
-  const file = new Blob([JSON.stringify(given, null, 1) + "\n"], { type: "application/json" });
-  const link = make("a", { href: URL.createObjectURL(file), download: "names.json" });
+function download(name, type, text) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
+const names = stored(KEY, G.names);
+function setName(id, name) {
+  names[id] = name;
+  store(KEY, names);
+}
+const given = (texts) => Object.entries(texts).filter(([, text]) => text.trim());
+function saveNames() {
+  download("names.json", "application/json", JSON.stringify(Object.fromEntries(given(names)), null, 1) + "\n");
+}
+
+// ---- labels that a person gives to images --------------------------------------------------------------------------
+
+const LABELS = `labels of ${G.id}`;
+const labels = stored(LABELS, {}); // by the image's place in the page's order
+const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+function knownCSV() {
+  const lines = given(labels).map(([index, text]) => `${quoted(G.files[index])},${quoted(text.trim())}\n`);
+  return "file,label\n" + lines.join("");
+}
+$("viewer-label").addEventListener("input", () => {
+  labels[current.index] = $("viewer-label").value;
+  store(LABELS, labels);
+});
 const label = (id) => (id === -1 ? "noise" : names[id] ? `${names[id]} (${id})` : `cluster ${id}`);
 
 // ---- images --------------------------------------------------------------------------------------------------------
@@ -113,6 +132,7 @@ function grid(list, limit = Infinity) {
 let current = { index: 0, list: [0] };
 function show(index, list) {
   current = { index, list };
+  $("viewer-label").value = labels[index] || "";
   paint($("viewer-image"), index);
   $("viewer-image").setAttribute("aria-label", G.files[index]);
   $("viewer-name").textContent = G.files[index];
@@ -154,6 +174,7 @@ function move(step) {
 $("viewer-back").addEventListener("click", () => move(-1));
 $("viewer-next").addEventListener("click", () => move(1));
 $("viewer").addEventListener("keydown", (event) => {
+  if (event.target.matches("input")) return; // where arrows move within the text
   if (event.key === "ArrowRight") move(1);
   if (event.key === "ArrowLeft") move(-1);
 });
@@ -186,6 +207,12 @@ function overview() {
   save.addEventListener("click", saveNames);
   const bar = make("div", { className: "namesbar" }, save);
   bar.append(make("span", { className: "note", textContent: "predict.py --names names.json takes them up." }));
+  const told = given(labels).length;
+  if (told) {
+    const known = make("button", { className: "save", textContent: `Save ${count(told, "label")} as known.csv` });
+    known.addEventListener("click", () => download("known.csv", "text/csv", knownCSV()));
+    bar.append(known, make("span", { className: "note", textContent: "train.py --known known.csv learns from them." }));
+  }
   const cards = G.clusters.map((cluster) => {
     const open = make("button", { className: "open", textContent: "Look at it" });
     open.setAttribute("aria-label", `Look at ${label(cluster.id)}`);

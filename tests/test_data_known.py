@@ -1,0 +1,154 @@
+"""What is known of some images: drawn, or read from a file; and what is said of files that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.image_set import DataError, ImageSet
+from data.known import KnownLabels, KnownPairs, draw_known, known_labels, same_knowledge
+from data.known_file import check_there, read_known
+from data.names import Names
+from data.sources import load
+
+N = 8
+FILES = ("cats/a.png", "cats/b.png", "cats/\udce9.png", "dogs/a.png", "dogs/b.png", "dogs/c, d.png", "x.png", "y.png")
+PIXELS = torch.arange(N, dtype=torch.uint8).view(N, 1, 1, 1).expand(N, 1, 2, 2).contiguous()
+PICTURES = ImageSet("pictures", "all", PIXELS, names=Names.of(FILES))
+NAMELESS = ImageSet("images", "train", PIXELS)
+
+
+def read(tmp_path: Path, text: str, images: ImageSet = PICTURES, clusters: int = 3) -> KnownLabels | KnownPairs:
+    file = tmp_path / "known.csv"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    found = read_known(str(file), images, clusters, 0)
+    assert isinstance(found, KnownLabels | KnownPairs)
+    return found
+
+
+def labels(found: KnownLabels | KnownPairs) -> dict[int, str]:
+    assert isinstance(found, KnownLabels)
+    return {i: found.names[c] for i, c in zip(found.images.tolist(), found.classes.tolist(), strict=True)}
+
+
+def test_labels_by_file(tmp_path: Path) -> None:
+    text = 'file,label\ncats/b.png,cat\n"dogs/c, d.png",dog\ncats/\udce9.png,cat\n'
+    assert labels(read(tmp_path, text)) == {1: "cat", 2: "cat", 5: "dog"}
+
+
+def test_a_table_of_predict_with_labels_for_a_few(tmp_path: Path) -> None:
+    """Its other columns are not looked at, nor are lines without a label; a spreadsheet may write semicolons."""
+    text = "file,cluster,label,probability\ncats/a.png,0,cat,0.9\ncats/b.png,2,,0.8\nx.png,1, dog ,\n\ny.png,1\n"
+    assert labels(read(tmp_path, text)) == {0: "cat", 6: "dog"}
+    assert labels(read(tmp_path, "\ufeff" + text.replace(",", ";"))) == {0: "cat", 6: "dog"}
+
+
+def test_labels_by_index(tmp_path: Path) -> None:
+    text = "index,label\n7,1\n0,0\n7,1\n"
+    for images in (PICTURES, NAMELESS):
+        assert labels(read(tmp_path, text, images)) == {0: "0", 7: "1"}
+    # predict.py writes positions where images have no names.
+    assert labels(read(tmp_path, text.replace("index", "file"), NAMELESS)) == {0: "0", 7: "1"}
+
+
+def test_a_byte_that_is_no_utf8_is_found_as_a_gallery_writes_it(tmp_path: Path) -> None:
+    assert labels(read(tmp_path, "file,label\ncats/\\xe9.png,cat\nx.png,dog\n")) == {2: "cat", 6: "dog"}
+
+
+def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
+    by_file = read(tmp_path, "first,second,link\ncats/a.png,cats/b.png,must\ndogs/a.png,cats/b.png,Cannot\n")
+    by_index = read(tmp_path, "first,second,link\n0,1,must\n1,0,must\n3,1,cannot\n")
+    for found in (by_file, by_index):
+        assert isinstance(found, KnownPairs)
+        assert (found.first.tolist(), found.second.tolist()) == ([0, 1], [1, 3])
+        assert found.must.tolist() == [True, False]
+        assert found.images.tolist() == [0, 1, 3]
+    assert same_knowledge(by_file.state(), by_index)
+    assert by_file.note(N) == "links of 3 of 8 images known: 1 must, 1 cannot"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("file,label\n", "a first line and no other"),
+        ("file,class\nx.png,cat\n", "has the columns class, file. It is a CSV file with the columns file and label"),
+        ("file,label\nx.png,\ny.png, \n", "no label at all"),
+        ("file,label\nx.png,cat\ny.png,cat\n", "only the class cat"),
+        ("file,label\nz.png,cat\ny.png,dog\n", r"not among the 8 training images .*'z.png' \(line 2\)"),
+        ("file,label\nx.png,cat\nx.png,dog\n", "line 3: 'x.png' is 'dog' here and 'cat' above"),
+        ("file,label\nx.png,a\ny.png,b\ncats/a.png,c\ncats/b.png,d\n", "4 classes, and 3 clusters.*--clusters 4"),
+        ("index,label\n8,cat\n-1,dog\n", r"'8' \(line 2\), '-1' \(line 3\). An index is a number from 0 to 7"),
+        ("first,second,link\nx.png,y.png,maybe\n", "line 2: the link is 'maybe'; it is must or cannot"),
+        ("first,second,link\nx.png,x.png,must\n", "line 2: x.png is linked with itself"),
+        ("first,second,link\nx.png,y.png,must\ny.png,x.png,cannot\n", "line 3: y.png and x.png are linked by must and"),
+        (
+            "first,second,link\n0,1,must\n2,1,must\n3,4,must\n0,2,cannot\n",
+            "cats/a.png and cats/.*.png cannot be linked, but other lines link both",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(tmp_path, text)
+
+
+def test_files_of_images_without_names_are_their_positions(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"not among the 8 training images of images .*'x.png' \(line 2\)"):
+        read(tmp_path, "file,label\nx.png,cat\n", NAMELESS)
+
+
+def test_a_file_that_is_not_there_is_said_before_images_are_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing.csv does not exist"):
+        check_there(str(tmp_path / "nothing.csv"))
+    with pytest.raises(DataError, match="is no file"):
+        check_there(str(tmp_path))
+
+
+def test_a_draw_is_of_the_share_by_the_seed_and_grows() -> None:
+    digits = load("digits")
+    assert digits.labels is not None
+    drawn = {share: draw_known(digits, share, 0, 10) for share in (0.01, 0.05)}
+    assert [len(found.images) for found in drawn.values()] == [14, 71]  # of 1,415
+    assert set(drawn[0.01].images.tolist()) < set(drawn[0.05].images.tolist())
+    found = drawn[0.05]
+    assert found.images.tolist() == sorted(found.images.tolist())
+    assert [found.names[c] for c in found.classes.tolist()] == [
+        digits.class_names[c] for c in digits.labels[found.images].tolist()
+    ]
+    assert same_knowledge(found.state(), draw_known(digits, 0.05, 0, 10))
+    assert not same_knowledge(found.state(), draw_known(digits, 0.05, 1, 10))
+    assert found.note(1415) == "labels of 71 of 1,415 images known"
+
+
+def test_a_draw_needs_labels_and_images() -> None:
+    with pytest.raises(DataError, match=r"known=0.5 draws from the labels of images \(train\), which has none"):
+        draw_known(NAMELESS, 0.5, 0, 3)
+    with pytest.raises(DataError, match="known=0.0001 is 0 of 1,415 images; 2 are needed"):
+        draw_known(load("digits"), 0.0001, 0, 10)
+    assert read_known(0.0, NAMELESS, 3, 0) is None
+    assert read_known(None, NAMELESS, 3, 0) is None
+
+
+def test_links_of_labels_are_all_pairs_of_different_images_alike() -> None:
+    known = known_labels({5: "a", 2: "b", 9: "a"}, 10, 2, "here")
+    uniform = torch.rand(6000, 2, generator=torch.Generator().manual_seed(0))
+    first, second, must = known.links(uniform)
+    counts = dict.fromkeys(((2, 5), (2, 9), (5, 2), (5, 9), (9, 2), (9, 5)), 0)
+    for pair in zip(first.tolist(), second.tolist(), strict=True):
+        counts[pair] += 1
+    assert min(counts.values()) > 850  # 1,000 each, sd 29
+    assert must.tolist() == [{a, b} == {5, 9} for a, b in zip(first.tolist(), second.tolist(), strict=True)]
+
+
+def test_links_of_pairs_are_the_pairs() -> None:
+    known = KnownPairs(torch.tensor([1, 4]), torch.tensor([2, 3]), torch.tensor([True, False]))
+    first, second, must = known.links(torch.tensor([[0.2, 0.9], [0.7, 0.1], [1.0, 1.0]]))
+    assert (first.tolist(), second.tolist(), must.tolist()) == ([1, 4, 4], [2, 3, 3], [True, False, False])
+
+
+def test_positions_that_there_are_not_are_refused() -> None:
+    with pytest.raises(DataError, match="here: there is no image 10; the training images are 0 to 9"):
+        known_labels({10: "a", 2: "b"}, 10, 2, "here")
