@@ -57,6 +57,7 @@ METHODS: dict[str, MethodEntry] = {
     "scan": MethodEntry("scan", "SCAN"),
     "temi": MethodEntry("temi", "TEMI"),
     "turtle": MethodEntry("turtle", "TURTLE"),
+    "dipdeck": MethodEntry("dipdeck", "DipDECK"),
     "pace": MethodEntry("pace", "PACE"),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),
