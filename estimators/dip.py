@@ -55,7 +55,7 @@ def dip(sample: Float[np.ndarray, " n"]) -> float:
             np.interp(x[after], x[concave], above[concave]) - below[after],
         )
         gap = max(gap, *(part.max() for part in gaps if part.size))
-        low, high = left, right
+        low, high = int(left), int(right)
     return float(gap / 2)
 
 
@@ -90,4 +90,5 @@ def _hull(
     with np.errstate(over="ignore"):
         slopes = np.minimum(np.diff(y[low : high + 1]) / width, 1e150)
     pooled = isotonic_regression(slopes, weights=width, increasing=convex)
-    return low + pooled.blocks
+    corners: Int[np.ndarray, " corners"] = low + pooled.blocks
+    return corners

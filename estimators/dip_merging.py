@@ -106,7 +106,9 @@ def pair_p_value(
     """
     axis = centres[0] - centres[1]
     p = _p_on(axis, first, second)
-    (large, small), centre = ((first, second), centres[1]) if len(first) > len(second) else ((second, first), centres[0])
+    (large, small), centre = (
+        ((first, second), centres[1]) if len(first) > len(second) else ((second, first), centres[0])
+    )
     if len(large) <= factor * len(small):
         return p
     share = max(int(factor * len(small)), FEWEST - len(small))
@@ -114,7 +116,7 @@ def pair_p_value(
     return min(p, _p_on(axis, nearest, small))
 
 
-def _p_on(axis: Float64[np.ndarray, " d"], *clusters: Float64[np.ndarray, "n d"]) -> float:
+def _p_on(axis: Float64[np.ndarray, " d"], *clusters: Float64[np.ndarray, "_ d"]) -> float:
     """The p-value of the points of all these clusters, projected onto `axis`."""
     projected = np.concatenate([points @ axis for points in clusters])
     return dip_p_value(dip(projected), len(projected))
@@ -124,7 +126,7 @@ def _compare(
     found: DipPartition,
     pair: tuple[int, int],
     points: Float[Tensor, "n d"],
-    members: list[Float64[np.ndarray, "m d"]],
+    members: list[Float64[np.ndarray, "_ d"]],
     factor: float,
 ) -> None:
     """Test a pair, and note what was found."""
@@ -133,10 +135,10 @@ def _compare(
     found.p[first, second] = found.p[second, first] = pair_p_value(members[first], members[second], centres, factor)
 
 
-def _members(points: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], count: int) -> list[Float64[np.ndarray, "m d"]]:
+def _members(points: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], count: int) -> list[Float64[np.ndarray, "_ d"]]:
     """The points of every cluster."""
     order = labels.argsort(stable=True)
-    parts = points[order].double().split(torch.bincount(labels, minlength=count).tolist())
+    parts = torch.split(points[order].double(), torch.bincount(labels, minlength=count).tolist())
     return [part.numpy() for part in parts]
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from losses.precision import in_full_precision
+from losses.squared_distances import squared_distances
 
 
 @in_full_precision
@@ -56,10 +57,8 @@ def inverse_spacing(centres: Float[Tensor, "c d"], alive: Bool[Tensor, " c"]) ->
         centres: m; the gradient flows through them.
         alive: which of them there are.
     """
-    count = len(centres)
-    first, second = torch.triu_indices(count, count, offset=1, device=centres.device)
-    squared = (centres[first] - centres[second]).square().sum(dim=1)
-    used = alive[first] & alive[second] & (squared > 0)
+    squared = squared_distances(centres, centres)
+    used = alive.unsqueeze(0) & alive.unsqueeze(1) & (squared > 0)
     distances = torch.where(used, squared, 1).sqrt() * used  # no root of 0, whose gradient is infinite
     pairs = used.sum().clamp_min(1)
     mean = distances.sum() / pairs

@@ -103,7 +103,7 @@ class DipDECKObjective(Objective):
         branch: images to z, with the network's own losses.
         encoder: images to z alone, by the same weights; for the centres.
         clusters: what the last update found.
-        gamma: γ.
+        gamma: γ, the weight of the clustering loss.
     """
 
     def __init__(
@@ -180,9 +180,9 @@ class DipDECK(JointMethod):
                 return "one cluster is left"
             return f"{k} clusters, none merged for {age} epochs" if age >= epochs else None
 
-        objective = DipDECKObjective(
-            backbone.normalise, backbone.branch(True), backbone.branch(False), table, settings.gamma
-        )
+        # γ weighs against a sum over pixels, where the backbone's own loss is their mean.
+        gamma = settings.gamma / backbone.averaged
+        objective = DipDECKObjective(backbone.normalise, backbone.branch(True), backbone.branch(False), table, gamma)
         return (
             *self.joint_training(images, compute).pretrain(),
             FitPhase("initialise", table, begin),
@@ -246,7 +246,7 @@ class ClusterSettings(Settings):
     size_factor: PositiveFloat = 2.0
     """Of a cluster more than so many times as large as the other, the nearest points are tested as well."""
     gamma: PositiveFloat = 1.0
-    """Weight of the clustering loss beside the network's own."""
+    """Weight of the clustering loss beside the network's own, summed over the pixels."""
     epochs: PositiveInt = 10
     """Since the last merge, after which the phase ends."""
     min_steps: Annotated[int, Field(ge=0)] = 250
@@ -268,4 +268,4 @@ class DipDECKConfig(JointConfig):
 
     @property
     def different_images_needed(self) -> int:
-        return 2
+        return 1

@@ -32,6 +32,14 @@ DEC_SMALL = [
 SMALL: dict[str, list[str]] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), DEC_SMALL),
     **dict.fromkeys(("dcn", "dkm", "dekm"), DEC_SMALL),
+    "dipdeck": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "initialise.redos=2",
+        "cluster.start=8",
+        "cluster.epochs=2",
+        "cluster.min_steps=0",
+    ],
     "scan": [
         "pretrain.epochs=2",
         "pretrain.min_steps=0",

@@ -68,6 +68,8 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("dcn", (*AUTOENCODER, AUGMENTED), AS_IN_DEC),
     ("dkm", AUTOENCODER, AS_IN_DEC),
     ("dekm", AUTOENCODER, AS_IN_DEC),
+    ("dipdeck", (f"model={NETWORK}", f"pretrain={PRETRAIN}", "initialise.redos=1",
+                 "cluster={start: 4, epochs: 1, min_steps: 0, batch_size: 12}"), AS_IN_DEC),
     ("scan", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
               "cluster={heads: 2, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}",
               "self_label={epochs: 1, min_steps: 0}"), AS_IN_DEC),
