@@ -1,7 +1,7 @@
 """DipDECK: too many clusters to begin with, and merges while the dip test finds one mode in two of them.
 
-1. An autoencoder is pretrained. KMeans on its latents finds `start` clusters, more than are expected. Each has a centre,
-   the image whose latent is nearest to the mean of the cluster.
+1. An autoencoder is pretrained. KMeans on its latents finds `start` clusters, more than are expected. Each has a
+   centre, the image whose latent is nearest to the mean of the cluster.
 2. For every pair of clusters the latents of both are projected onto the axis between their centres. The dip test gives
    a p-value: near 1 where they have one mode, near 0 where they have two.
 3. For an epoch the reconstruction is trained, and latents are drawn to the centre of their cluster, and to other
@@ -9,8 +9,9 @@
 4. Clusters, centres and p-values are found anew. The pair of the largest p-value is merged, as long as it is
    `threshold` or more. Steps 3 and 4 are repeated, until no merge has happened for `epochs` epochs.
 
-The answer is the nearest centre. Source: Leiber, Bauer, Schelling, Böhm, Plant, "Dip-based Deep Embedded Clustering with
-k-Estimation", KDD 2021.
+The answer is the nearest centre.
+
+Source: Leiber, Bauer, Schelling, Böhm, Plant, "Dip-based Deep Embedded Clustering with k-Estimation", KDD 2021.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""DEC, IDEC, DipDECK and VaDE beside ClustPy: the same images, network, epochs and batch, both timed in one run, in turns.
+"""DEC, IDEC, DipDECK and VaDE beside ClustPy: the same images, network, epochs and batch, timed in one run, in turns.
 
     python -m venv ../clustpy && ../clustpy/bin/pip install clustpy torchvision
     python -m benchmarks.speed.beside_clustpy ../clustpy/bin/python
