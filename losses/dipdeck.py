@@ -29,7 +29,7 @@ def cluster_relations(p: Float[Tensor, "c c"], alive: Bool[Tensor, " c"]) -> Flo
     both = alive.unsqueeze(0) & alive.unsqueeze(1)
     own = torch.eye(len(p), dtype=p.dtype, device=p.device)
     weights = torch.where(own > 0, own, p) * both
-    return weights / weights.sum(dim=1, keepdim=True).clamp_min(1)  # at least 1 where the cluster is alive
+    return weights / torch.where(alive, weights.sum(dim=1), 1).unsqueeze(1)
 
 
 @in_full_precision
@@ -60,7 +60,7 @@ def inverse_spacing(centres: Float[Tensor, "c d"], alive: Bool[Tensor, " c"]) ->
     squared = squared_distances(centres, centres)
     used = alive.unsqueeze(0) & alive.unsqueeze(1) & (squared > 0)
     distances = torch.where(used, squared, 1).sqrt() * used  # no root of 0, whose gradient is infinite
-    pairs = used.sum().clamp_min(1)
+    pairs = torch.where(used.any(), used.sum(), 1)
     mean = distances.sum() / pairs
     variance = ((distances - mean).square() * used).sum() / pairs
     spread = torch.where(variance > 0, variance, 1).sqrt() * (variance > 0)
