@@ -212,15 +212,19 @@ class Loop:
         phase.module.train()
         self._steps.state_changed()
         previous, state.previous = state.previous, labels
-        sizes = torch.bincount(labels, minlength=phase.clusters)
+        clusters = phase.clusters or int(labels.max()) + 1
+        sizes = torch.bincount(labels, minlength=clusters)
         self._warn(phase, cluster_warning(sizes))
         for observer in self.observers:
-            observer.refreshed(phase.name, state.global_step, labels, phase.clusters)
+            observer.refreshed(phase.name, state.global_step, labels, clusters)
         if previous is None:
             return False
         state.changed = float((labels != previous).double().mean())
         for observer in self.observers:
             observer.scalars(state.global_step, {f"{phase.name}/changed": state.changed})
+        if phase.finished is not None and (reason := phase.finished()) is not None:
+            self._note(phase, f"ended: {reason}")
+            return True
         if state.changed >= phase.tol:
             return False
         self._note(phase, f"ended by tol: {state.changed:.3%} of the assignments changed, below {phase.tol:.3%}")

@@ -60,6 +60,7 @@ METHODS: dict[str, MethodEntry] = {
     "temi": MethodEntry("temi", "TEMI"),
     "turtle": MethodEntry("turtle", "TURTLE"),
     "pace": MethodEntry("pace", "PACE", True),
+    "dipdeck": MethodEntry("dipdeck", "DipDECK"),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),
     "dkm": MethodEntry("dkm", "DKM"),

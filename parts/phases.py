@@ -152,8 +152,9 @@ class GradientPhase:
         batch_size: images a step, over all processes.
         refresh: called before step 0 and every `refresh_interval` steps; returns the new assignment of every
             training image, (n,). The loop counts how many changed.
-        clusters: k, for the sizes that the loop reports after a refresh.
+        clusters: k, for the sizes that the loop reports after a refresh; 0 where the phase finds it.
         tol: the phase ends when a refresh changes less than this share of the assignments.
+        finished: asked after every refresh but the first; the phase ends when it gives a reason.
         restart: called before every epoch but the first, with its number, and with global generators seeded for it.
             It may change the module's parameters by hand, and returns those whose optimiser state is then dropped.
         validates: whether the losses are defined for images outside the training set, so that a held-out share of
@@ -169,6 +170,7 @@ class GradientPhase:
     refresh_interval: int = 1
     clusters: int = 0
     tol: float = 0.0
+    finished: Callable[[], str | None] | None = None
     restart: Callable[[int], Sequence[nn.Parameter]] | None = None
     cycles: int = 1
     validates: bool = False

@@ -34,6 +34,14 @@ SMALL: dict[str, list[str]] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), DEC_SMALL),
     **dict.fromkeys(("dcn", "dkm", "dekm"), DEC_SMALL),
     "deepect": [*DEC_SMALL, "cluster.growth={interval: 1, min_steps: 0}", "clusters=5"],
+    "dipdeck": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "initialise.redos=2",
+        "cluster.start=8",
+        "cluster.epochs=2",
+        "cluster.min_steps=0",
+    ],
     "scan": [
         "pretrain.epochs=2",
         "pretrain.min_steps=0",

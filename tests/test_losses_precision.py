@@ -22,6 +22,7 @@ from losses.dcn import assigned_distance
 from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
 from losses.deepect import data_compression_loss, node_centre_loss, node_centres
 from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
+from losses.dipdeck import cluster_relations, inverse_spacing, related_distance
 from losses.dkm import soft_kmeans, softmin
 from losses.gaussian_kl import gaussian_kl
 from losses.known_pairs import link_surprise, linked_distance
@@ -78,6 +79,9 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     clustering_kl: (P, LOG_Q),
     nt_xent: (VIEWS[0], VIEWS[1], 0.2, Memory(VIEWS[2], torch.arange(N) > 2)),
     gaussian_kl: (Z, drawn(N, D, seed=9)),
+    cluster_relations: (P[:K], torch.arange(K) > 0),
+    related_distance: (drawn(N, K).square(), LABELS, P[:K]),
+    inverse_spacing: (CENTROIDS, torch.arange(K) >= 0),
     component_log_densities: (Z, MIXTURE),
     log_likelihoods: (Z, MIXTURE),
     log_responsibilities: (Z, MIXTURE),

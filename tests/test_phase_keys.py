@@ -73,6 +73,8 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("dkm", AUTOENCODER, AS_IN_DEC),
     ("dekm", AUTOENCODER, AS_IN_DEC),
     ("deepect", (*AUTOENCODER[:-1], AUGMENTED, "cluster.growth.min_steps=0"), AS_IN_DEC),
+    ("dipdeck", (f"model={NETWORK}", f"pretrain={PRETRAIN}", "initialise.redos=1",
+                 "cluster={start: 4, epochs: 1, min_steps: 0, batch_size: 12}"), AS_IN_DEC),
     ("scan", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
               "cluster={heads: 2, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}",
               "self_label={epochs: 1, min_steps: 0}"), AS_IN_DEC),

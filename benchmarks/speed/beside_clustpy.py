@@ -1,4 +1,4 @@
-"""DEC, IDEC and VaDE beside ClustPy: the same images, network, epochs and batch, both timed in one run, in turns.
+"""DEC, IDEC, DipDECK and VaDE beside ClustPy: the same images, network, epochs and batch, timed in one run, in turns.
 
     python -m venv ../clustpy && ../clustpy/bin/pip install clustpy torchvision
     python -m benchmarks.speed.beside_clustpy ../clustpy/bin/python
@@ -37,6 +37,7 @@ from data.prepare import prepare
 from engine.checkpoint import read_checkpoint
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
+from methods.dipdeck import DipDECKConfig
 from methods.joint import JointConfig
 from methods.resolve import resolve_config
 from models.normalise import Normalise, unit_pixels
@@ -46,31 +47,38 @@ PEER = Path(__file__).with_name("clustpy_peer.py")
 PEER_TITLE = "ClustPy"
 MIXED = "runtime.precision=bf16-mixed"
 SCORES = ("acc", "nmi", "ari")
+FOUND = "k"
+"""The number of clusters that have images."""
 OURS = ("matched", "defaults")
 """ClustPy's settings and network, or those of configs/<method>.yaml."""
 
 OWN_SETTINGS: dict[str, Sequence[str]] = {
     "dec": ("pixels=standardised", "initialise.redos=20"),
     "idec": ("pixels=standardised", "initialise.redos=20"),
+    "dipdeck": ("pixels=standardised", "initialise.redos=20"),
     # ClustPy pretrains VaDE's network as a plain autoencoder, on the cross-entropy of pixels from 0 to 1.
     "vade": ("pixels=unit", "pretrain.beta=0", "pretrain.sample=false", "initialise.redos=10"),
 }
 """The methods that both have, and what each needs besides `matched` to do as ClustPy does."""
 
 
+def latent(method: str) -> int:
+    """d: DipDECK's as ClustPy ships it and as in its paper, for all others ten as in DEC's."""
+    return 5 if method == "dipdeck" else 10
+
+
 def matched(method: str, epochs: int, batch: int) -> list[str]:
     """The settings that make our run ClustPy's: network, epochs, batch, optimiser, and no stop before the end."""
     return [
-        "model={name: dense, latent: 10, hidden: [500, 500, 2000], init: uniform}",
+        f"model={{name: dense, latent: {latent(method)}, hidden: [500, 500, 2000], init: uniform}}",
         f"pretrain.epochs={epochs}",
         "pretrain.min_steps=0",
-        f"cluster.max_epochs={epochs}",
+        *([f"cluster.epochs={epochs}"] if method == "dipdeck" else [f"cluster.max_epochs={epochs}", "cluster.tol=0"]),
         "cluster.min_steps=0",
         f"pretrain.batch_size={batch}",
         "pretrain.optimiser={name: adam, learning_rate: 0.001}",
         f"cluster.batch_size={batch}",
         "cluster.optimiser={name: adam, learning_rate: 0.0001}",
-        "cluster.tol=0",
         *OWN_SETTINGS[method],
     ]
 
@@ -162,7 +170,7 @@ class Run:
         title: whose run it is.
         whole: seconds of the whole command, from its start to its end.
         fit: seconds of the training alone; ClustPy's include its two last assignments, ours none.
-        scores: by the name of the clusters scored ("" for the run's only ones), acc, nmi and ari.
+        scores: by the name of the clusters scored ("" for the run's only ones), acc, nmi, ari and k.
         software: what computed, and on how many threads.
     """
 
@@ -174,7 +182,10 @@ class Run:
     software: str
 
     def __str__(self) -> str:
-        shown = [" ".join([name, *(f"{key} {s[key]:.3f}" for key in SCORES)]) for name, s in self.scores.items()]
+        shown = [
+            " ".join([name, *(f"{key} {s[key]:.3f}" for key in SCORES), f"{FOUND} {s[FOUND]:.0f}"])
+            for name, s in self.scores.items()
+        ]
         return f"{self.title}: {self.whole:.1f} s, training {self.fit:.1f} s; {'; '.join(shown).strip()}"
 
 
@@ -216,7 +227,8 @@ def run_peer(peer: Path, ours: JointConfig, train: ImageSet, epochs: int, batch:
         file = Path(folder) / "points.npy"
         np.save(file, pixels(train, ours).numpy())
         arguments = [ours.method, file, outcome, "--epochs", epochs, "--batch", batch, "--seed", ours.seed]
-        arguments += ["--clusters", ours.clusters]
+        start = ours.cluster.start if isinstance(ours, DipDECKConfig) else ours.clusters
+        arguments += ["--clusters", start, "--latent", latent(ours.method)]
         whole = timed([peer, "-I", PEER, *arguments], place.with_suffix(".log"))
     with np.load(outcome) as arrays:
         last = "mixture" if ours.method == "vade" else "KMeans"
@@ -224,6 +236,8 @@ def run_peer(peer: Path, ours: JointConfig, train: ImageSet, epochs: int, batch:
             "its own clusters": scored(train, torch.from_numpy(arrays["own"])),
             f"after a last {last}": scored(train, torch.from_numpy(arrays["final"])),
         }
+        if ours.method == "dipdeck":  # which has no last KMeans
+            scores = {"": scores["its own clusters"]}
         software = f"{arrays['software']}, {arrays['threads']} threads"
         return Run(ours.method, PEER_TITLE, whole, float(arrays["seconds"]), scores, software)
 
@@ -269,18 +283,19 @@ def pixels(train: ImageSet, config: JointConfig) -> Float[Tensor, "n d"]:
 
 
 def scored(train: ImageSet, clusters: Int64[Tensor, " n"]) -> dict[str, float]:
-    """Agreement with the classes; nan without them."""
+    """Agreement with the classes, nan without them; and how many clusters there are."""
+    found = float((torch.bincount(clusters) > 0).sum())
     if train.labels is None:
-        return dict.fromkeys(SCORES, float("nan"))
+        return {**dict.fromkeys(SCORES, float("nan")), FOUND: found}
     scores = agreement(contingency(train.labels, clusters))
-    return {name: scores[name] for name in SCORES}
+    return {**{name: scores[name] for name in SCORES}, FOUND: found}
 
 
 def print_summary(runs: Sequence[Run], head: str) -> None:
     """Mean ± sd over the seeds; how many times as fast: the median of the seeds' ratios."""
     print(f"{head}; {'; '.join(dict.fromkeys(run.software for run in runs))}.\n")
-    print("| method | run | command s | training s | times as fast: command | training | ACC | NMI | ARI |")
-    print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    print("| method | run | command s | training s | times as fast: command | training | ACC | NMI | ARI | k |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for method in dict.fromkeys(run.method for run in runs):
         by_title: dict[str, list[Run]] = {}
         for run in runs:
@@ -295,6 +310,7 @@ def print_summary(runs: Sequence[Run], head: str) -> None:
             for name in group[0].scores:
                 full = f"{title}, {name}" if name else title
                 quality = [spread([r.scores[name][key] for r in group], 3) for key in SCORES]
+                quality.append(spread([r.scores[name][FOUND] for r in group], 1))
                 print("| " + " | ".join([method, full, *cells, *quality]) + " |")
                 cells = [""] * len(cells)  # the same run, and its other clusters
 

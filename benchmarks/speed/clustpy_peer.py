@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from clustpy.deep import DEC, IDEC, VaDE
+from clustpy.deep import DEC, IDEC, DipDECK, VaDE
 from clustpy.deep.neural_networks import FeedforwardAutoencoder
 from clustpy.deep.vade import _VaDE_VAE  # the class that VaDE builds by itself, were it given no network
 
@@ -26,6 +26,7 @@ from clustpy.deep.vade import _VaDE_VAE  # the class that VaDE builds by itself,
 METHODS: dict[str, tuple[Any, Any, str, dict[str, Any]]] = {
     "dec": (DEC, FeedforwardAutoencoder, "dec_labels_", {"n_init": 20}),
     "idec": (IDEC, FeedforwardAutoencoder, "dec_labels_", {"n_init": 20}),
+    "dipdeck": (DipDECK, FeedforwardAutoencoder, "labels_", {"n_init": 20}),
     "vade": (VaDE, _VaDE_VAE, "vade_labels_", {"n_init": 10, "covariance_type": "diag"}),
 }
 
@@ -35,10 +36,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("method", choices=METHODS)
     parser.add_argument("points", help="(n, d) float32, an .npy file")
     parser.add_argument("outcome", help="the .npz file to write")
-    parser.add_argument("--clusters", type=int, default=10)
+    parser.add_argument("--clusters", type=int, default=10, help="DipDECK: to begin with")
     parser.add_argument("--hidden", type=int, nargs="+", default=[500, 500, 2000])
     parser.add_argument("--latent", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=10, help="of pretraining, and again of clustering")
+    parser.add_argument(
+        "--epochs", type=int, default=10, help="of pretraining, and again of clustering; DipDECK: after the last merge"
+    )
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--pretrain-rate", type=float, default=1e-3)
     parser.add_argument("--cluster-rate", type=float, default=1e-4)
@@ -53,7 +56,7 @@ def main() -> None:
     points = np.load(chosen.points)
     layers = [points.shape[1], *chosen.hidden, chosen.latent]
     model = method(
-        n_clusters=chosen.clusters,
+        **{"n_clusters_init" if chosen.method == "dipdeck" else "n_clusters": chosen.clusters},
         batch_size=chosen.batch,
         pretrain_epochs=chosen.epochs,
         clustering_epochs=chosen.epochs,

@@ -1,0 +1,272 @@
+"""DipDECK: too many clusters to begin with, and merges while the dip test finds one mode in two of them.
+
+1. An autoencoder is pretrained. KMeans on its latents finds `start` clusters, more than are expected. Each has a
+   centre, the image whose latent is nearest to the mean of the cluster.
+2. For every pair of clusters the latents of both are projected onto the axis between their centres. The dip test gives
+   a p-value: near 1 where they have one mode, near 0 where they have two.
+3. For an epoch the reconstruction is trained, and latents are drawn to the centre of their cluster, and to other
+   centres by their p-values. Centres are images, so their latents move with the encoder.
+4. Clusters, centres and p-values are found anew. The pair of the largest p-value is merged, as long as it is
+   `threshold` or more. Steps 3 and 4 are repeated, until no merge has happened for `epochs` epochs.
+
+The answer is the nearest centre.
+
+Source: Leiber, Bauer, Schelling, Böhm, Plant, "Dip-based Deep Embedded Clustering with k-Estimation", KDD 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from pydantic import Field
+from torch import Tensor, nn
+
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
+from estimators.dip_merging import DipPartition, compared, merge_alike
+from estimators.kmeans import inertia, nearest_centroid
+from estimators.settings import KMeansClustererSettings
+from losses.dipdeck import cluster_relations, inverse_spacing, related_distance
+from losses.squared_distances import squared_distances
+from methods.base import Assignments
+from methods.joint import JointConfig, JointMethod
+from models.autoencoder import ImageShape
+from models.batched import map_batches
+from models.normalise import Normalise
+from parts.backbone import Branch
+from parts.in_place import renewed
+from parts.initialisation import fit_clusterer
+from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+
+UNTRAINED = -1
+
+
+class DipClusters(nn.Module):
+    """What the last update left behind. A table of fixed size, in which a cluster keeps its place as long as it lives.
+
+    Attributes:
+        centres: (c, ...), uint8, the image that is a cluster's centre.
+        alive: (c,), bool, which clusters there are.
+        p: (c, c), the p-value of the dip test for every pair of them.
+        age: epochs since the last merge; `UNTRAINED` before the first.
+        labels: (n,), int64, the cluster of every training image.
+    """
+
+    centres: Tensor
+    alive: Tensor
+    p: Tensor
+    age: Tensor
+
+    def __init__(self, start: int, shape: ImageShape) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(start, *shape, dtype=torch.uint8))
+        self.register_buffer("alive", torch.zeros(start, dtype=torch.bool))
+        self.register_buffer("p", torch.zeros(start, start))
+        self.register_buffer("age", torch.tensor(UNTRAINED))
+        self.labels: Int64[Tensor, " n"] | None = None
+
+    def place(self, found: DipPartition, images: UInt8[Tensor, "n c h w"], age: int) -> None:
+        """Keep what an update found among the training images."""
+        self.centres.copy_(images[found.centres.to(images.device)])
+        self.alive.copy_(found.alive)
+        self.p.copy_(found.p)
+        self.age.fill_(age)
+        self.labels = renewed(self.labels, found.labels)
+
+    def rows(self, indices: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
+        """The clusters of the images at `indices`, on their device."""
+        assert self.labels is not None, "clusters are placed before the first step"
+        self.labels = self.labels.to(indices.device)
+        return self.labels[indices]
+
+    @property
+    def living(self) -> UInt8[Tensor, "k c h w"]:
+        """The centres of the clusters that there are."""
+        return self.centres[self.alive]
+
+    def get_extra_state(self) -> dict[str, Tensor | None]:
+        return {"labels": self.labels}
+
+    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
+        self.labels = state["labels"]
+
+
+class DipDECKObjective(Objective):
+    """The network's own losses, and γ times the clustering loss of `losses.dipdeck`.
+
+    In the first epoch after a merge latents belong to the clusters that they had then; afterwards to the nearest
+    centre.
+
+    Args:
+        normalise: of pixels.
+        branch: images to z, with the network's own losses.
+        encoder: images to z alone, by the same weights; for the centres.
+        clusters: what the last update found.
+        gamma: γ, the weight of the clustering loss.
+    """
+
+    def __init__(
+        self, normalise: Normalise, branch: Branch, encoder: Branch, clusters: DipClusters, gamma: float
+    ) -> None:
+        super().__init__()
+        self.normalise, self.branch, self.encoder = normalise, branch, encoder
+        self.clusters, self.gamma = clusters, gamma
+
+    def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        z, own = self.branch(self.normalise(batch.images), batch.noise)
+        centres, _ = self.encoder(self.normalise(self.clusters.centres), batch.noise)
+        alive, squared = self.clusters.alive, squared_distances(z, centres)
+        nearest = squared.masked_fill(~alive, torch.inf).argmin(dim=1)
+        labels = torch.where(self.clusters.age > 0, nearest, self.clusters.rows(batch.indices))
+        relations = cluster_relations(self.clusters.p, alive)
+        clustering = inverse_spacing(centres, alive) * related_distance(squared, labels, relations)
+        return {"loss": sum(own.values()) + self.gamma * clustering, "clustering": clustering, **own}
+
+
+class DipDECK(JointMethod):
+    """DipDECK, as the top of this file describes it.
+
+    Args:
+        config: of the run.
+        shape: of the images.
+
+    Raises:
+        ModelError: when the network does not fit the images, or has no decoder.
+    """
+
+    def __init__(self, config: DipDECKConfig, shape: ImageShape) -> None:
+        super().__init__(config, shape)
+        self.config = config
+        self.table = DipClusters(config.cluster.start, shape)
+
+    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """pretrain: the backbone. initialise: KMeans on z, and the first p-values. cluster: training and merges."""
+        settings, backbone, table = self.config.cluster, self.backbone, self.table
+        initialise, seed, n = self.config.initialise, self.config.seed, len(images)
+        count, factor = settings.start, settings.size_factor
+        epochs = epochs_needed(n, settings.batch_size, settings.epochs, settings.min_steps)
+
+        def begin() -> None:
+            z = compute.map(backbone.encode, images)
+            clusterer = fit_clusterer(initialise, z, min(count, n), seed, compute)
+            labels = nearest_centroid(z, clusterer.centroids)[0]
+            table.place(compute.once(lambda: compared(z, labels, count, factor)), images, UNTRAINED)
+
+        def refresh() -> Int64[Tensor, " n"]:
+            if int(table.age) == UNTRAINED:
+                table.age.fill_(0)
+            else:
+                update()
+            return renumbered(table)
+
+        def update() -> None:
+            z = compute.map(backbone.encode, images)
+            centres = map_batches(backbone.encode, table.centres, table.centres.device)
+            alive = table.alive.cpu()
+
+            def merged() -> tuple[DipPartition, bool]:
+                nearest = nearest_centroid(z, centres[alive])[0]
+                found = compared(z, alive.nonzero().flatten()[nearest], count, factor)
+                merge_alike(found, z, settings.threshold, factor)
+                return found, not torch.equal(found.alive, alive)
+
+            found, fewer = compute.once(merged)
+            table.place(found, images, 0 if fewer else int(table.age) + 1)
+
+        def finished() -> str | None:
+            age, k = int(table.age), int(table.alive.sum())
+            if k == 1:
+                return "one cluster is left"
+            return f"{k} clusters, none merged for {age} epochs" if age >= epochs else None
+
+        # γ weighs against a sum over pixels, where the backbone's own loss is their mean.
+        gamma = settings.gamma / backbone.averaged
+        objective = DipDECKObjective(backbone.normalise, backbone.branch(True), backbone.branch(False), table, gamma)
+        return (
+            *self.joint_training(images, compute).pretrain(),
+            FitPhase("initialise", table, begin),
+            GradientPhase(
+                name="cluster",
+                module=objective,
+                optimiser=settings.optimiser,
+                # The latest end: every merge but the last leaves two clusters, and each waits as long as it may.
+                epochs=count * epochs + 1,
+                batch_size=settings.batch_size,
+                refresh=refresh,
+                refresh_interval=max(n // settings.batch_size, 1),
+                finished=finished,
+            ),
+        )
+
+    def assign_embedded(self, z: Float[Tensor, "n d"]) -> Assignments:
+        """The nearest centre."""
+        return Assignments(nearest_centroid(z, self.centroid_positions())[0])
+
+    def criteria(self, z: Float[Tensor, "n d"]) -> dict[str, float]:
+        """inertia: the sum of squared distances to the nearest centre, in float64."""
+        return {"inertia": inertia(z, self.centroid_positions())}
+
+    def centroid_positions(self) -> Float[Tensor, "k d"]:
+        """The latents of the centres, on the CPU."""
+        return self.embed(self.table.living)
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters were found; before the fit, how many it begins with."""
+        return int(self.table.alive.sum()) or self.config.cluster.start
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How many clusters were found, and how near the next merge is: the largest p-value of two of them."""
+        if not bool(self.table.alive.any()):
+            return super().notes
+        p, start = float(self.table.p.max()), self.config.cluster.start
+        found = f"found {self.clusters} of {start} clusters, largest p {p:.2f} (merged from {self._threshold:g})"
+        return (*super().notes, found)
+
+    @property
+    def _threshold(self) -> float:
+        return self.config.cluster.threshold
+
+
+def renumbered(table: DipClusters) -> Int64[Tensor, " n"]:
+    """The cluster of every training image, numbered 0 to k - 1 among those that there are; on the CPU."""
+    assert table.labels is not None, "clusters are placed before the first step"
+    return (table.alive.cumsum(dim=0) - 1).cpu()[table.labels.cpu()]
+
+
+class ClusterSettings(Settings):
+    """Clusters, merges, and the training between them."""
+
+    start: Annotated[int, Field(ge=2)] = 35
+    """Clusters to begin with, more than there may be; at most as many as images."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Two clusters become one at a p-value from here on."""
+    size_factor: PositiveFloat = 2.0
+    """Of a cluster more than so many times as large as the other, the nearest points are tested as well."""
+    gamma: PositiveFloat = 1.0
+    """Weight of the clustering loss beside the network's own, summed over the pixels."""
+    epochs: PositiveInt = 10
+    """Since the last merge, after which the phase ends."""
+    min_steps: Annotated[int, Field(ge=0)] = 250
+    """As many epochs more as a small data set needs to reach this number of steps."""
+    batch_size: PositiveInt = 256
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
+
+
+class DipDECKConfig(JointConfig):
+    """Config of DipDECK."""
+
+    method: Literal["dipdeck"] = "dipdeck"
+    initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
+    cluster: ClusterSettings = ClusterSettings()
+
+    @property
+    def finds_clusters(self) -> bool:
+        return True
+
+    @property
+    def different_images_needed(self) -> int:
+        return 1
