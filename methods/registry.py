@@ -60,6 +60,7 @@ METHODS: dict[str, MethodEntry] = {
     "pace": MethodEntry("pace", "PACE"),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),
+    "deepdpm": MethodEntry("deepdpm", "DeepDPM"),
     "dkm": MethodEntry("dkm", "DKM"),
     "dekm": MethodEntry("dekm", "DEKM"),
     "n2d": MethodEntry("n2d", "N2D"),
