@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,14 +20,14 @@ class FullMixture(NamedTuple):
 
     Attributes:
         log_weights: (k,), log π, finite; of a component that is not there a very low number.
-        means: (k, d), μ.
         whitenings: (k, d, d), L⁻¹ where Σ = L Lᵀ.
+        shifts: (k, d), L⁻¹ μ.
         log_scales: (k,), log |L|, half of log |Σ|.
     """
 
     log_weights: Float[Tensor, " k"]
-    means: Float[Tensor, "k d"]
     whitenings: Float[Tensor, "k d d"]
+    shifts: Float[Tensor, "k d"]
     log_scales: Float[Tensor, " k"]
 
 
@@ -42,8 +41,9 @@ def log_e_step(z: Float[Tensor, "n d"], mixture: FullMixture) -> Float[Tensor, "
         z: points.
         mixture: k components.
     """
-    away = z.unsqueeze(1) - mixture.means  # (n, k, d)
-    squared = einsum(away, mixture.whitenings, "n k e, k d e -> n k d").square().sum(dim=2)
+    # One product for all components: where whitened, points of a component are near its shift, and lose no digits.
+    whitened = (z @ mixture.whitenings.flatten(0, 1).T).view(-1, *mixture.shifts.shape)  # (n, k, d)
+    squared = (whitened - mixture.shifts).square().sum(dim=2)
     return torch.log_softmax(mixture.log_weights - mixture.log_scales - 0.5 * squared, dim=1)
 
 

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from configs.schema import KMeansSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from estimators.kmeans import kmeans
 from estimators.on_device import where_float64_is
-from losses.deepdpm import log_e_step, subcluster_distance
 from losses.dec import clustering_kl
+from losses.deepdpm import log_e_step, subcluster_distance
 from losses.normal_inverse_wishart import WishartPrior
 from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
@@ -33,7 +33,7 @@ from models.growing_heads import ClusterNetwork, SubclusterNetworks
 from parts.growing_mixture import GrowingMixture, Table
 from parts.moments import halves, moments_of
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.split_merge import Change, Sight, estimate, merge, merges, split, splits
+from parts.split_merge import Change, DirichletProcess, Sight, estimate, merge, merges, split, splits
 from parts.training_features import BackboneFeatures
 
 FIRST = KMeansSettings(redos=5)
@@ -64,7 +64,7 @@ class ClusterSettings(Settings):
 
     start: PositiveInt = 1
     """Clusters at the beginning. It need not be near the number that is found."""
-    most: PositiveInt = 150
+    most: PositiveInt = 100
     """Clusters at any time."""
     hidden: PositiveInt = 50
     """Width of the networks' layers."""
@@ -75,7 +75,7 @@ class ClusterSettings(Settings):
     """Clusters split after the first, third, fifth, … and merge after the second, fourth, …; not after the last."""
     epochs: PositiveInt = 5
     """Of a round."""
-    min_steps: Annotated[int, Field(ge=0)] = 300
+    min_steps: Annotated[int, Field(ge=0)] = 200
     """Of a round: as many epochs more as a small data set needs to reach this number of steps."""
     hold: Share = 0.3
     """Share of a round, at its beginning, in which the mixture is not estimated anew."""
@@ -85,8 +85,12 @@ class ClusterSettings(Settings):
     @model_validator(mode="after")
     def _there_is_room(self) -> ClusterSettings:
         if self.start > self.most:
-            raise ValueError(f"start is {self.start} and most is {self.most}: there must be room for the first clusters")
+            raise ValueError(f"start is {self.start} and most is {self.most}: there must be room for the first ones")
         return self
+
+    def process(self, points: Float64[Tensor, "n d"]) -> DirichletProcess:
+        """The model of such points, on their device."""
+        return DirichletProcess(self.concentration, self.prior.build(points))
 
 
 class DeepDPMConfig(JointConfig):
@@ -132,7 +136,7 @@ class Sureness(nn.Module):
         self.kept.copy_(torch.zeros_like(self.kept) if changed else self.kept + 1)
 
     def notes(self, clusters: int) -> tuple[str, ...]:
-        """ "found 10 clusters; log ratio of a split -35, of a merge -210; 6 of 20 moves kept them", once it is known."""
+        """ "10 clusters found, kept by the last 6 of 20 moves; log H: split -35, merge -210", once that is known."""
         moves, kept = int(self.moves), int(self.kept)
         if moves == 0:
             return ()
@@ -141,8 +145,8 @@ class Sureness(nn.Module):
             for name, value in (("split", self.split), ("merge", self.merge))
             if not math.isnan(float(value))
         ]
-        refused = f"log ratio of {', '.join(ratios)}; " if ratios else ""
-        return (f"found {clusters} clusters; {refused}kept by the last {kept} of {moves} moves",)
+        found = f"{clusters} cluster{'s' if clusters != 1 else ''} found, kept by the last {kept} of {moves} moves"
+        return (f"{found}; log H: {', '.join(ratios)}" if ratios else found,)
 
 
 class SplittingObjective(Objective):
@@ -159,8 +163,6 @@ class SplittingObjective(Objective):
         compute: the machine: one process estimates and decides for all.
     """
 
-    rate_factors = {"subclusters": SUBCLUSTER_RATE}
-
     def __init__(
         self,
         network: ClusterNetwork,
@@ -175,6 +177,7 @@ class SplittingObjective(Objective):
         super().__init__()
         self.network, self.subclusters, self.mixture, self.sureness = network, subclusters, mixture, sureness
         self.features, self.settings, self.round_epochs, self.compute = features, settings, round_epochs, compute
+        self.rate_factors = {"subclusters": SUBCLUSTER_RATE}
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         z = self.mixture.standardise(self.features(batch.indices.device)[batch.indices])
@@ -191,7 +194,7 @@ class SplittingObjective(Objective):
 
     @torch.no_grad()
     def restart(self, epoch: int) -> Sequence[nn.Parameter]:
-        """Before an epoch: the M step and, where a round begins, a move. New clusters are learnt before the next M step."""
+        """Before an epoch: the M step; where a round begins also a move, whose clusters are learnt before the next."""
         number, within = divmod(epoch, self.round_epochs)
         if 0 < within < self.settings.hold * self.round_epochs:
             return ()
@@ -208,7 +211,7 @@ class SplittingObjective(Objective):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """The end: clusters without images are left out, the others get the first rows, and what was refused is noted."""
+        """The end: clusters without images are left out, the others take the first rows; what was refused is noted."""
         self.features()
         change, best_split, best_merge = self.compute.once(self._settled)
         self._become(change)
@@ -226,29 +229,26 @@ class SplittingObjective(Objective):
         points, r, sub = (where_float64_is(x).double() for x in (z, torch.cat(shares), torch.cat(sub_shares)))
         return Sight(points, rows.to(points.device), r, sub)
 
-    def _prior(self, sight: Sight) -> WishartPrior:
-        return self.settings.prior.build(sight.points)
-
     def _estimated(self) -> Table:
         sight = self.look()
-        return estimate(sight, self.settings.most, self._prior(sight))
+        return estimate(sight, self.settings.most, self.settings.prior.build(sight.points))
 
     def _move(self, number: int, chances: Float[Tensor, " most"]) -> Change:
         """Splits after the first round, the third, …; merges after the others."""
         sight = self.look()
-        prior = self._prior(sight)
-        table = estimate(sight, self.settings.most, prior)
-        return (split if number % 2 else merge)(sight, table, prior, self.settings.concentration, chances)
+        process = self.settings.process(sight.points)
+        table = estimate(sight, self.settings.most, process.prior)
+        return (split if number % 2 else merge)(sight, table, process, chances)
 
     def _settled(self) -> tuple[Change, float, float]:
         sight = self.look()
-        prior = self._prior(sight)
-        table, alpha = estimate(sight, self.settings.most, prior), self.settings.concentration
+        process = self.settings.process(sight.points)
+        table = estimate(sight, self.settings.most, process.prior)
         filled = sight.labels.bincount(minlength=len(sight.rows)) > 0
         table.alive[sight.rows[~filled].cpu()] = False
         order = (~table.alive).to(torch.uint8).argsort(stable=True)
         change = Change(table.moved(order), order, torch.zeros_like(table.alive))
-        ratios = [find(sight, prior, alpha).log_ratios for find in (splits, merges)]
+        ratios = [find(sight, process).log_ratios for find in (splits, merges)]
         best_split, best_merge = (float(found.max()) if len(found) else math.nan for found in ratios)
         return change, best_split, best_merge
 
@@ -279,7 +279,7 @@ class DeepDPM(SoftAssignments):
         self.sureness = Sureness()
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain, or represent-frozen. initialise: the first clusters. cluster: networks and mixture. settle: the end."""
+        """pretrain, or represent-frozen. initialise: the first clusters. cluster: they change. settle: the end."""
         cluster, seed, mixture = self.config.cluster, self.config.seed, self.mixture
         features = BackboneFeatures(self.backbone, images, compute)
         round_epochs = epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps)

@@ -63,10 +63,10 @@ class SubclusterNetworks(nn.Module):
 
     def forward(self, z: Float[Tensor, "n d"], clusters: Int64[Tensor, " n"]) -> Float[Tensor, "n 2"]:
         """log r̃ of both sub-clusters of each point's cluster."""
-        hidden = torch.relu(einsum(z, self.hidden, "n d, k d h -> n k h") + self.hidden_bias)
-        logits = at_least_float32(einsum(hidden, self.output, "n k h, k h s -> n k s") + self.output_bias)
-        own = logits.gather(1, clusters.view(-1, 1, 1).expand(-1, 1, 2)).squeeze(1)
-        return torch.log_softmax(own, dim=1)
+        # Each point meets the weights of its own cluster: all clusters at once would cost as many times as much.
+        hidden = torch.relu(einsum(z, self.hidden[clusters], "n d, n d h -> n h") + self.hidden_bias[clusters])
+        own = einsum(hidden, self.output[clusters], "n h, n h s -> n s") + self.output_bias[clusters]
+        return torch.log_softmax(at_least_float32(own), dim=1)
 
     @torch.no_grad()
     def rearrange(self, source: Int64[Tensor, " most"], fresh: Bool[Tensor, " most"]) -> None:

@@ -69,6 +69,7 @@ class GrowingMixture(nn.Module):
     log_weights: Float[Tensor, " most"]
     means: Float[Tensor, "most d"]
     whitenings: Float[Tensor, "most d d"]
+    shifts: Float[Tensor, "most d"]
     log_scales: Float[Tensor, " most"]
     sub_means: Float[Tensor, "most 2 d"]
     centre: Float[Tensor, " d"]
@@ -81,6 +82,7 @@ class GrowingMixture(nn.Module):
         self.register_buffer("log_weights", torch.full((most,), UNUSED))
         self.register_buffer("means", torch.zeros(most, latent))
         self.register_buffer("whitenings", torch.eye(latent).repeat(most, 1, 1))
+        self.register_buffer("shifts", torch.zeros(most, latent))
         self.register_buffer("log_scales", torch.zeros(most))
         self.register_buffer("sub_means", torch.zeros(most, 2, latent))
         self.register_buffer("centre", torch.zeros(latent))
@@ -89,7 +91,7 @@ class GrowingMixture(nn.Module):
     @property
     def mixture(self) -> FullMixture:
         """For densities of standardised latents."""
-        return FullMixture(self.log_weights, self.means, self.whitenings, self.log_scales)
+        return FullMixture(self.log_weights, self.whitenings, self.shifts, self.log_scales)
 
     @property
     def clusters(self) -> int:
@@ -128,6 +130,8 @@ class GrowingMixture(nn.Module):
         self.alive.copy_(alive)
         self.log_weights.copy_(log_weights)
         self.means.copy_(table.means)
-        self.whitenings.copy_(torch.linalg.solve_triangular(factors, eye, upper=False))
+        whitenings = torch.linalg.solve_triangular(factors, eye, upper=False)
+        self.whitenings.copy_(whitenings)
+        self.shifts.copy_((whitenings @ table.means.unsqueeze(2)).squeeze(2))
         self.log_scales.copy_(factors.diagonal(dim1=1, dim2=2).log().sum(dim=1))
         self.sub_means.copy_(table.sub_means)

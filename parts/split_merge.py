@@ -24,6 +24,18 @@ NEAREST = 2
 """Nearest clusters with which a merge is proposed."""
 
 
+class DirichletProcess(NamedTuple):
+    """The model of all points.
+
+    Attributes:
+        concentration: α, above 0: the larger, the more clusters.
+        prior: of every cluster's mean and covariance.
+    """
+
+    concentration: float
+    prior: WishartPrior
+
+
 class Sight(NamedTuple):
     """All training points as the networks see them, on one device in float64.
 
@@ -74,8 +86,8 @@ class Proposals(NamedTuple):
     Attributes:
         places: (m, 1) or (m, 2).
         log_ratios: (m,), on the CPU; above 0 a move is accepted for certain.
-        moments: of both parts, (m, 2, …): sub-clusters, or the pair.
-        whole: of the clusters, or of the pairs as one.
+        parts: of m groups each: both sub-clusters, or both clusters of the pair.
+        whole: of both parts as one.
     """
 
     places: Int64[Tensor, "m _"]
@@ -99,16 +111,16 @@ def estimate(sight: Sight, most: int, prior: WishartPrior) -> Table:
     return table
 
 
-def splits(sight: Sight, prior: WishartPrior, concentration: float) -> Proposals:
+def splits(sight: Sight, process: DirichletProcess) -> Proposals:
     """Of every cluster whose sub-clusters both have enough points, with the log of the Hastings ratio."""
     k = sight.shares.shape[1]
     subs = moments_of(sight.points, sight.sub_labels, 2 * k)
     first, second = (Moments(*(part[side::2] for part in subs)) for side in (0, 1))
     places = (torch.minimum(first.counts, second.counts) > FEWEST).nonzero()
-    return _proposed(places, _only(first, places[:, 0]), _only(second, places[:, 0]), prior, concentration, 1)
+    return _proposed(places, _only(first, places[:, 0]), _only(second, places[:, 0]), process, 1)
 
 
-def merges(sight: Sight, prior: WishartPrior, concentration: float) -> Proposals:
+def merges(sight: Sight, process: DirichletProcess) -> Proposals:
     """Of clusters with their nearest, by their means, with the log of the Hastings ratio. Empty ones have no part."""
     clusters = moments_of(sight.points, sight.labels, sight.shares.shape[1])
     filled = (clusters.counts > 0).nonzero()[:, 0]
@@ -116,22 +128,22 @@ def merges(sight: Sight, prior: WishartPrior, concentration: float) -> Proposals
     distances = (means.unsqueeze(1) - means).square().sum(dim=2).fill_diagonal_(math.inf)
     near = distances.topk(min(NEAREST, len(filled) - 1), largest=False).indices  # (k, 2)
     ends = torch.arange(len(filled), device=near.device).unsqueeze(1).expand_as(near)
-    pairs = torch.stack([ends, near], dim=2).flatten(0, 1).sort(dim=1).values.unique(dim=0)
+    pairs = torch.stack([ends, near], dim=2).flatten(0, 1).sort(dim=1).values
+    pairs = torch.unique(pairs, dim=0)
     places = filled[pairs]
-    return _proposed(places, *(_only(clusters, places[:, side]) for side in (0, 1)), prior, concentration, -1)
+    return _proposed(places, _only(clusters, places[:, 0]), _only(clusters, places[:, 1]), process, -1)
 
 
-def split(sight: Sight, table: Table, prior: WishartPrior, concentration: float, chances: Float[Tensor, " most"]) -> Change:
+def split(sight: Sight, table: Table, process: DirichletProcess, chances: Float[Tensor, " most"]) -> Change:
     """Accept splits, the best first, as far as there are free rows; both halves get the network's old weights.
 
     Args:
         sight: of all points.
-        table: of the clusters before.
-        prior: of the clusters.
-        concentration: α.
+        table: the clusters before; it is changed.
+        process: the model.
         chances: uniform from 0 to 1, by row: a ratio H below 1 is accepted where its chance is below H.
     """
-    change, proposed = Change.none(table), splits(sight, prior, concentration)
+    change, proposed = Change.none(table), splits(sight, process)
     rows, free = sight.rows.cpu(), (~table.alive).nonzero()[:, 0].tolist()
     for number in _accepted(proposed, chances[rows]):
         if not free:
@@ -140,21 +152,21 @@ def split(sight: Sight, table: Table, prior: WishartPrior, concentration: float,
         old, new = int(rows[place]), free.pop(0)
         for side, row in enumerate((old, new)):
             members = sight.points[sight.sub_labels == 2 * place + side]
-            _put(change, row, _only(proposed.parts[side], torch.tensor([number])), members, prior)
+            _put(change, row, _only(proposed.parts[side], torch.tensor([number])), members, process.prior)
         change.source[new] = old
     return change
 
 
-def merge(sight: Sight, table: Table, prior: WishartPrior, concentration: float, chances: Float[Tensor, " most"]) -> Change:
+def merge(sight: Sight, table: Table, process: DirichletProcess, chances: Float[Tensor, " most"]) -> Change:
     """Accept merges, the best first, each cluster once at most; clusters without points end.
 
     The network's weights for both are those of the cluster whose points are more probable. Arguments as in `split`.
     """
-    change, proposed = Change.none(table), merges(sight, prior, concentration)
+    change, proposed = Change.none(table), merges(sight, process)
     rows, labels = sight.rows.cpu(), sight.labels
     change.table.alive[rows[(labels.bincount(minlength=len(rows)) == 0).cpu()]] = False
     alone = set(range(len(rows)))
-    likelihoods = [log_marginal_likelihood(part, prior).cpu() for part in proposed.parts]
+    likelihoods = [log_marginal_likelihood(part, process.prior).cpu() for part in proposed.parts]
     for number in _accepted(proposed, chances[rows]):
         pair = proposed.places[number].tolist()
         if not alone.issuperset(pair):
@@ -162,19 +174,19 @@ def merge(sight: Sight, table: Table, prior: WishartPrior, concentration: float,
         alone.difference_update(pair)
         kept = int(likelihoods[1][number] > likelihoods[0][number])
         members = sight.points[(labels == pair[0]) | (labels == pair[1])]
-        _put(change, int(rows[pair[kept]]), _only(proposed.whole, torch.tensor([number])), members, prior)
+        _put(change, int(rows[pair[kept]]), _only(proposed.whole, torch.tensor([number])), members, process.prior)
         change.table.alive[rows[pair[1 - kept]]] = False
     return change
 
 
 def _proposed(
-    places: Int64[Tensor, "m _"], first: Moments, second: Moments, prior: WishartPrior, concentration: float, sign: int
+    places: Int64[Tensor, "m _"], first: Moments, second: Moments, process: DirichletProcess, sign: int
 ) -> Proposals:
     whole = together(first, second)
     counts = torch.stack([first.counts, second.counts], dim=1)
-    apart = torch.stack([log_marginal_likelihood(part, prior) for part in (first, second)], dim=1)
-    weight = torch.tensor(math.log(concentration), dtype=counts.dtype, device=counts.device)
-    ratios = sign * log_split_ratio(counts, apart, log_marginal_likelihood(whole, prior), weight)
+    apart = torch.stack([log_marginal_likelihood(part, process.prior) for part in (first, second)], dim=1)
+    weight = torch.tensor(math.log(process.concentration), dtype=counts.dtype, device=counts.device)
+    ratios = sign * log_split_ratio(counts, apart, log_marginal_likelihood(whole, process.prior), weight)
     return Proposals(places, ratios.cpu(), (first, second), whole)
 
 
