@@ -32,6 +32,16 @@ DEC_SMALL = [
 SMALL: dict[str, list[str]] = {
     **dict.fromkeys(("dec", "idec", "dcec", "vae-dec", "dec-da", "idec-da"), DEC_SMALL),
     **dict.fromkeys(("dcn", "dkm", "dekm"), DEC_SMALL),
+    "deepdpm": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.start=3",
+        "cluster.most=8",
+        "cluster.hidden=8",
+        "cluster.rounds=3",
+        "cluster.epochs=1",
+        "cluster.min_steps=0",
+    ],
     "scan": [
         "pretrain.epochs=2",
         "pretrain.min_steps=0",

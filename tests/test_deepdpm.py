@@ -117,7 +117,7 @@ def test_moments_are_sums_over_points_and_those_of_a_union_follow() -> None:
 def test_halves_are_the_best_of_all_borders_along_the_first_axis() -> None:
     points = torch.cat([POINTS[:9] * 0.3, POINTS[9:20] * 0.3 + torch.tensor([2.0, 1.0, 0.0])])
     centred = points - points.mean(dim=0)
-    projected = centred @ np.linalg.svd(centred.numpy())[2][0]
+    projected = centred @ torch.linalg.svd(centred).Vh[0]
     order = projected.argsort()
 
     def scatter(border: int) -> float:
@@ -259,6 +259,9 @@ def spots(groups: int, each: int = 60) -> ImageSet:
 FIVE = spots(5)
 
 
+FEWER = ("cluster.rounds=3", "cluster.start=3")
+
+
 def built(*settings: str) -> DeepDPM:
     seed_all(0)
     return DeepDPM(config(*settings), ImageShape(1, 8, 8))
@@ -284,9 +287,9 @@ def test_the_number_is_found_from_either_side(start: int) -> None:
 
 
 def test_a_resumed_run_ends_with_the_same_bits() -> None:
-    """From the middle of a round, from its beginning, and before the first clusters."""
-    method, _ = whole_and_resumed(built, FIVE.images, steps=[100, 150 + 40, 150 + 57, 150 + 130])
-    assert method.clusters == 5
+    """From before the first clusters, from the epoch after which they split, and from the middle of another."""
+    method, _ = whole_and_resumed(lambda: built(*FEWER), FIVE.images, steps=[150, 190, 207])
+    assert int(method.sureness.moves) == 2  # type: ignore[attr-defined]
 
 
 def test_loss_and_m_step_of_a_round_by_hand() -> None:

@@ -20,9 +20,17 @@ import losses
 from losses.contrastive import Memory, nt_xent
 from losses.dcn import assigned_distance
 from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
+from losses.deepdpm import FullMixture, log_e_step, log_split_ratio, subcluster_distance
 from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
 from losses.dkm import soft_kmeans, softmin
 from losses.gaussian_kl import gaussian_kl
+from losses.normal_inverse_wishart import (
+    Moments,
+    WishartPrior,
+    log_marginal_likelihood,
+    posterior_covariances,
+    posterior_means,
+)
 from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_mse
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
@@ -57,6 +65,9 @@ VIEWS = normalize(drawn(3, N, D, seed=5), dim=2)
 BASIS = torch.linalg.qr(drawn(D, D, seed=6)).Q
 PIXELS = drawn(N, 1, 4, 4, seed=7).sigmoid()
 SCATTER = drawn(D, D, seed=8)
+COUNTS = torch.tensor([5.0, 4.0, 3.0], dtype=torch.float64)
+SCATTERS = torch.eye(D, dtype=torch.float64) + 0.1 * (SCATTER @ SCATTER.T).expand(K, D, D)
+MOMENTS, WISHART = Moments(COUNTS, CENTROIDS, SCATTERS), WishartPrior(0.5, D + 2.0, Z[0], SCATTERS[0])
 
 CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     disagreement: (LOG_Q, P.log()),
@@ -90,6 +101,12 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     within_scatter: (Z, CENTROIDS, LABELS),
     scatter_basis: (SCATTER @ SCATTER.T,),
     drawn_to_centroids: (Z, CENTROIDS, LABELS, BASIS),
+    log_e_step: (Z, FullMixture(PRIOR.log(), SCATTERS, CENTROIDS, drawn(K, seed=11))),
+    subcluster_distance: (Z, LOG_Q[:, :2], drawn(N, 2, D, seed=12)),
+    log_split_ratio: (COUNTS.unsqueeze(1).expand(K, 2), drawn(K, 2), drawn(K, seed=1), PRIOR.sum().log()),
+    log_marginal_likelihood: (MOMENTS, WISHART),
+    posterior_means: (MOMENTS, WISHART),
+    posterior_covariances: (MOMENTS, WISHART),
     turned_mse: (Z, BASIS, drawn(N, D, seed=9)),
 }
 """Arguments of every public function of the package, in float64."""
