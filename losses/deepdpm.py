@@ -6,6 +6,7 @@ The ratio is from Chang, Fisher, "Parallel Sampling of DP Mixture Models using S
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -67,7 +68,7 @@ def log_split_ratio(
     counts: Float[Tensor, "k 2"],
     log_likelihoods: Float[Tensor, "k 2"],
     log_likelihoods_together: Float[Tensor, " k"],
-    log_concentration: Float[Tensor, ""],
+    concentration: float,
 ) -> Float[Tensor, " k"]:
     """log H of a split into two; less than 0 speaks for one cluster. That of the merge of both is its negative (eq. 5).
 
@@ -77,7 +78,7 @@ def log_split_ratio(
         counts: N_1 and N_2, 1 or more.
         log_likelihoods: log p(X_1) and log p(X_2), marginal.
         log_likelihoods_together: log p(X_1, X_2).
-        log_concentration: log α of the Dirichlet process.
+        concentration: α of the Dirichlet process, above 0.
     """
     apart = (torch.lgamma(counts) + log_likelihoods).sum(dim=1)
-    return log_concentration + apart - torch.lgamma(counts.sum(dim=1)) - log_likelihoods_together
+    return math.log(concentration) + apart - torch.lgamma(counts.sum(dim=1)) - log_likelihoods_together

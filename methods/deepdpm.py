@@ -75,9 +75,9 @@ class ClusterSettings(Settings):
     """Clusters split after the first, third, fifth, … and merge after the second, fourth, …; not after the last."""
     epochs: PositiveInt = 5
     """Of a round."""
-    min_steps: Annotated[int, Field(ge=0)] = 200
+    min_steps: Annotated[int, Field(ge=0)] = 400
     """Of a round: as many epochs more as a small data set needs to reach this number of steps."""
-    hold: Share = 0.3
+    hold: Share = 0.4
     """Share of a round, at its beginning, in which the mixture is not estimated anew."""
     batch_size: PositiveInt = 256
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=2e-3)
@@ -112,8 +112,8 @@ class Sureness(nn.Module):
     """How sure the number of clusters is.
 
     Attributes:
-        split: log H of the most probable split that was left at the end; NaN where no cluster could split.
-        merge: that of a merge; NaN with one cluster.
+        split: log H of the most probable split that was left at the end; -∞ where no cluster could split.
+        merge: that of a merge; -∞ with one cluster.
         moves: how many times clusters could split or merge.
         kept: how many of the last of these left all clusters as they were.
     """
@@ -126,7 +126,7 @@ class Sureness(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         for name in ("split", "merge"):
-            self.register_buffer(name, torch.tensor(torch.nan))
+            self.register_buffer(name, torch.tensor(-math.inf))
         for name in ("moves", "kept"):
             self.register_buffer(name, torch.tensor(0))
 
@@ -143,7 +143,7 @@ class Sureness(nn.Module):
         ratios = [
             f"{name} {float(value):.3g}"
             for name, value in (("split", self.split), ("merge", self.merge))
-            if not math.isnan(float(value))
+            if math.isfinite(float(value))
         ]
         found = f"{clusters} cluster{'s' if clusters != 1 else ''} found, kept by the last {kept} of {moves} moves"
         return (f"{found}; log H: {', '.join(ratios)}" if ratios else found,)
@@ -184,7 +184,9 @@ class SplittingObjective(Objective):
         log_r = self.network(z, self.mixture.alive)
         clustering = clustering_kl(log_e_step(z, self.mixture.mixture).exp(), log_r)
         label = log_r.detach().argmax(dim=1)
-        distance = subcluster_distance(z, self.subclusters(z, label), self.mixture.sub_means[label])
+        distance = subcluster_distance(
+            z, self.subclusters(self.mixture.within(z, label), label), self.mixture.sub_means[label]
+        )
         return {
             "loss": clustering + distance,
             "clustering": clustering,
@@ -225,7 +227,8 @@ class SplittingObjective(Objective):
         shares, sub_shares = [], []
         for part in torch.split(z, BATCH_SIZE):
             shares.append(self.network(part, alive)[:, rows].exp())
-            sub_shares.append(self.subclusters(part, rows[shares[-1].argmax(dim=1)]).exp())
+            own = rows[shares[-1].argmax(dim=1)]
+            sub_shares.append(self.subclusters(self.mixture.within(part, own), own).exp())
         points, r, sub = (where_float64_is(x).double() for x in (z, torch.cat(shares), torch.cat(sub_shares)))
         return Sight(points, rows.to(points.device), r, sub)
 
@@ -249,7 +252,7 @@ class SplittingObjective(Objective):
         order = (~table.alive).to(torch.uint8).argsort(stable=True)
         change = Change(table.moved(order), order, torch.zeros_like(table.alive))
         ratios = [find(sight, process).log_ratios for find in (splits, merges)]
-        best_split, best_merge = (float(found.max()) if len(found) else math.nan for found in ratios)
+        best_split, best_merge = (float(found.max()) if len(found) else -math.inf for found in ratios)
         return change, best_split, best_merge
 
     def _become(self, change: Change) -> None:

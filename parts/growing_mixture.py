@@ -101,10 +101,17 @@ class GrowingMixture(nn.Module):
     @property
     def rows(self) -> list[int]:
         """The rows in use, ascending."""
-        return [row for row, used in enumerate(self.alive.tolist()) if used]
+        return [row for row, used in enumerate(self.alive.cpu().tolist()) if used]
 
     def standardise(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         return (z - self.centre) / self.spread
+
+    def within(self, z: Float[Tensor, "n d"], rows: Int64[Tensor, " n"]) -> Float[Tensor, "n d"]:
+        """Standardised latents from the mean of their cluster on, in units of its standard deviation.
+
+        It is one number for all dimensions, the geometric mean over the cluster's principal axes.
+        """
+        return (z - self.means[rows]) * torch.exp(-self.log_scales[rows] / z.shape[1]).unsqueeze(1)
 
     def positions(self) -> Float[Tensor, "k d"]:
         """The means of the rows in use, as latents."""

@@ -105,7 +105,7 @@ def estimate(sight: Sight, most: int, prior: WishartPrior) -> Table:
     soft = torch.stack([own * sight.sub_shares[:, side : side + 1] for side in (0, 1)], dim=2).flatten(1)  # (n, 2k)
     weights = soft.sum(dim=0).clamp_min(torch.finfo(soft.dtype).tiny)
     sub_means = (soft.T @ sight.points / weights.unsqueeze(1)).view(k, 2, d)
-    for place in (sub_counts == 0).any(dim=1).nonzero()[:, 0].tolist():
+    for place in (sub_counts == 0).any(dim=1).nonzero()[:, 0].cpu().tolist():
         sub_means[place] = halves(sight.points[sight.labels == place])
     table.put(sight.rows.cpu(), weighted_moments(sight.points, sight.shares), sub_means, prior)
     return table
@@ -168,7 +168,7 @@ def merge(sight: Sight, table: Table, process: DirichletProcess, chances: Float[
     alone = set(range(len(rows)))
     likelihoods = [log_marginal_likelihood(part, process.prior).cpu() for part in proposed.parts]
     for number in _accepted(proposed, chances[rows]):
-        pair = proposed.places[number].tolist()
+        pair = proposed.places[number].cpu().tolist()
         if not alone.issuperset(pair):
             continue
         alone.difference_update(pair)
@@ -185,8 +185,7 @@ def _proposed(
     whole = together(first, second)
     counts = torch.stack([first.counts, second.counts], dim=1)
     apart = torch.stack([log_marginal_likelihood(part, process.prior) for part in (first, second)], dim=1)
-    weight = torch.tensor(math.log(process.concentration), dtype=counts.dtype, device=counts.device)
-    ratios = sign * log_split_ratio(counts, apart, log_marginal_likelihood(whole, process.prior), weight)
+    ratios = sign * log_split_ratio(counts, apart, log_marginal_likelihood(whole, process.prior), process.concentration)
     return Proposals(places, ratios.cpu(), (first, second), whole)
 
 

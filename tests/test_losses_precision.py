@@ -103,7 +103,7 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     drawn_to_centroids: (Z, CENTROIDS, LABELS, BASIS),
     log_e_step: (Z, FullMixture(PRIOR.log(), SCATTERS, CENTROIDS, drawn(K, seed=11))),
     subcluster_distance: (Z, LOG_Q[:, :2], drawn(N, 2, D, seed=12)),
-    log_split_ratio: (COUNTS.unsqueeze(1).expand(K, 2), drawn(K, 2), drawn(K, seed=1), PRIOR.sum().log()),
+    log_split_ratio: (COUNTS.unsqueeze(1).expand(K, 2), drawn(K, 2), drawn(K, seed=1), 10.0),
     log_marginal_likelihood: (MOMENTS, WISHART),
     posterior_means: (MOMENTS, WISHART),
     posterior_covariances: (MOMENTS, WISHART),
