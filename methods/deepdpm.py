@@ -38,6 +38,8 @@ from parts.training_features import BackboneFeatures
 
 FIRST = KMeansSettings(redos=5)
 """Of KMeans, which finds the first clusters."""
+FEWEST_IMAGES = 10
+"""For each of them."""
 SUBCLUSTER_RATE = 5.0
 """So many times the learning rate for the networks of sub-clusters; ten times in the authors' code."""
 
@@ -62,8 +64,8 @@ class PriorSettings(Settings):
 class ClusterSettings(Settings):
     """Networks on the resting latent, and how their clusters split and merge."""
 
-    start: PositiveInt = 1
-    """Clusters at the beginning. It need not be near the number that is found."""
+    start: PositiveInt = 50
+    """Clusters at the beginning, at most one for every 10 images. It need not be near the number that is found."""
     most: PositiveInt = 100
     """Clusters at any time."""
     hidden: PositiveInt = 50
@@ -105,7 +107,7 @@ class DeepDPMConfig(JointConfig):
 
     @property
     def different_images_needed(self) -> int:
-        return self.cluster.start
+        return 1
 
 
 class Sureness(nn.Module):
@@ -335,13 +337,9 @@ class DeepDPM(SoftAssignments):
 
 
 def first_clusters(mixture: GrowingMixture, z: Float[Tensor, "n d"], settings: ClusterSettings, seed: int) -> Table:
-    """KMeans' clusters of all latents, in the first rows.
-
-    Raises:
-        ClusteringError: when there are more clusters than latents.
-    """
+    """KMeans' clusters of all latents, in the first rows."""
     points = mixture.standardise(z.to(mixture.means.device)).cpu()
-    k = settings.start
+    k = min(settings.start, max(len(z) // FEWEST_IMAGES, 1))
     labels = torch.zeros(len(z), dtype=torch.int64) if k == 1 else kmeans(points, k, FIRST, seed).labels
     points = points.double()
     table = Table.empty(settings.most, points.shape[1])
