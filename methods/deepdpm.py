@@ -316,7 +316,7 @@ class DeepDPM(SoftAssignments):
 
     @property
     def clusters(self) -> int:
-        return self.mixture.clusters or self.config.clusters
+        return len(self.mixture.rows) or self.config.clusters
 
     @property
     def notes(self) -> tuple[str, ...]:

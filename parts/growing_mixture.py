@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
@@ -63,6 +63,9 @@ class GrowingMixture(nn.Module):
         latent: d.
         most: rows.
         concentration: α of the Dirichlet process.
+
+    Attributes:
+        rows: those in use, ascending.
     """
 
     alive: Bool[Tensor, " most"]
@@ -78,6 +81,7 @@ class GrowingMixture(nn.Module):
     def __init__(self, latent: int, most: int, concentration: float) -> None:
         super().__init__()
         self.concentration = concentration
+        self.rows: list[int] = []
         self.register_buffer("alive", torch.zeros(most, dtype=torch.bool))
         self.register_buffer("log_weights", torch.full((most,), UNUSED))
         self.register_buffer("means", torch.zeros(most, latent))
@@ -92,16 +96,6 @@ class GrowingMixture(nn.Module):
     def mixture(self) -> FullMixture:
         """For densities of standardised latents."""
         return FullMixture(self.log_weights, self.whitenings, self.shifts, self.log_scales)
-
-    @property
-    def clusters(self) -> int:
-        """How many rows are in use."""
-        return int(self.alive.sum())
-
-    @property
-    def rows(self) -> list[int]:
-        """The rows in use, ascending."""
-        return [row for row, used in enumerate(self.alive.cpu().tolist()) if used]
 
     def standardise(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         return (z - self.centre) / self.spread
@@ -134,6 +128,7 @@ class GrowingMixture(nn.Module):
         )  # fmt: skip
         factors = torch.linalg.cholesky(table.covariances)
         eye = torch.eye(factors.shape[1], dtype=factors.dtype)
+        self.rows = alive.nonzero()[:, 0].tolist()
         self.alive.copy_(alive)
         self.log_weights.copy_(log_weights)
         self.means.copy_(table.means)
@@ -142,3 +137,7 @@ class GrowingMixture(nn.Module):
         self.shifts.copy_((whitenings @ table.means.unsqueeze(2)).squeeze(2))
         self.log_scales.copy_(factors.diagonal(dim1=1, dim2=2).log().sum(dim=1))
         self.sub_means.copy_(table.sub_means)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self.rows = self.alive.cpu().nonzero()[:, 0].tolist()
