@@ -63,6 +63,7 @@ METHODS: dict[str, MethodEntry] = {
     "dipdeck": MethodEntry("dipdeck", "DipDECK"),
     "vade": MethodEntry("vade", "VaDE"),
     "dcn": MethodEntry("dcn", "DCN"),
+    "deepdpm": MethodEntry("deepdpm", "DeepDPM"),
     "dkm": MethodEntry("dkm", "DKM"),
     "dekm": MethodEntry("dekm", "DEKM"),
     "deepect": MethodEntry("deepect", "DeepECT"),

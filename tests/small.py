@@ -42,6 +42,16 @@ SMALL: dict[str, list[str]] = {
         "cluster.epochs=2",
         "cluster.min_steps=0",
     ],
+    "deepdpm": [
+        "pretrain.epochs=2",
+        "pretrain.min_steps=0",
+        "cluster.start=3",
+        "cluster.most=8",
+        "cluster.hidden=8",
+        "cluster.rounds=3",
+        "cluster.epochs=1",
+        "cluster.min_steps=0",
+    ],
     "scan": [
         "pretrain.epochs=2",
         "pretrain.min_steps=0",

@@ -20,12 +20,20 @@ import losses
 from losses.contrastive import Memory, nt_xent
 from losses.dcn import assigned_distance
 from losses.dec import cluster_frequencies, clustering_kl, log_soft_assignment, soft_assignment, target_distribution
+from losses.deepdpm import FullMixture, log_e_step, log_split_ratio, subcluster_distance
 from losses.deepect import data_compression_loss, node_centre_loss, node_centres
 from losses.dekm import drawn_to_centroids, scatter_basis, turned_mse, within_scatter
 from losses.dipdeck import cluster_relations, inverse_spacing, related_distance
 from losses.dkm import soft_kmeans, softmin
 from losses.gaussian_kl import gaussian_kl
 from losses.known_pairs import link_surprise, linked_distance
+from losses.normal_inverse_wishart import (
+    Moments,
+    WishartPrior,
+    log_marginal_likelihood,
+    posterior_covariances,
+    posterior_means,
+)
 from losses.reconstruction import bernoulli_nll, gaussian_nll, reconstruction_mse
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
@@ -63,6 +71,9 @@ SCATTER = drawn(D, D, seed=8)
 # A root (4) over leaf 2 and a node (3) over leaves 0 and 1.
 BELOW = torch.cat([torch.eye(3), torch.tensor([[1, 1, 0], [1, 1, 1]])]).bool()
 SIBLINGS = torch.tensor([1, 0, 3, 2, 4])
+COUNTS = torch.tensor([5.0, 4.0, 3.0], dtype=torch.float64)
+SCATTERS = torch.eye(D, dtype=torch.float64) + 0.1 * (SCATTER @ SCATTER.T).expand(K, D, D)
+MOMENTS, WISHART = Moments(COUNTS, CENTROIDS, SCATTERS), WishartPrior(0.5, D + 2.0, Z[0], SCATTERS[0])
 
 CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     disagreement: (LOG_Q, P.log()),
@@ -104,6 +115,12 @@ CASES: dict[Callable[..., Tensor], tuple[Any, ...]] = {
     node_centre_loss: (CENTROIDS, Z, LABELS, torch.tensor(3)),
     data_compression_loss: (Z, BELOW.T[LABELS], drawn(5, D, seed=11), SIBLINGS, torch.arange(5) != SIBLINGS),
     drawn_to_centroids: (Z, CENTROIDS, LABELS, BASIS),
+    log_e_step: (Z, FullMixture(PRIOR.log(), SCATTERS, CENTROIDS, drawn(K, seed=11))),
+    subcluster_distance: (Z, LOG_Q[:, :2], drawn(N, 2, D, seed=12)),
+    log_split_ratio: (COUNTS.unsqueeze(1).expand(K, 2), drawn(K, 2), drawn(K, seed=1), 10.0),
+    log_marginal_likelihood: (MOMENTS, WISHART),
+    posterior_means: (MOMENTS, WISHART),
+    posterior_covariances: (MOMENTS, WISHART),
     turned_mse: (Z, BASIS, drawn(N, D, seed=9)),
 }
 """Arguments of every public function of the package, in float64."""

@@ -232,7 +232,7 @@ def test_what_finds_its_own_clusters_needs_no_image_a_cluster() -> None:
     names = [name for name in METHODS if name.startswith("raw-") or name.count("-") < 2]
     needed = {name: resolve_config(name, None, [], {"clusters": 7}).different_images_needed for name in names}
     own = {name for name, count in needed.items() if count == 1}
-    assert own == {name for name in names if name.endswith(("-dbscan", "-hdbscan")) or name == "dipdeck"} != set()
+    assert own == {"deepdpm", "dipdeck", *(name for name in names if name.endswith(("-dbscan", "-hdbscan")))}
     assert {count for name, count in needed.items() if name not in own} == {7}
 
 
