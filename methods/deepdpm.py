@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float64, Num
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -283,7 +283,7 @@ class DeepDPM(SoftAssignments):
         self.mixture = GrowingMixture(latent, cluster.most, cluster.concentration)
         self.sureness = Sureness()
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. initialise: the first clusters. cluster: they change. settle: the end."""
         cluster, seed, mixture = self.config.cluster, self.config.seed, self.mixture
         features = BackboneFeatures(self.backbone, images, compute)
@@ -322,7 +322,7 @@ class DeepDPM(SoftAssignments):
     def notes(self) -> tuple[str, ...]:
         return (*super().notes, *self.sureness.notes(self.clusters))
 
-    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent, on the CPU."""
         return self.backbone.embed(images)
 

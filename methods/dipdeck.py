@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -61,13 +61,14 @@ class DipClusters(nn.Module):
 
     def __init__(self, start: int, shape: ImageShape) -> None:
         super().__init__()
-        self.register_buffer("centres", torch.zeros(start, *shape, dtype=torch.uint8))
+        dtype = torch.float32 if shape.is_point else torch.uint8
+        self.register_buffer("centres", torch.zeros(start, *shape, dtype=dtype))
         self.register_buffer("alive", torch.zeros(start, dtype=torch.bool))
         self.register_buffer("p", torch.zeros(start, start))
         self.register_buffer("age", torch.tensor(UNTRAINED))
         self.labels: Int64[Tensor, " n"] | None = None
 
-    def place(self, found: DipPartition, images: UInt8[Tensor, "n c h w"], age: int) -> None:
+    def place(self, found: DipPartition, images: Num[Tensor, "n c h w"], age: int) -> None:
         """Keep what an update found among the training images."""
         self.centres.copy_(images[found.centres.to(images.device)])
         self.alive.copy_(found.alive)
@@ -82,7 +83,7 @@ class DipClusters(nn.Module):
         return self.labels[indices]
 
     @property
-    def living(self) -> UInt8[Tensor, "k c h w"]:
+    def living(self) -> Num[Tensor, "k c h w"]:
         """The centres of the clusters that there are."""
         return self.centres[self.alive]
 
@@ -141,7 +142,7 @@ class DipDECK(JointMethod):
         self.config = config
         self.table = DipClusters(config.cluster.start, shape)
 
-    def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z, and the first p-values. cluster: training and merges."""
         settings, backbone, table = self.config.cluster, self.backbone, self.table
         initialise, seed, n = self.config.initialise, self.config.seed, len(images)
