@@ -132,6 +132,8 @@ def test_what_is_changed_is_told_and_what_was_asked_for_stays() -> None:
     asked = ["model.latent=4", "model.hidden=[8]"]
     config, _ = config_for_points(small_config("dec", settings=asked), asked)
     assert (config.model.latent, config.model.hidden) == (4, (8,))  # type: ignore[attr-defined]
+    asked = ["model={name: conv}"]
+    assert config_for_points(small_config("dec", settings=asked), asked)[1] is None  # refused later
     _, told = config_for_points(small_config("scan"))
     assert told is not None
     assert told.endswith("pretrain.objective=given, cluster.augmentation off, self_label=null")
