@@ -102,14 +102,14 @@ def main(
             run_config, note = settled(asked, images.class_names, str(config or asked.method))
             display.notice(note)
             notes.append(note)
+        path = folder / "checkpoint.pt"
+        if images.was_read is not None:
+            display.notice(images.was_read.line())
         if images.are_points:
             run_config, told = config_for_points(run_config, set_ or [])
             if told is not None:
                 display.notice(told)
         knowledge = read_known(run_config.known, images, run_config.clusters, run_config.seed)
-        path = folder / "checkpoint.pt"
-        if images.was_read is not None:
-            display.notice(images.was_read.line())
         with alone(folder, processes):
             earlier = processes.once(lambda: earlier_run(path, run_config, images, knowledge, resume, overwrite))
             processes.once(lambda: list_left_out(folder, images))

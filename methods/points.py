@@ -31,7 +31,8 @@ def config_for_points(config: RunConfig, assignments: Sequence[str] = ()) -> tup
         own = [text for text in assignments if _path(text).startswith(tuple(changes))]
         set_values(raw, own, schema)
         fitting = validate(schema, raw, f"{config.method}, the given settings, and what points need")
-        told = [_told(path, value) for path, value in changes.items() if path not in map(_path, own)]
+        before, after = config.model_dump(), fitting.model_dump()
+        told = [_told(path, _at(after, path)) for path in changes if _at(after, path) != _at(before, path)]
         note = f"the data are points, so that pictures' settings were changed: {', '.join(told)}" if told else None
     for path, augmentation in _augmentations(fitting):
         if augmentation != AugmentationSettings():
@@ -44,6 +45,13 @@ def config_for_points(config: RunConfig, assignments: Sequence[str] = ()) -> tup
 
 def _path(assignment: str) -> str:
     return assignment.partition("=")[0].strip()
+
+
+def _at(content: Any, path: str) -> Any:
+    """The value at a dotted path."""
+    for key in path.split("."):
+        content = content[key]
+    return content
 
 
 def _told(path: str, value: Any) -> str:

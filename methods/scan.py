@@ -38,6 +38,10 @@ STRONG = AugmentationSettings(
 """The pretraining's views and more. Where four of fourteen operations are drawn, as in the authors' code, an image
 undergoes each with a chance of a quarter."""
 
+RESTING_RATE = 1e-1
+"""Learning rate of heads alone on points. Of 1e-3, 1e-2 and 1e-1 it ended at the lowest own loss on descriptors of
+digits (docs/methods/frozen.md)."""
+
 
 class ClusterSettings(Settings):
     """Encoder and linear heads together, on pairs of an image and one of its neighbours."""
@@ -86,7 +90,8 @@ class SCANConfig(JointConfig):
     @property
     def for_points(self) -> dict[str, Any]:
         off = {} if self.self_label is None else {"self_label": None}
-        return {**super().for_points, "cluster.augmentation": {}, **off}
+        rate = {"cluster.optimiser.learning_rate": RESTING_RATE}
+        return {**super().for_points, "cluster.augmentation": {}, **rate, **off}
 
 
 class Classifier(nn.Module):

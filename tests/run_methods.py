@@ -64,7 +64,7 @@ def histories(names: list[str], processes: Processes) -> dict[str, list[dict[str
         config = small_config(name.partition(",")[0], settings=MORE.get(name, []))
         data = images
         if name.endswith(", points"):
-            (config, _), data = config_for_points(config), points
+            (config, _), data = config_for_points(config, MORE[name]), points
         fitted = run_config(config, data, processes, KNOWN if name.endswith(", known") else None)
         used = fitted.assignments.labels.bincount(minlength=fitted.method.clusters)
         found[name] = [*fitted.checkpoint.loop.history, {"phase": "assign", "sizes": used.tolist()}]

@@ -54,7 +54,10 @@ EXPECTED = dict.fromkeys(
 
 
 @parametrize_with_checks(
-    [DeepClustering("raw-kmeans", n_clusters=3, settings=QUICK, value_range=None, device="cpu")],
+    [
+        DeepClustering("raw-kmeans", n_clusters=3, settings=QUICK, value_range=None, device="cpu"),
+        DeepClustering("raw-kmeans", n_clusters=3, settings=QUICK, points=True, device="cpu"),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED,
 )
 def test_it_is_an_estimator(estimator, check) -> None:

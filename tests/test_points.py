@@ -29,6 +29,7 @@ from engine.restore import restore
 from evaluation.contingency import accuracy, contingency
 from evaluation.evaluate import evaluate
 from evaluation.predictions import predict as predictions_of
+from methods.dipdeck import DipDECK
 from methods.points import config_for_points
 from methods.registry import METHOD_NAMES, METHODS
 from methods.resolve import resolve_config
@@ -89,6 +90,22 @@ def test_groups_that_lie_apart_are_found(name: str) -> None:
     assert accuracy(contingency(points.labels, labels)) == 1.0
 
 
+def test_the_number_of_groups_is_found() -> None:
+    points = blobs()
+    given = ["pretrain={objective: given}", "cluster.start=6", "cluster.rounds=5", "cluster.min_steps=200"]
+    fitted = run("deepdpm", points, *given)
+    assert points.labels is not None
+    assert fitted.method.clusters == 3
+    assert accuracy(contingency(points.labels, fitted.assignments.labels)) == 1.0
+
+
+def test_dipdeck_keeps_its_centres_as_points() -> None:
+    points = blobs()
+    method = run("dipdeck", points).method
+    assert isinstance(method, DipDECK)
+    assert all((centre == points.images).flatten(1).all(dim=1).any() for centre in method.table.living)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "said"),
     [
@@ -133,9 +150,13 @@ def test_what_is_changed_is_told_and_what_was_asked_for_stays() -> None:
     asked = ["model.latent=4", "model.hidden=[8]"]
     config, _ = config_for_points(small_config("dec", settings=asked), asked)
     assert (config.model.latent, config.model.hidden) == (4, (8,))  # type: ignore[attr-defined]
+    asked = ["model={name: conv}"]
+    assert config_for_points(small_config("dec", settings=asked), asked)[1] is None  # refused later
     _, told = config_for_points(small_config("scan"))
     assert told is not None
-    assert told.endswith("pretrain.objective=given, cluster.augmentation off, self_label=null")
+    assert told.endswith(
+        "pretrain.objective=given, cluster.augmentation off, cluster.optimiser.learning_rate=0.1, self_label=null"
+    )
     config, told = config_for_points(small_config("vade"))
     assert config.pretrain.likelihood == "gaussian"  # type: ignore[attr-defined]
     assert config_for_points(small_config("raw-kmeans")) == (small_config("raw-kmeans"), None)
