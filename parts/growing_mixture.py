@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 from losses.deepdpm import FullMixture
 from losses.normal_inverse_wishart import Moments, WishartPrior, posterior_covariances, posterior_means
+from models.autoencoder import ModelError
 from models.growing_heads import UNUSED
+
+LARGEST = 2**26
+"""Numbers in the covariances of all rows: 256 MiB in a step, and several times that where they are estimated."""
 
 
 class Table(NamedTuple):
@@ -66,6 +70,9 @@ class GrowingMixture(nn.Module):
 
     Attributes:
         rows: those in use, ascending.
+
+    Raises:
+        ModelError: where full covariances of so many dimensions take too much memory.
     """
 
     alive: Bool[Tensor, " most"]
@@ -80,6 +87,12 @@ class GrowingMixture(nn.Module):
 
     def __init__(self, latent: int, most: int, concentration: float) -> None:
         super().__init__()
+        if most * latent**2 > LARGEST:
+            raise ModelError(
+                f"full covariances of {most} clusters in {latent:,} dimensions are {most * latent**2:,} numbers, and "
+                f"{LARGEST:,} are allowed: set cluster.most to {LARGEST // latent**2} or less, or take a latent or a "
+                "feature of fewer dimensions."
+            )
         self.concentration = concentration
         self.rows: list[int] = []
         self.register_buffer("alive", torch.zeros(most, dtype=torch.bool))

@@ -28,7 +28,6 @@ MORE: dict[str, list[str]] = {
         "self_label={confidence: 0.3, min_steps: 0, epochs: 2, batch_size: 32, optimiser: {name: sgd}}",
     ],
     "pace": [SGD],
-    "deepdpm, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "temi": [SGD, "cluster.batch_size=32"],
     "temi, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "temi, points": ["cluster.batch_size=32"],

@@ -27,7 +27,7 @@ from losses.normal_inverse_wishart import (
 )
 from methods.deepdpm import DeepDPM, DeepDPMConfig, SplittingObjective
 from methods.resolve import resolve_config
-from models.autoencoder import ImageShape
+from models.autoencoder import ImageShape, ModelError
 from models.growing_heads import ClusterNetwork, SubclusterNetworks
 from parts.growing_mixture import GrowingMixture, Table
 from parts.moments import halves, moments_of, together, weighted_moments
@@ -329,7 +329,9 @@ def test_loss_and_m_step_of_a_round_by_hand() -> None:
     assert int(method.sureness.moves) == 1
 
 
-def test_there_must_be_room_for_the_first_clusters() -> None:
+def test_there_must_be_room_for_the_first_clusters_and_for_covariances() -> None:
+    with pytest.raises(ModelError, match="cluster.most to 16 or less"):
+        GrowingMixture(2048, 100, 10.0)
     with pytest.raises(ConfigError, match="start is 9 and most is 4"):
         config("cluster.start=9", "cluster.most=4")
 
