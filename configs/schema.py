@@ -77,7 +77,9 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _one_way_to_unequal_sizes(self) -> DataSettings:
         if self.class_sizes is not None and self.long_tail is not None:
-            raise ValueError("data.class_sizes and data.long_tail both say how large classes are; leave one of them out")
+            raise ValueError(
+                "data.class_sizes and data.long_tail both say how large classes are; leave one of them out"
+            )
         return self
 
 
