@@ -29,9 +29,10 @@ def evaluate(
     """Every metric that applies to `predictions`, in the tables' order; None where one does not.
 
     `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, balanced_acc, silhouette, silhouette_space,
-    davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max, class_min, class_max`. Those that compare with classes
-    are None without labels. Where the encoder was trained for its clusters, `silhouette_pretrained,
-    davies_bouldin_pretrained, calinski_harabasz_pretrained` say what the clusters are worth in the space before that.
+    davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max, class_min, class_max`.
+    Those that compare with classes are None without labels. Where the encoder was trained for its clusters,
+    `silhouette_pretrained, davies_bouldin_pretrained, calinski_harabasz_pretrained` say what the clusters are worth in
+    the space before that.
     The method's own criteria follow (inertia, log_likelihood, bic).
     `size_min` and `size_max` are over all k clusters, so 0 when one is empty. Noise is no cluster there; for the other
     scores it is one more, since an image that is left out is no success. `class_min` and `class_max` are the sizes of

@@ -290,7 +290,7 @@ def test_balanced_accuracy_stands_where_classes_are_of_unequal_size() -> None:
 def test_means_with_a_balanced_accuracy_keep_to_80_columns() -> None:
     scores = ("acc", "balanced_acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "neighbour_purity")
     means = {**row(method="umap-spectral-nearest-neighbour-extension"), "class_min": 1, "class_max": 9}
-    means |= {key: 0.123 for key in scores} | {f"{key}_sd": 0.045 for key in scores}
+    means |= dict.fromkeys(scores, 0.123) | dict.fromkeys((f"{key}_sd" for key in scores), 0.045)
     text = render([means], "table")
     assert max(map(len, text.split("\n"))) <= 80
     assert text.count("0.123 ± 0.045") == len(scores)
