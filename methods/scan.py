@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,8 +27,10 @@ from models.settings import AutoencoderSettings
 from parts.backbone import Backbone
 from parts.backbones import ContrastiveStageSettings, PretrainingSettings
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
+from parts.free_sizes import FreeSizes
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 
 STRONG = AugmentationSettings(
     **CROP_FLIP_LIGHT.model_dump(exclude_defaults=True), shift=0.1, rotation=15, shear=6, sharpness=0.95,
@@ -38,7 +40,7 @@ STRONG = AugmentationSettings(
 undergoes each with a chance of a quarter."""
 
 
-class ClusterSettings(Settings):
+class ClusterSettings(SizePriorSettings):
     """Encoder and linear heads together, on pairs of an image and one of its neighbours."""
 
     heads: PositiveInt = 10
@@ -47,6 +49,8 @@ class ClusterSettings(Settings):
     """Nearest images in the pretrained feature."""
     entropy: PositiveFloat = 5.0
     """λ, the weight of the entropy of the cluster sizes."""
+    prior_momentum: Momentum = 0.0
+    """Of a learned prior: the weight of earlier batches in its estimate of the sizes. 0: those of the batch alone."""
     scale: PositiveFloat = 1.0
     """sd of the logits at the start."""
     augmentation: AugmentationSettings = STRONG
@@ -82,6 +86,11 @@ class SCANConfig(JointConfig):
     self_label: SelfLabelSettings | None = SelfLabelSettings()
     """None: the head that the clustering step ends with is the answer."""
 
+    @model_validator(mode="after")
+    def _the_prior_has_k_shares(self) -> SCANConfig:
+        self.cluster.check_shares(self.clusters)
+        return self
+
 
 class Classifier(nn.Module):
     """Pixels to log p of every cluster by every head.
@@ -107,11 +116,14 @@ class Classifier(nn.Module):
 class NeighbourObjective(Objective):
     """Eq. 2: a strongly augmented image and a neighbour, drawn uniformly and augmented too, are of one cluster.
 
+    The divergence of the cluster sizes from a uniform prior is log k less the entropy that eq. 2 has.
+
     Args:
         classifier: trained, encoder and all heads.
         neighbourhood: of the training images.
         images: the training images.
         settings: of the step.
+        prior: of the cluster sizes.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
 
@@ -121,6 +133,7 @@ class NeighbourObjective(Objective):
         neighbourhood: Neighbourhood,
         images: UInt8[Tensor, "n c h w"],
         settings: ClusterSettings,
+        prior: SizePrior,
         compute: Compute,
     ) -> None:
         super().__init__()
@@ -128,7 +141,7 @@ class NeighbourObjective(Objective):
         self.neighbourhood = neighbourhood
         self.images = images
         self.augmentation = Augmentation(settings.augmentation)
-        self.entropy = settings.entropy
+        self.entropy, self.prior = settings.entropy, prior
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -141,17 +154,12 @@ class NeighbourObjective(Objective):
         first, second = self.classifier(torch.cat(views), batch.noise).chunk(2, dim=1)  # (r, b, k) each
         disagreements = disagreement(first, second)
         sizes = self.compute.pooled(first.exp().mean(dim=1))  # (r, k)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, uniform(sizes, sizes.shape[1]))
+        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior(sizes))
         return {
             "loss": losses.sum(),
             "lowest": self.compute.pooled(losses.detach()).min(),
             "disagreement": disagreements.mean(),
         }
-
-
-def uniform(like: Tensor, k: int) -> Float[Tensor, " k"]:
-    """Clusters of equal size: the divergence from them is log k less the entropy that eq. 2 has."""
-    return torch.full((k,), 1 / k, device=like.device)
 
 
 class SelfLabelObjective(Objective):
@@ -200,6 +208,7 @@ class SCAN(SoftAssignments):
         self.neighbourhood = Neighbourhood(power=0.0)
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
+        self.free_sizes = FreeSizes()
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: by its feature. cluster: encoder and heads. select: a head. self-label."""
@@ -212,18 +221,22 @@ class SCAN(SoftAssignments):
         )
 
     def _neighbours(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
-        backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
+        backbone, neighbourhood, free_sizes = self.backbone, self.neighbourhood, self.free_sizes
+        wanted, k, seed = self.config.cluster.neighbours, self.config.clusters, self.config.seed
 
         def find() -> None:
-            neighbourhood.find(compute.map(backbone.encode, images).to(backbone.device), wanted, compute)
+            z = compute.map(backbone.encode, images).to(backbone.device)
+            neighbourhood.find(z, wanted, compute)
+            free_sizes.arrays = compute.once(lambda: free_sizes.find(z, k, wanted, seed))
 
-        return FitPhase("neighbours", neighbourhood, find)
+        return FitPhase("neighbours", nn.ModuleDict({"neighbourhood": neighbourhood, "free_sizes": free_sizes}), find)
 
     def _cluster(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
         cluster, classifier = self.config.cluster, Classifier(self.backbone, self.heads)
+        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
         return GradientPhase(
             name="cluster",
-            module=NeighbourObjective(classifier, self.neighbourhood, images, cluster, compute),
+            module=NeighbourObjective(classifier, self.neighbourhood, images, cluster, prior, compute),
             optimiser=cluster.optimiser,
             epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,
@@ -231,12 +244,13 @@ class SCAN(SoftAssignments):
 
     def _selection(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
-        entropy, k = self.config.cluster.entropy, self.config.clusters
+        entropy = self.config.cluster.entropy
+        prior = SizePrior(self.config.cluster, self.config.cluster.heads, self.config.clusters)
 
         def select() -> None:
             assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
             z = compute.map(backbone.encode, images).to(heads.weight.device)
-            ends, prior = neighbourhood.indices.to(z.device).unbind(dim=1), uniform(z, k)
+            ends = neighbourhood.indices.to(z.device).unbind(dim=1)
             losses = compute.once(lambda: own_losses(heads, z, ends, entropy, prior))
             head.take(heads, int(losses.argmin()))
             neighbourhood.own_losses = losses
@@ -259,7 +273,7 @@ class SCAN(SoftAssignments):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self.neighbourhood.notes
+        return (*self.neighbourhood.notes, *self.free_sizes.notes(self.config.cluster, self.config.clusters))
 
     @property
     def space(self) -> str:

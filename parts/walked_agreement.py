@@ -15,6 +15,7 @@ from losses.scan import disagreement, marginal_divergence
 from models.cluster_heads import ClusterHeads
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, Objective
+from parts.size_prior import SizePrior
 from parts.training_features import TrainingFeatures
 
 
@@ -25,20 +26,18 @@ class HeadsObjective(Objective):
         heads: r of them.
         neighbourhood: of the training images.
         features: of the training images.
-        prior: (k,).
+        prior: of the cluster sizes.
         entropy: λ.
         walk: the steps of a walk.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
-
-    prior: Tensor
 
     def __init__(
         self,
         heads: ClusterHeads,
         neighbourhood: Neighbourhood,
         features: TrainingFeatures,
-        prior: Float[Tensor, " k"],
+        prior: SizePrior,
         entropy: float,
         walk: int,
         compute: Compute,
@@ -47,8 +46,7 @@ class HeadsObjective(Objective):
         self.heads = heads
         self.neighbourhood = neighbourhood
         self.features = features
-        self.register_buffer("prior", prior, persistent=False)
-        self.entropy, self.walk = entropy, walk
+        self.prior, self.entropy, self.walk = prior, entropy, walk
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -57,7 +55,7 @@ class HeadsObjective(Objective):
         first, second = self.heads(z[batch.indices]), self.heads(z[partners])
         sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
         disagreements = disagreement(first, second)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior)
+        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior(sizes))
         # The sum, so that a head is trained as it would be alone.
         return {
             "loss": losses.sum(),
