@@ -69,13 +69,14 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("dkm", AUTOENCODER, AS_IN_DEC),
     ("dekm", AUTOENCODER, AS_IN_DEC),
     ("scan", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
-              "cluster={heads: 2, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}",
+              "cluster={heads: 2, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3, prior: learned, "
+              "prior_momentum: 0.5}",
               "self_label={epochs: 1, min_steps: 0}"), AS_IN_DEC),
     ("temi", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
               "cluster={heads: 2, hidden: 4, bottleneck: 3, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
      AS_IN_DEC),
     ("temi", (f"pretrain={{objective: frozen, {tiny_network_yaml()}}}",
-              "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
+              "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3, prior: learned}"),
      OF_THE_FIRST | {"model"}),
     ("turtle", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
                 "cluster={starts: 2, epochs: 1, min_steps: 0, batch_size: 12, inner: {steps: 2}, "

@@ -9,9 +9,18 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from configs.schema import RuntimeSettings
+from engine.processes import launch
+from engine.randomness import BatchNoise, seed_all
 from losses.scan import marginal_divergence
 from methods.resolve import resolve_config
+from models.cluster_heads import ClusterHeads
+from parts.neighbourhood import Neighbourhood
+from parts.phases import Batch
 from parts.size_prior import SizePrior, SizePriorSettings
+from parts.training_features import TrainingFeatures
+from parts.walked_agreement import HeadsObjective
+from tests.test_free_sizes import blobs
 
 LEARNED = SizePriorSettings(prior="learned", prior_freedom=0.75)
 
@@ -65,6 +74,31 @@ def test_a_learned_prior_pulls_less_than_a_uniform_one_and_never_lets_a_cluster_
         assert 0 < learned < pull(size, SizePriorSettings())
     assert pull(0.5, LEARNED) == pytest.approx(0)
     assert pull(1 - 1e-6, LEARNED) > 10  # a cluster that is nearly empty is pulled back without bound
+
+
+def found_sizes(prior: str | None, freedom: float = 0.8) -> list[int]:
+    """Of three heads' best on 180, 10 and 10 points in three places that lie far apart, descending."""
+    seed_all(0)
+    z = blobs(180, 10, 10)
+    settings = SizePriorSettings.model_validate({"prior": prior, "prior_freedom": freedom})
+    heads, neighbourhood = ClusterHeads(3, 8, 3, 4.0), Neighbourhood(0.0)
+    neighbourhood.place((z @ z.T - 2 * torch.eye(200)).topk(8, dim=1).indices)
+    compute = launch(RuntimeSettings(device="cpu"))
+    features = TrainingFeatures(lambda images: z, torch.zeros(200, 1, 1, 1, dtype=torch.uint8), compute)
+    objective = HeadsObjective(heads, neighbourhood, features, SizePrior(settings, 3, 3), 3.0, 2, compute)
+    adam = torch.optim.Adam(heads.parameters(), lr=0.1)
+    for step in range(200):
+        noise = BatchNoise(step, 200, slice(0, 200), torch.device("cpu"))
+        adam.zero_grad()
+        objective(Batch(torch.zeros(200, 1, 1, 1, dtype=torch.uint8), torch.arange(200), noise))["loss"].backward()
+        adam.step()
+    best = int(objective.own_losses(3, seed=0).argmin())
+    return sorted(heads(z)[best].argmax(dim=1).bincount(minlength=3).tolist(), reverse=True)
+
+
+def test_a_uniform_prior_cuts_the_large_class_and_a_learned_one_does_not() -> None:
+    assert max(found_sizes(None)) < 120
+    assert found_sizes("learned", freedom=0.95) == [180, 10, 10]
 
 
 def test_freedom_0_is_uniform() -> None:
