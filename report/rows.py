@@ -110,8 +110,9 @@ def value(row: Row, key: str) -> Value:
 def has_unequal_classes(row: Row) -> bool:
     """Whether the row's images are of classes of unequal size, and have a balanced accuracy."""
     smallest, largest = value(row, "class_min"), value(row, "class_max")
-    known = isinstance(smallest, int | float) and isinstance(largest, int | float)
-    return known and value(row, BALANCED.key) is not None and largest >= UNEQUAL * smallest
+    if not isinstance(smallest, int | float) or not isinstance(largest, int | float):
+        return False
+    return value(row, BALANCED.key) is not None and largest >= UNEQUAL * smallest
 
 
 def all_keys(rows: Sequence[Row]) -> list[str]:
