@@ -13,6 +13,8 @@ from parts.size_prior import SizePriorSettings
 
 SAMPLE = 5000
 """Images, drawn at random, whose graph is cut: seconds of work, and shares that are right to a few thousandths."""
+NEIGHBOURS = 20
+"""Of the graph at most: with more a small class is joined to others, and sizes look more equal than they are."""
 SHOWN = 12
 """Clusters up to which every share is named."""
 HARD = 0.2
@@ -32,7 +34,9 @@ class FreeSizes(LaterArrays):
 
     def find(self, z: Float[Tensor, "n d"], k: int, neighbours: int, seed: int) -> dict[str, Tensor]:
         """The shares, for `arrays`."""
-        clusterer = SpectralClusterer(SpectralSettings(subset=SAMPLE, neighbours=max(neighbours, 2), redos=5))
+        clusterer = SpectralClusterer(
+            SpectralSettings(subset=SAMPLE, neighbours=min(max(neighbours, 2), NEIGHBOURS), redos=5)
+        )
         try:
             clusterer.fit(z, k, seed)
         except ClusteringError:  # a graph in more parts than k has no such cut

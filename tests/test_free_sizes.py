@@ -38,6 +38,11 @@ def test_the_note_counts_what_would_have_to_move() -> None:
     )
 
 
+def test_many_neighbours_do_not_hide_a_small_class() -> None:
+    few, many = (FreeSizes().find(blobs(120, 60, 20), 3, neighbours, seed=0)["shares"] for neighbours in (20, 150))
+    assert few.tolist() == many.tolist() == [0.6, 0.3, 0.1]
+
+
 def test_advice_is_for_priors_that_move_a_fifth_of_the_images() -> None:
     free = FreeSizes()
     for largest, advised in ((0.69, False), (0.71, True)):
