@@ -66,7 +66,7 @@ class SizePrior(nn.Module):
         if self.learned and momentum:
             self.register_buffer("sizes", torch.full((heads, clusters), 1 / clusters))
 
-    def forward(self, sizes: Float[Tensor, "r k"]) -> Float[Tensor, "*r k"]:
+    def forward(self, sizes: Float[Tensor, "r k"]) -> Float[Tensor, "*#r k"]:
         """The prior of a training step, in which the clusters have these sizes; follows them where it is learned."""
         if not self.learned:
             return self.fixed
@@ -75,7 +75,7 @@ class SizePrior(nn.Module):
         self.sizes.mul_(self.momentum).add_(sizes.detach(), alpha=1 - self.momentum)
         return self.given(self.sizes)
 
-    def given(self, sizes: Float[Tensor, "*r k"]) -> Float[Tensor, "*r k"]:
+    def given(self, sizes: Float[Tensor, "*r k"]) -> Float[Tensor, "*#r k"]:
         """The prior of clusters whose sizes over all images are known."""
         if not self.learned:
             return self.fixed.to(sizes.device)
