@@ -19,7 +19,7 @@ SHOWN = 12
 """Clusters up to which every share is named."""
 HARD = 0.2
 """From this share of the images on that would have to move, the prior may decide more than the images do."""
-ADVISED = "cluster.prior=learned"
+ADVISED = "docs/unequal-sizes.md"
 
 
 class FreeSizes(LaterArrays):

@@ -27,7 +27,7 @@ def test_the_note_counts_what_would_have_to_move() -> None:
     # 90 - 33.3 of 100 images would leave the largest third: half of |90 - 33.3| + 2 · |5 - 33.3|.
     assert free.notes(SizePriorSettings(), 3) == (
         "sizes held to equal shares; the features alone would give 90, 5, 5 % of the images, 57 % in other clusters: "
-        "if classes may differ in size, see cluster.prior=learned",
+        "if classes may differ in size, see docs/unequal-sizes.md",
     )
     assert free.notes(SizePriorSettings(prior=(0.05, 0.9, 0.05)), 3) == (
         "sizes held to a given prior; the features alone would give 90, 5, 5 % of the images, 0 % in other clusters",
@@ -48,7 +48,7 @@ def test_advice_is_for_priors_that_move_a_fifth_of_the_images() -> None:
     for largest, advised in ((0.69, False), (0.71, True)):
         free.arrays = {"shares": torch.tensor([largest, 1 - largest], dtype=torch.float64)}
         (note,) = free.notes(SizePriorSettings(), 2)
-        assert ("see cluster.prior=learned" in note) == advised
+        assert ("see docs/unequal-sizes.md" in note) == advised
 
 
 def test_equal_clusters_are_no_news_and_many_are_not_all_named() -> None:
