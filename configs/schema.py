@@ -54,6 +54,14 @@ class DataSettings(Settings):
     draw: Literal["random", "stratified"] = "random"
     """How the subset is drawn. stratified: in the classes' proportions, which only reproduces others' protocols; it
     uses labels, and tables say so."""
+    class_sizes: tuple[PositiveInt, ...] | None = None
+    """So many images of the first classes, and none of the others: a set of unequal classes, for research. It uses
+    labels, and tables say so."""
+    long_tail: Annotated[float, Field(ge=1)] | None = None
+    """Every class is thinned, by equal factors from one to the next: the first is whole, and of the last one image in
+    so many stays. It uses labels, and tables say so."""
+    sizes_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Which images these two settings keep. The run's seed does not change them, so that seeds compare one set."""
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     """Of all images that are pictures of their own: a side in pixels, or [height, width]. null: by what the set holds.
     Named data sets are what they are."""
@@ -67,6 +75,14 @@ class DataSettings(Settings):
     """none: sub-folders are no classes; all pictures in them are taken."""
     kind: Literal["auto", "points"] = "auto"
     """points: rows of numbers in a file are points of a space, also where they could be the pixels of images."""
+
+    @model_validator(mode="after")
+    def _one_way_to_unequal_sizes(self) -> DataSettings:
+        if self.class_sizes is not None and self.long_tail is not None:
+            raise ValueError(
+                "data.class_sizes and data.long_tail both say how large classes are; leave one of them out"
+            )
+        return self
 
 
 class RuntimeSettings(Settings):

@@ -11,6 +11,7 @@ from data.image_set import DataError, ImageSet
 from data.reading import Reading
 from data.sources import load, names
 from data.subsets import draw, drop_duplicates, hold_out
+from data.unequal_classes import first_classes, thinned, with_class_sizes
 from system.cache import keeps_images
 
 SPLITS = ("train", "validation", "test", "all")
@@ -57,10 +58,10 @@ def prepare(
 ) -> ImageSet:
     """The images of `split`, one of `SPLITS`; the result's `split` has the same name.
 
-    In this order: duplicates are dropped from any split; from the one that the method is fitted on, `settings.split`,
-    the validation share is taken away, and of what is left the subset is drawn. "validation" is the share that was
-    taken away, or without one the data set's own. Other splits are whole, also those that hold the fitted images or are
-    a part of them.
+    In this order: duplicates are dropped from any split; in the one that the method is fitted on, `settings.split`,
+    classes get their unequal sizes, the validation share is taken away, and of what is left the subset is drawn.
+    "validation" is the share that was taken away, or without one the data set's own. Other splits are whole, also those
+    that hold the fitted images or are a part of them; under `class_sizes` they have the same classes.
 
     Args:
         settings: the run's section `data`.
@@ -88,7 +89,11 @@ def prepare(
     if settings.duplicates == "drop":
         images = drop_duplicates(images)
     if not fitted:
-        return images
+        return images if settings.class_sizes is None else first_classes(images, len(settings.class_sizes))
+    if settings.class_sizes is not None:
+        images = with_class_sizes(images, settings.class_sizes, settings.sizes_seed)
+    if settings.long_tail is not None:
+        images = thinned(images, settings.long_tail, settings.sizes_seed)
     if settings.validation:
         images, validation = hold_out(images, settings.validation, seed)
         if split == "validation":
@@ -115,6 +120,12 @@ def protocol_notes(settings: DataSettings) -> tuple[str, ...]:
     notes = []
     if settings.duplicates == "drop":
         notes.append("duplicates dropped")
+    seed = f"seed {settings.sizes_seed}"
+    if settings.class_sizes is not None:
+        sizes = ", ".join(f"{size:,}" for size in settings.class_sizes)
+        notes.append(f"of the first classes {sizes} images drawn by class, {seed} (uses labels)")
+    if settings.long_tail is not None:
+        notes.append(f"classes thinned to 1/{settings.long_tail:g} from first to last, {seed} (uses labels)")
     if settings.validation:
         notes.append(f"{100 * settings.validation:g} % held out for validation")
     if settings.subset is not None:

@@ -61,7 +61,7 @@ def hold_out(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, Image
             f"{images.name} ({images.split}): a validation share of {share:g} of {n:,} images leaves "
             f"{n - held:,} to fit on and {held:,} to validate on; both need one at least. Change data.validation."
         )
-    order = torch.randperm(n, generator=_generator("hold out", seed))
+    order = torch.randperm(n, generator=generator_for("hold out", seed))
     fit, validation = images.subset(order[held:].sort().values), images.subset(order[:held].sort().values)
     return fit, replace(validation, split="validation")
 
@@ -85,7 +85,7 @@ def draw(images: ImageSet, size: int, how: Literal["random", "stratified"], seed
             f"{images.name} ({images.split}): a subset of {size:,} images was asked for, but there are {n:,}. "
             "Lower data.subset, or leave it out."
         )
-    order = torch.randperm(n, generator=_generator("draw", seed))
+    order = torch.randperm(n, generator=generator_for("draw", seed))
     if how == "stratified":
         order = _by_class(images, order, size)
     return images.subset(order[:size].sort().values)
@@ -108,7 +108,7 @@ def _by_class(images: ImageSet, order: Int64[Tensor, " n"], size: int) -> Int64[
     return torch.cat([order[labels == label][:quota] for label, quota in enumerate(quotas.tolist())])
 
 
-def _generator(purpose: str, seed: int) -> torch.Generator:
+def generator_for(purpose: str, seed: int) -> torch.Generator:
     """Random numbers of their own for every purpose, so that no draw repeats another's order."""
     digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.special import entr, gammaln
 
-from evaluation.contingency import accuracy, purity
+from evaluation.contingency import accuracy, balanced_accuracy, purity
 
 
 def agreement(table: Int64[np.ndarray, "classes clusters"]) -> dict[str, float]:
@@ -24,6 +24,7 @@ def agreement(table: Int64[np.ndarray, "classes clusters"]) -> dict[str, float]:
         "purity": purity(table),
         "homogeneity": homogeneity(table),
         "completeness": completeness(table),
+        "balanced_acc": balanced_accuracy(table),
     }
 
 

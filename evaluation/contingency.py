@@ -64,6 +64,21 @@ def accuracy(table: Int64[np.ndarray, "classes clusters"]) -> float:
     return float(table[matching[matched], matched].sum() / table.sum())
 
 
+def balanced_accuracy(table: Int64[np.ndarray, "classes clusters"]) -> float:
+    """0 to 1: the mean over classes of the share of their samples in the cluster that is matched to them.
+
+    Every class counts alike, however small; in ACC a class counts by its size. The matching is one that `accuracy`
+    could have taken, so that both scores read one map from clusters to classes: of those that cover the most samples
+    the one that is best here. A class without a cluster counts as 0, and a class without samples does not count. Where
+    all classes are of one size, it is ACC.
+    """
+    sizes = table.sum(axis=1, keepdims=True)
+    shares = table / np.maximum(sizes, 1)
+    # The shares of a matching sum to less than len(table) + 1, so that they never outweigh one sample.
+    rows, columns = linear_sum_assignment(table + shares / (len(table) + 1), maximize=True)
+    return float(shares[rows, columns].sum() / (sizes > 0).sum())
+
+
 def purity(table: Int64[np.ndarray, "classes clusters"]) -> float:
     """0 to 1: the share of samples that have the commonest class of their cluster.
 

@@ -16,7 +16,7 @@ from evaluation.neighbour_purity import neighbour_purity, neighbour_purity_estim
 from evaluation.predictions import EvaluationError, Predictions
 from evaluation.sampling import sampled
 
-AGREEMENT = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness")
+AGREEMENT = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "balanced_acc")
 
 
 SAMPLED = {"silhouette": "silhouette", "neighbour_purity": "nearest neighbours"}
@@ -29,14 +29,16 @@ def evaluate(
 ) -> dict[str, float | int | str | None]:
     """Every metric that applies to `predictions`, in the tables' order; None where one does not.
 
-    `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, silhouette, silhouette_space,
-    davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max`. Those that compare with classes
-    are None without labels. Where the encoder was trained for its clusters, `silhouette_pretrained,
-    davies_bouldin_pretrained, calinski_harabasz_pretrained` say what the clusters are worth in the space before that.
-    A method with a tree of its own has `dendrogram_purity`, None without labels.
+    `n, k, k_used, acc, nmi, ari, ami, purity, homogeneity, completeness, balanced_acc, silhouette, silhouette_space,
+    davies_bouldin, calinski_harabasz, neighbour_purity, size_min, size_max, class_min, class_max`.
+    Those that compare with classes are None without labels. Where the encoder was trained for its clusters,
+    `silhouette_pretrained, davies_bouldin_pretrained, calinski_harabasz_pretrained` say what the clusters are worth in
+    the space before that. A method with a tree of its own has `dendrogram_purity`, None without
+    labels.
     The method's own criteria follow (inertia, log_likelihood, bic).
     `size_min` and `size_max` are over all k clusters, so 0 when one is empty. Noise is no cluster there; for the other
-    scores it is one more, since an image that is left out is no success.
+    scores it is one more, since an image that is left out is no success. `class_min` and `class_max` are the sizes of
+    the smallest and of the largest class that occurs.
 
     All are exact up to 100,000 points. Beyond, silhouette and neighbour_purity are means over 20,000 of the points,
     drawn with a fixed seed, each compared with all points. Then `silhouette_points` and `neighbour_purity_points` are
@@ -59,8 +61,10 @@ def evaluate(
         sizes = torch.cat([sizes[: predictions.noise], sizes[predictions.noise + 1 :]])
     where = CPU if device.type == "mps" else device  # which has no float64
     agreements: dict[str, float] = {}
+    class_sizes: list[int] = []
     if classes is not None:
-        agreements = agreement(contingency(classes, clusters))
+        table = contingency(classes, clusters)
+        agreements, class_sizes = agreement(table), [size for size in table.sum(axis=1).tolist() if size]
     return {
         "n": len(clusters),
         "k": len(sizes),
@@ -73,6 +77,8 @@ def evaluate(
         "neighbour_purity": None,
         "size_min": int(sizes.min()) if len(sizes) else 0,
         "size_max": int(sizes.max()) if len(sizes) else 0,
+        "class_min": min(class_sizes, default=None),
+        "class_max": max(class_sizes, default=None),
         **_among_all_points(embedding.to(where), clusters, classes if neighbours else None),
         **_before_joint_training(predictions, where),
         **({} if predictions.tree is None else {"dendrogram_purity": tree_purity(predictions)}),

@@ -26,13 +26,13 @@ def disagreement(first: Float[Tensor, "*r n k"], second: Float[Tensor, "*r n k"]
 
 
 @in_full_precision
-def marginal_divergence(mean: Float[Tensor, "*r k"], prior: Float[Tensor, " k"]) -> Float[Tensor, "*r"]:
+def marginal_divergence(mean: Float[Tensor, "*r k"], prior: Float[Tensor, "*#r k"]) -> Float[Tensor, "*r"]:
     """KL(mean of p ‖ prior), in nats, at least 0: how far cluster sizes are from what is expected.
 
     Under the uniform prior it is log k less the entropy of the mean, the second term of SCAN's eq. 2.
 
     Args:
         mean: of p over many images, so that it stands for the mean over all; sums to 1, and may hold zeros.
-        prior: expected shares of the clusters, above 0, which sum to 1.
+        prior: expected shares of the clusters, above 0, which sum to 1; the same for all heads, or each head's own.
     """
     return (mean * (mean.clamp_min(torch.finfo(mean.dtype).tiny).log() - prior.log())).sum(dim=-1)

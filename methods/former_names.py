@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 OF_PACE = {
-    "cluster": frozenset({"generations", "mutation", "hog", "walk", "jaccard", "prior"}),
+    "cluster": frozenset({"generations", "mutation", "hog", "walk", "jaccard"}),
     "self_label": frozenset({"max_epochs", "update_interval", "tol"}),
 }
 """Settings that a method called scan had only while it was pace, by their section. Its checkpoints hold all of the

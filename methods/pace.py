@@ -25,7 +25,7 @@ from jaxtyping import Float, Num
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Share
 from data.known import Known
 from methods.dec import TrainingTarget
 from methods.joint import JointConfig, SoftAssignments
@@ -41,6 +41,7 @@ from parts.known_links import KnownLinks, LinkedHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
+from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import TrainingFeatures
 from parts.walked_agreement import HeadsObjective
 
@@ -50,7 +51,7 @@ COMPARED = 4096
 """Images on which it is seen whether two heads are alike."""
 
 
-class ClusterSettings(Settings):
+class ClusterSettings(SizePriorSettings):
     """Many linear heads on the frozen feature, of which the one of lowest own loss over all images is taken."""
 
     heads: PositiveInt = 40
@@ -69,10 +70,10 @@ class ClusterSettings(Settings):
     common. 0: every edge alike."""
     entropy: PositiveFloat = 3.0
     """Weight of the cluster sizes' divergence from the prior."""
-    prior: tuple[PositiveFloat, ...] | None = None
-    """Expected share of every cluster, in any order, where clusters are not of one size; None: uniform."""
     known: PositiveFloat = 1.0
     """Weight of the known pairs' surprise, where labels are known (--known)."""
+    prior_momentum: Momentum = 0.0
+    """Of a learned prior: the weight of earlier batches in its estimate of the sizes. 0: those of the batch alone."""
     scale: PositiveFloat = 4.0
     """sd of the logits at the start. Large, so that heads begin as different partitions."""
     epochs: PositiveInt = 54
@@ -98,12 +99,7 @@ class PACEConfig(JointConfig):
 
     @model_validator(mode="after")
     def _the_prior_has_k_shares(self) -> PACEConfig:
-        prior = self.cluster.prior
-        if prior is not None and (len(prior) != self.clusters or abs(sum(prior) - 1) > 1e-3):
-            raise ValueError(
-                f"cluster.prior must hold {self.clusters} shares that sum to 1; received {len(prior)} with the sum "
-                f"{sum(prior):.3g}"
-            )
+        self.cluster.check_shares(self.clusters)
         return self
 
 
@@ -130,12 +126,6 @@ class PACE(SoftAssignments):
         self.free_sizes = FreeSizes()
         self.target = TrainingTarget()
 
-    @property
-    def prior(self) -> Float[Tensor, " k"]:
-        """Expected share of every cluster."""
-        k = self.config.clusters
-        return torch.tensor(self.config.cluster.prior or [1 / k] * k)
-
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: in its feature. cluster: the heads. select: one. self-label, if wanted."""
         return self._phases(images, compute, None)
@@ -147,8 +137,9 @@ class PACE(SoftAssignments):
     def _phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: LinkedHeads | None) -> Sequence[Phase]:
         cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
         features = TrainingFeatures(encode, images, compute)
+        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
         objective = HeadsObjective(
-            self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute, known
+            self.heads, self.neighbourhood, features, prior, cluster.entropy, cluster.walk, compute, known
         )
         return (
             *self.backbone.phases(images, compute),
@@ -244,8 +235,8 @@ class PACE(SoftAssignments):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        note = self.free_sizes.note(self.prior)
-        return (*super().notes, *self.neighbourhood.notes, *(() if note is None else (note,)))
+        sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
+        return (*super().notes, *self.neighbourhood.notes, *sizes)
 
     @property
     def space(self) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Int64, Num
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,8 +27,10 @@ from models.settings import AutoencoderSettings
 from parts.backbone import Backbone
 from parts.backbones import ContrastiveStageSettings, PretrainingSettings
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
+from parts.free_sizes import FreeSizes
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import BackboneFeatures, TrainingFeatures
 
 STRONG = AugmentationSettings(
@@ -43,7 +45,7 @@ RESTING_RATE = 1e-1
 digits (docs/methods/frozen.md)."""
 
 
-class ClusterSettings(Settings):
+class ClusterSettings(SizePriorSettings):
     """Encoder and linear heads together, on pairs of an image and one of its neighbours."""
 
     heads: PositiveInt = 10
@@ -52,6 +54,8 @@ class ClusterSettings(Settings):
     """Nearest images in the pretrained feature."""
     entropy: PositiveFloat = 5.0
     """λ, the weight of the entropy of the cluster sizes."""
+    prior_momentum: Momentum = 0.0
+    """Of a learned prior: the weight of earlier batches in its estimate of the sizes. 0: those of the batch alone."""
     scale: PositiveFloat = 1.0
     """sd of the logits at the start."""
     augmentation: AugmentationSettings = STRONG
@@ -92,6 +96,11 @@ class SCANConfig(JointConfig):
         off = {} if self.self_label is None else {"self_label": None}
         rate = {"cluster.optimiser.learning_rate": RESTING_RATE}
         return {**super().for_points, "cluster.augmentation": {}, **rate, **off}
+
+    @model_validator(mode="after")
+    def _the_prior_has_k_shares(self) -> SCANConfig:
+        self.cluster.check_shares(self.clusters)
+        return self
 
 
 class Classifier(nn.Module):
@@ -166,20 +175,28 @@ class RestingPairs(nn.Module):
 class NeighbourObjective(Objective):
     """Eq. 2: an image and a neighbour, drawn uniformly, are of one cluster.
 
+    The divergence of the cluster sizes from a uniform prior is log k less the entropy that eq. 2 has.
+
     Args:
         pairs: trained, gives log p by all heads of the images of a batch and then of their neighbours.
         neighbourhood: of the training images.
         settings: of the step.
+        prior: of the cluster sizes.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
 
     def __init__(
-        self, pairs: nn.Module, neighbourhood: Neighbourhood, settings: ClusterSettings, compute: Compute
+        self,
+        pairs: nn.Module,
+        neighbourhood: Neighbourhood,
+        settings: ClusterSettings,
+        prior: SizePrior,
+        compute: Compute,
     ) -> None:
         super().__init__()
         self.pairs = pairs
         self.neighbourhood = neighbourhood
-        self.entropy = settings.entropy
+        self.entropy, self.prior = settings.entropy, prior
         self.compute = compute
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -187,17 +204,12 @@ class NeighbourObjective(Objective):
         first, second = self.pairs(batch, partners).chunk(2, dim=1)  # (r, b, k) each
         disagreements = disagreement(first, second)
         sizes = self.compute.pooled(first.exp().mean(dim=1))  # (r, k)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, uniform(sizes, sizes.shape[1]))
+        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior(sizes))
         return {
             "loss": losses.sum(),
             "lowest": self.compute.pooled(losses.detach()).min(),
             "disagreement": disagreements.mean(),
         }
-
-
-def uniform(like: Tensor, k: int) -> Float[Tensor, " k"]:
-    """Clusters of equal size: the divergence from them is log k less the entropy that eq. 2 has."""
-    return torch.full((k,), 1 / k, device=like.device)
 
 
 class SelfLabelObjective(Objective):
@@ -249,6 +261,7 @@ class SCAN(SoftAssignments):
         self.neighbourhood = Neighbourhood(power=0.0)
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
+        self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: by its feature. cluster: encoder and heads. select: a head. self-label."""
@@ -261,18 +274,22 @@ class SCAN(SoftAssignments):
         )
 
     def _neighbours(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
-        backbone, neighbourhood, wanted = self.backbone, self.neighbourhood, self.config.cluster.neighbours
+        backbone, neighbourhood, free_sizes = self.backbone, self.neighbourhood, self.free_sizes
+        wanted, k, seed = self.config.cluster.neighbours, self.config.clusters, self.config.seed
 
         def find() -> None:
-            neighbourhood.find(backbone.points(images, compute).to(backbone.device), wanted, compute)
+            z = backbone.points(images, compute).to(backbone.device)
+            neighbourhood.find(z, wanted, compute)
+            free_sizes.arrays = compute.once(lambda: free_sizes.find(z, k, wanted, seed))
 
-        return FitPhase("neighbours", neighbourhood, find)
+        return FitPhase("neighbours", nn.ModuleDict({"neighbourhood": neighbourhood, "free_sizes": free_sizes}), find)
 
     def _cluster(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         cluster = self.config.cluster
+        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
         return GradientPhase(
             name="cluster",
-            module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, compute),
+            module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, prior, compute),
             optimiser=cluster.optimiser,
             epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,
@@ -286,12 +303,13 @@ class SCAN(SoftAssignments):
 
     def _selection(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
-        entropy, k = self.config.cluster.entropy, self.config.clusters
+        entropy = self.config.cluster.entropy
+        prior = SizePrior(self.config.cluster, self.config.cluster.heads, self.config.clusters)
 
         def select() -> None:
             assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
             z = backbone.points(images, compute).to(heads.weight.device)
-            ends, prior = neighbourhood.indices.to(z.device).unbind(dim=1), uniform(z, k)
+            ends = neighbourhood.indices.to(z.device).unbind(dim=1)
             losses = compute.once(lambda: own_losses(heads, z, ends, entropy, prior))
             head.take(heads, int(losses.argmin()))
             neighbourhood.own_losses = losses
@@ -314,7 +332,8 @@ class SCAN(SoftAssignments):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (*super().notes, *self.neighbourhood.notes)
+        sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
+        return (*super().notes, *self.neighbourhood.notes, *sizes)
 
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The feature, on the CPU."""

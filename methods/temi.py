@@ -17,26 +17,27 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64, Num
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
+from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt
 from losses.temi import pair_weight, pointwise_mutual_information
 from methods.joint import SoftAssignments
 from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.projected_heads import ProjectedHeads
+from parts.free_sizes import FreeSizes
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import BackboneFeatures
 
 WALKS = 10
 """Neighbours of every image, drawn at random, by which heads are compared at the end."""
-Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
-class ClusterSettings(Settings):
+class ClusterSettings(SizePriorSettings):
     """Heads on the resting feature, and their teachers."""
 
     heads: PositiveInt = 10
@@ -69,6 +70,11 @@ class TEMIConfig(RestingConfig):
     method: Literal["temi"] = "temi"
     cluster: ClusterSettings = ClusterSettings()
 
+    @model_validator(mode="after")
+    def _the_prior_has_k_shares(self) -> TEMIConfig:
+        self.cluster.check_shares(self.clusters)
+        return self
+
 
 class TeacherObjective(Objective):
     """-w·PMI of an image and a neighbour, in both directions, each head for itself and weighted by all teachers.
@@ -99,6 +105,7 @@ class TeacherObjective(Objective):
         self.students, self.teachers = students, teachers
         self.neighbourhood, self.features = neighbourhood, features
         self.settings, self.compute = settings, compute
+        self.prior = SizePrior(settings, settings.heads, clusters)
         self.register_buffer("sizes", torch.full((settings.heads, clusters), 1 / clusters))
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -124,10 +131,17 @@ class TeacherObjective(Objective):
             taught: log q of the teachers.
         """
         (first, second), (here, there) = learned.chunk(2, dim=1), taught.chunk(2, dim=1)
-        beta = self.settings.beta
-        information = pointwise_mutual_information(first, there, self.sizes, beta)
-        back = pointwise_mutual_information(second, here, self.sizes, beta)
+        beta, sizes = self.settings.beta, self._relative_sizes()
+        information = pointwise_mutual_information(first, there, sizes, beta)
+        back = pointwise_mutual_information(second, here, sizes, beta)
         return -(pair_weight(here, there) * (information + back) / 2).mean(dim=1)
+
+    def _relative_sizes(self) -> Float[Tensor, "r k"]:
+        """Sizes over k times those expected. Of sure pairs the mean loss then is the divergence of the sizes from the
+        prior, less log k: where it is uniform, the entropy of the sizes, as in the paper."""
+        if self.prior.is_uniform:
+            return self.sizes
+        return self.sizes / (self.sizes.shape[1] * self.prior.given(self.sizes))
 
     @torch.no_grad()
     def own_losses(self, seed: int) -> Float[Tensor, " r"]:
@@ -170,18 +184,20 @@ class TEMI(SoftAssignments):
         self.teachers = ProjectedHeads(cluster.heads, *sizes, cluster.temperature).requires_grad_(False)
         self.teachers.follow(self.students, 0.0)
         self.head = ProjectedHeads(1, *sizes, cluster.temperature)
+        self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. neighbours: in the feature. cluster: the heads. select: one."""
         cluster, seed = self.config.cluster, self.config.seed
         features = BackboneFeatures(self.backbone, images, compute)
-        neighbourhood, head, teachers = self.neighbourhood, self.head, self.teachers
-        objective = TeacherObjective(
-            self.students, teachers, neighbourhood, features, cluster, self.config.clusters, compute
-        )
+        neighbourhood, head, teachers, free_sizes = self.neighbourhood, self.head, self.teachers, self.free_sizes
+        k = self.config.clusters
+        objective = TeacherObjective(self.students, teachers, neighbourhood, features, cluster, k, compute)
 
         def find() -> None:
-            neighbourhood.find(features(), cluster.neighbours, compute)
+            z = features()
+            neighbourhood.find(z, cluster.neighbours, compute)
+            free_sizes.arrays = compute.once(lambda: free_sizes.find(z, k, cluster.neighbours, seed))
 
         def select() -> None:
             features()  # by all processes, before one is alone
@@ -191,7 +207,7 @@ class TEMI(SoftAssignments):
 
         return (
             *self.backbone.phases(images, compute),
-            FitPhase("neighbours", neighbourhood, find),
+            FitPhase("neighbours", nn.ModuleDict({"neighbourhood": neighbourhood, "free_sizes": free_sizes}), find),
             GradientPhase(
                 name="cluster",
                 module=objective,
@@ -205,6 +221,10 @@ class TEMI(SoftAssignments):
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The feature, on the CPU."""
         return self.backbone.embed(images)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*super().notes, *self.free_sizes.notes(self.config.cluster, self.config.clusters))
 
     @property
     def space(self) -> str:

@@ -9,11 +9,17 @@ from torch import Tensor
 from estimators.base import ClusteringError, LaterArrays
 from estimators.settings import SpectralSettings
 from estimators.spectral import SpectralClusterer
+from parts.size_prior import SizePriorSettings
 
 SAMPLE = 5000
 """Images, drawn at random, whose graph is cut: seconds of work, and shares that are right to a few thousandths."""
+NEIGHBOURS = 20
+"""Of the graph at most: with more a small class is joined to others, and sizes look more equal than they are."""
 SHOWN = 12
 """Clusters up to which every share is named."""
+HARD = 0.2
+"""From this share of the images on that would have to move, the prior may decide more than the images do."""
+ADVISED = "docs/unequal-sizes.md"
 
 
 class FreeSizes(LaterArrays):
@@ -28,7 +34,9 @@ class FreeSizes(LaterArrays):
 
     def find(self, z: Float[Tensor, "n d"], k: int, neighbours: int, seed: int) -> dict[str, Tensor]:
         """The shares, for `arrays`."""
-        clusterer = SpectralClusterer(SpectralSettings(subset=SAMPLE, neighbours=max(neighbours, 2), redos=5))
+        clusterer = SpectralClusterer(
+            SpectralSettings(subset=SAMPLE, neighbours=min(max(neighbours, 2), NEIGHBOURS), redos=5)
+        )
         try:
             clusterer.fit(z, k, seed)
         except ClusteringError:  # a graph in more parts than k has no such cut
@@ -36,19 +44,20 @@ class FreeSizes(LaterArrays):
         sizes = clusterer.arrays["labels"].bincount().double()
         return {"shares": (sizes / sizes.sum()).sort(descending=True).values}
 
-    def note(self, prior: Float[Tensor, " k"]) -> str | None:
-        """What a table must say of clusters that are held to the shares `prior`; None where nothing is known."""
+    def notes(self, settings: SizePriorSettings, k: int) -> tuple[str, ...]:
+        """What a table must say of k clusters whose sizes are held to a prior; nothing where nothing is known."""
         if not self.is_fitted:
-            return None
-        held = prior.double().sort(descending=True).values
+            return ()
+        shares = settings.prior if isinstance(settings.prior, tuple) else [1 / k] * k
+        held = torch.tensor(shares, dtype=torch.float64).sort(descending=True).values
         free = torch.zeros_like(held)
         free[: len(self.arrays["shares"])] = self.arrays["shares"]
+        shown = ", ".join(f"{100 * share:.0f}" for share in free.tolist()[:SHOWN])
+        alone = f"the features alone would give {shown}{', …' if len(free) > SHOWN else ''} % of the images"
+        if settings.prior == "learned":
+            return (f"sizes learned, each held above {100 * (1 - settings.prior_freedom) / k:.1f} %; {alone}",)
         # Half of the differences: the share of the images that would have to change their cluster.
         apart = float((held - free).abs().sum() / 2)
-        kind = "equal shares" if bool((held - held[0]).abs().max() < 1e-6) else "a given prior"
-        shown = ", ".join(f"{100 * share:.0f}" for share in free.tolist()[:SHOWN])
-        more = ", …" if len(free) > SHOWN else ""
-        return (
-            f"sizes held to {kind}; the features alone would give {shown}{more} "
-            f"% of the images, {100 * apart:.0f} % in other clusters"
-        )
+        kind = "equal shares" if settings.prior is None else "a given prior"
+        advice = f": if classes may differ in size, see {ADVISED}" if apart >= HARD else ""
+        return (f"sizes held to {kind}; {alone}, {100 * apart:.0f} % in other clusters{advice}",)

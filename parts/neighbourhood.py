@@ -19,6 +19,7 @@ from losses.scan import disagreement, marginal_divergence
 from models.batched import BATCH_SIZE
 from models.cluster_heads import ClusterHeads
 from parts.phases import Compute
+from parts.size_prior import SizePrior
 
 BUDGET = 2**25
 """Bytes that images whose edges are looked at together may take, however many neighbours they have."""
@@ -91,7 +92,7 @@ def own_losses(
     z: Float[Tensor, "n d"],
     ends: Sequence[Int64[Tensor, " n"]],
     entropy: float,
-    prior: Float[Tensor, " k"],
+    prior: SizePrior,
 ) -> Float[Tensor, " r"]:
     """Every head's loss over all images (SCAN, eq. 2), on the CPU: what heads are compared by.
 
@@ -107,7 +108,8 @@ def own_losses(
         only = slice(head, head + 1)
         log_p = torch.cat([heads(rows, only)[0].float() for rows in torch.split(z, BATCH_SIZE)])
         apart = torch.stack([disagreement(log_p, log_p[end]) for end in ends]).mean()
-        losses.append(apart + entropy * marginal_divergence(log_p.exp().mean(dim=0), prior))
+        sizes = log_p.exp().mean(dim=0)
+        losses.append(apart + entropy * marginal_divergence(sizes, prior.given(sizes)))
     return torch.stack(losses).cpu()
 
 

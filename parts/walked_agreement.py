@@ -16,6 +16,7 @@ from models.cluster_heads import ClusterHeads
 from parts.known_links import LinkedHeads
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.phases import Batch, Compute, Objective
+from parts.size_prior import SizePrior
 from parts.training_features import TrainingFeatures
 
 
@@ -26,21 +27,19 @@ class HeadsObjective(Objective):
         heads: r of them.
         neighbourhood: of the training images.
         features: of the training images.
-        prior: (k,).
+        prior: of the cluster sizes.
         entropy: λ.
         walk: the steps of a walk.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
         known: a term for pairs of which it is known whether they belong together, if there are any.
     """
 
-    prior: Tensor
-
     def __init__(
         self,
         heads: ClusterHeads,
         neighbourhood: Neighbourhood,
         features: TrainingFeatures,
-        prior: Float[Tensor, " k"],
+        prior: SizePrior,
         entropy: float,
         walk: int,
         compute: Compute,
@@ -50,8 +49,7 @@ class HeadsObjective(Objective):
         self.heads = heads
         self.neighbourhood = neighbourhood
         self.features = features
-        self.register_buffer("prior", prior, persistent=False)
-        self.entropy, self.walk = entropy, walk
+        self.prior, self.entropy, self.walk = prior, entropy, walk
         self.compute = compute
         self.known = known
 
@@ -61,7 +59,7 @@ class HeadsObjective(Objective):
         first, second = self.heads(z[batch.indices]), self.heads(z[partners])
         sizes = self.compute.pooled(torch.cat([first, second], dim=1).exp().mean(dim=-2))  # (r, k)
         disagreements = disagreement(first, second)
-        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior)
+        losses = disagreements + self.entropy * marginal_divergence(sizes, self.prior(sizes))
         told = {}
         if self.known is not None:
             term = self.known(z, batch)

@@ -8,7 +8,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from evaluation.predictions import EvaluationError
-from report.rows import COST, CRITERIA, DENDROGRAM, MAIN, PRETRAINED, Column, Row, all_keys, value
+from report.rows import (
+    BALANCED,
+    COST,
+    CRITERIA,
+    DENDROGRAM,
+    MAIN,
+    PRETRAINED,
+    SCORES,
+    Column,
+    Row,
+    all_keys,
+    has_unequal_classes,
+    value,
+)
 from system.names import printable
 from system.streams import as_printed
 
@@ -72,8 +85,9 @@ def render_latex(rows: Sequence[Row]) -> str:
 def _columns(rows: Sequence[Row]) -> list[Column]:
     optional = (DENDROGRAM, PRETRAINED[0], *CRITERIA)
     criteria = [column for column in optional if any(value(row, column.key) is not None for row in rows)]
-    before = MAIN.index(COST[0])
-    return [*MAIN[:before], *criteria, *MAIN[before:]]
+    before, accuracy = MAIN.index(COST[0]), MAIN.index(SCORES[0]) + 1
+    balanced = [BALANCED] if any(has_unequal_classes(row) for row in rows) else []
+    return [*MAIN[:accuracy], *balanced, *MAIN[accuracy:before], *criteria, *MAIN[before:]]
 
 
 def markdown_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:

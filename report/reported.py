@@ -27,7 +27,22 @@ from report.formats import (
     render_csv,
     render_json,
 )
-from report.rows import BETWEEN_NOTES, COST, MACHINE, MISSING, NOTES, SCORES, SD, Column, Row, Value, all_keys, value
+from report.rows import (
+    BALANCED,
+    BETWEEN_NOTES,
+    COST,
+    MACHINE,
+    MISSING,
+    NOTES,
+    SCORES,
+    SD,
+    Column,
+    Row,
+    Value,
+    all_keys,
+    has_unequal_classes,
+    value,
+)
 from report.terminal import ARROWS, FITTED, add_row, is_narrow, printed, ruled_table
 
 SEEDS = Column("runs", "Seeds", decimals=0)
@@ -84,9 +99,11 @@ def parts(rows: Sequence[Row]) -> tuple[list[Part], list[str]]:
 
 
 def pairs(rows: Sequence[Row]) -> list[Pair]:
-    """The metrics that the report of these rows gives, ours and theirs; ACC, NMI and ARI where it gives none."""
+    """The metrics that the report of these rows gives, ours and theirs; ACC, NMI and ARI where it gives none, and
+    the balanced accuracy of classes of unequal size."""
     given = [pair for pair in (_pair(ours, rows) for ours in METRICS) if pair.reported is not None]
-    return given or [Pair(ours, None) for ours in ALWAYS]
+    balanced = [BALANCED] if any(has_unequal_classes(row) for row in rows) else []
+    return given or [Pair(ours, None) for ours in (ALWAYS[0], *balanced, *ALWAYS[1:])]
 
 
 def phases(rows: Sequence[Row]) -> list[Pair]:

@@ -58,6 +58,10 @@ SCORES = (
     Column("purity", "Purity", "up"),
     Column("silhouette", "Silhouette", "up"),
 )
+BALANCED = Column("balanced_acc", "Balanced\nACC", "up")
+"""The mean over classes. Tables show it where it can be far from ACC: see `has_unequal_classes`."""
+UNEQUAL = 1.5
+"""From this ratio of the largest class to the smallest on, classes are of unequal size."""
 PRETRAINED = (
     Column("silhouette_pretrained", "Silhouette\npretrained", "up"),
     Column("davies_bouldin_pretrained", "Davies-Bouldin\npretrained", "down"),
@@ -103,6 +107,14 @@ def value(row: Row, key: str) -> Value:
     """The row's value, or None where it has none or where it is NaN or infinite."""
     found = row.get(key)
     return None if isinstance(found, float) and not math.isfinite(found) else found
+
+
+def has_unequal_classes(row: Row) -> bool:
+    """Whether the row's images are of classes of unequal size, and have a balanced accuracy."""
+    smallest, largest = value(row, "class_min"), value(row, "class_max")
+    if not isinstance(smallest, int | float) or not isinstance(largest, int | float):
+        return False
+    return value(row, BALANCED.key) is not None and largest >= UNEQUAL * smallest
 
 
 def all_keys(rows: Sequence[Row]) -> list[str]:

@@ -17,7 +17,19 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.neighbour_purity import neighbours_of
-from report.rows import CRITERIA, DENDROGRAM, MISSING, MIXED, PRETRAINED, SD, Column, Row, all_keys, value
+from report.rows import (
+    CRITERIA,
+    DENDROGRAM,
+    MISSING,
+    MIXED,
+    PRETRAINED,
+    SD,
+    Column,
+    Row,
+    all_keys,
+    has_unequal_classes,
+    value,
+)
 from system.names import printable
 
 WIDTH = 80
@@ -67,6 +79,7 @@ ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 METHOD, SPLIT = Column("title", "Method"), Column("split", "Split")
 DATA, SEED, SPACE = Column("data", "Data"), Column("seed", "Seed"), Column("silhouette_space", "Space")
 THREADS, DEVICE = Column("threads", "Threads"), Column("device", "Device")
+BALANCED_ACC = Column("balanced_acc", "Balanced")
 NEAREST = Column("neighbour_purity", "neighbours")
 """Headed by their number, which depends on the rows."""
 AGREEMENT = (
@@ -106,13 +119,16 @@ def render_terminal(rows: Sequence[Row]) -> str:
 
 def _block(rows: Sequence[Row]) -> str:
     agreement = [replace(c, heading=_nearest(rows)) if c is NEAREST else c for c in AGREEMENT]
+    if any(has_unequal_classes(row) for row in rows):
+        agreement.append(BALANCED_ACC)
     labelled = any(value(row, column.key) is not None for row in rows for column in agreement)
     parts: list[Table | str] = [_heading("Results", rows, DATA, SEED)]
     if labelled:
-        # Means with their deviations are twice as wide: two tables.
-        half = len(agreement) // 2 if _are_means(rows) else len(agreement)
-        parts += _spaced("Agreement with the labels (higher is better)", agreement[:half], rows)
-        parts += _spaced("", agreement[half:], rows) if agreement[half:] else []
+        # Means with their deviations are twice as wide: tables of four.
+        together = 4 if _are_means(rows) else len(agreement)
+        for first in range(0, len(agreement), together):
+            title = "" if first else "Agreement with the labels (higher is better)"
+            parts += _spaced(title, agreement[first : first + together], rows)
     else:
         parts += ["", "No agreement with labels: these images have none."]
     trees = [row for row in rows if value(row, DENDROGRAM.key) is not None]
@@ -221,7 +237,10 @@ def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
         lines.append(f"{nearest}: share of the {nearest.removesuffix('-NN')} nearest neighbours with the same class.")
         if any(value(row, DENDROGRAM.key) is not None for row in rows):
             lines.append("Dendrogram purity: the share of a class where two images of it meet, over all pairs.")
-        lines.append("Labels were used for scoring only.")
+        if any(has_unequal_classes(row) for row in rows):
+            lines.append("Balanced: ACC's share of every class, mean over the classes.")
+        drew = any("uses labels" in str(value(row, "notes")) for row in rows)
+        lines.append(f"Labels were used for scoring{', and to draw the images (see the notes).' if drew else ' only.'}")
     needed = [*AGREEMENT, *INTERNAL] if labelled else INTERNAL
     if any(value(row, column.key) is None for row in rows for column in needed):
         lines.append(f"{MISSING} does not apply.")

@@ -29,6 +29,8 @@ MORE: dict[str, list[str]] = {
     ],
     "pace": [SGD],
     "temi": [SGD, "cluster.batch_size=32"],
+    "pace, learned": [SGD, "cluster.prior=learned", "cluster.prior_momentum=0.5"],
+    "temi, learned": [SGD, "cluster.batch_size=32", "cluster.prior=learned"],
     "temi, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "temi, points": ["cluster.batch_size=32"],
     "scan, points": ["cluster.batch_size=32", "cluster.optimiser={name: sgd, learning_rate: 0.01}"],

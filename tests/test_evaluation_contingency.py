@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.cluster import contingency_matrix
 
-from evaluation.contingency import UNMATCHED, accuracy, contingency, match, purity
+from evaluation.contingency import UNMATCHED, accuracy, balanced_accuracy, contingency, match, purity
 
 
 @st.composite
@@ -123,3 +123,42 @@ def test_the_same_partition_scores_one(sizes: list[int], random: Random) -> None
 
 def test_purity_by_hand() -> None:
     assert purity(np.array([[3, 1, 0], [1, 2, 2], [0, 2, 1]])) == (3 + 2 + 2) / 12
+
+
+def test_balanced_accuracy_by_hand() -> None:
+    # 900, 50 and 50 samples; the large class is cut in two, and the small ones share a cluster. ACC matches one half
+    # (500) and, of the small classes, one (50): 550 of 1,000, but recalls of 5/9, 1 and 0.
+    table = np.array([[500, 400, 0], [0, 0, 50], [0, 0, 50]])
+    assert accuracy(table) == pytest.approx(0.55)
+    assert balanced_accuracy(table) == pytest.approx((500 / 900 + 1 + 0) / 3)
+    # All in one cluster: the large class alone is found.
+    assert balanced_accuracy(np.array([[900], [50], [50]])) == pytest.approx(1 / 3)
+    # ACC takes the large cell (6), whatever it costs the class of two.
+    assert balanced_accuracy(np.array([[6, 3], [2, 0]])) == pytest.approx((6 / 9 + 0) / 2)
+    # Two matchings cover 5 samples. The one that finds all of the class of one is better here.
+    assert balanced_accuracy(np.array([[5, 4], [1, 0]])) == pytest.approx((4 / 9 + 1) / 2)
+    # A class that does not occur does not count.
+    assert balanced_accuracy(np.array([[3, 0], [0, 0], [0, 2]])) == 1.0
+
+
+@given(tables(most=4))
+def test_balanced_accuracy_is_the_best_mean_recall_among_the_matchings_of_accuracy(table: np.ndarray) -> None:
+    size = max(table.shape)
+    square = np.zeros((size, size), dtype=int)
+    square[: table.shape[0], : table.shape[1]] = table
+    present = square.sum(axis=1) > 0
+    recalls = np.divide(square, square.sum(axis=1, keepdims=True), where=present[:, None], out=np.zeros((size, size)))
+    found = []
+    for order in permutations(range(size)):
+        rows = list(order)
+        covered = int(square[rows, range(size)].sum())
+        found.append((covered, float(recalls[rows, range(size)].sum() / present.sum())))
+    most = max(covered for covered, _ in found)
+    assert balanced_accuracy(table) == pytest.approx(max(recall for covered, recall in found if covered == most))
+
+
+@given(st.integers(1, 9), st.integers(2, 5), st.data())
+def test_balanced_accuracy_of_equal_classes_is_accuracy(size: int, classes: int, data: st.DataObject) -> None:
+    clusters = torch.tensor(data.draw(st.lists(st.integers(0, 4), min_size=size * classes, max_size=size * classes)))
+    table = contingency(torch.arange(classes).repeat_interleave(size), clusters)
+    assert balanced_accuracy(table) == pytest.approx(accuracy(table))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from sklearn import metrics
@@ -13,11 +14,14 @@ from evaluation.predictions import EvaluationError, Predictions
 from methods.base import Assignments
 
 KEYS = [
-    *("n", "k", "k_used", "acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness"),
+    *("n", "k", "k_used", "acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "balanced_acc"),
     *("silhouette", "silhouette_space", "davies_bouldin", "calinski_harabasz", "neighbour_purity"),
-    *("size_min", "size_max"),
+    *("size_min", "size_max", "class_min", "class_max"),
 ]
-NEED_LABELS = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "neighbour_purity")
+NEED_LABELS = (
+    *("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "balanced_acc", "neighbour_purity"),
+    *("class_min", "class_max"),
+)
 
 
 def predictions(n: int = 120, k: int = 4, labelled: bool = True) -> Predictions:
@@ -46,6 +50,8 @@ def test_keys_and_values() -> None:
     assert scores["ari"] == pytest.approx(metrics.adjusted_rand_score(classes, clusters))
     assert scores["ami"] == pytest.approx(metrics.adjusted_mutual_info_score(classes, clusters))
     assert scores["acc"] == pytest.approx((classes == clusters).mean())
+    assert scores["balanced_acc"] == pytest.approx(metrics.balanced_accuracy_score(classes, clusters))
+    assert (scores["class_min"], scores["class_max"]) == (min(np.bincount(classes)), max(np.bincount(classes)))
     assert scores["silhouette_space"] == "latent (6-d)"
     expected = metrics.silhouette_score(given.embedding.numpy(), clusters)
     assert scores["silhouette"] == pytest.approx(expected, abs=1e-5)

@@ -268,3 +268,29 @@ def test_images_that_were_fitted_are_counted(fitted: int, protocol: str, mark: s
     assert mark in text
     assert ("1 of the 60,000 images were fitted to" in text) == (fitted == 1)
     assert "Without *, held out" in text
+
+
+def test_balanced_accuracy_stands_where_classes_are_of_unequal_size() -> None:
+    equal = {**row(), "balanced_acc": 0.5, "class_min": 60, "class_max": 89}
+    unequal = {**row(split="test"), "balanced_acc": 0.41, "class_min": 60, "class_max": 90}
+    for format_ in ("table", "markdown", "latex"):
+        assert "Balanced" not in render([equal], format_)
+        assert "Balanced" in render([equal, unequal], format_)
+    assert "| ACC ↑ | Balanced ACC ↑ | NMI ↑ |" in render([unequal], "markdown")
+    assert "| 0.523 | 0.410 | 0.500 |" in render([unequal], "markdown")
+    text = render([unequal], "table")
+    assert ["dec", "test", *SHOWN, "0.410"] in [line.split() for line in text.split("\n")]
+    assert "Balanced: ACC's share of every class, mean over the classes." in text
+    assert "Labels were used for scoring only." in text
+    assert json.loads(render([equal], "json"))["balanced_acc"] == 0.5
+    drawn = {**unequal, "notes": "classes thinned to 1/50 from first to last, seed 3 (uses labels)"}
+    assert "Labels were used for scoring, and to draw the images" in render([drawn], "table")
+
+
+def test_means_with_a_balanced_accuracy_keep_to_80_columns() -> None:
+    scores = ("acc", "balanced_acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "neighbour_purity")
+    means = {**row(method="umap-spectral-nearest-neighbour-extension"), "class_min": 1, "class_max": 9}
+    means |= dict.fromkeys(scores, 0.123) | dict.fromkeys((f"{key}_sd" for key in scores), 0.045)
+    text = render([means], "table")
+    assert max(map(len, text.split("\n"))) <= 80
+    assert text.count("0.123 ± 0.045") == len(scores)

@@ -96,6 +96,18 @@ def test_captured_steps_see_what_a_reset_put_there(name: str, digits: ImageSet) 
     assert all(torch.equal(value, outcomes[0][key]) for key, value in outcomes[1].items())
 
 
+@pytest.mark.parametrize("name", ["pace", "scan", "temi"])
+def test_captured_steps_follow_the_sizes_of_a_learned_prior(name: str, digits: ImageSet) -> None:
+    learned = ["cluster.prior=learned", *(() if name == "temi" else ["cluster.prior_momentum=0.5"])]
+    outcomes = []
+    for capture in ("true", "false"):
+        with pretend() as (accelerator, processes):
+            settings = [*learned, f"runtime.capture={capture}"]
+            outcomes.append(numbers(trained(name, digits, processes, settings=settings)))
+            assert (accelerator.captured >= 1) == (capture == "true")
+    assert all(torch.equal(value, outcomes[0][key]) for key, value in outcomes[1].items())
+
+
 def test_it_computes_what_the_cpu_does(digits: ImageSet) -> None:
     """But for rounding. No noise here: devices draw it by generators of their own."""
     with pretend() as (_, processes):

@@ -145,3 +145,18 @@ def test_heads_are_apart_and_their_logits_are_cosines_by_the_temperature() -> No
     assert torch.allclose(heads(z, slice(1, 2))[0], log_q[1], atol=1e-6)
     # Two logits differ by at most two cosines over the temperature.
     assert float((log_q[..., 0] - log_q[..., 1]).abs().max()) <= 20 + 1e-4
+
+
+def test_a_prior_takes_the_place_of_equal_sizes() -> None:
+    """Of pairs that are sure of one cluster the mean loss is KL(sizes ‖ prior) - log k."""
+    sizes = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    labels = torch.tensor([0] * 7 + [1] * 2 + [2])
+    sure = torch.eye(3, dtype=torch.float64)[labels].clamp_min(1e-30).log().unsqueeze(0)
+    for given, prior in (("null", [1 / 3] * 3), ("[0.5, 0.3, 0.2]", [0.5, 0.3, 0.2]), ("learned", None)):
+        settings = (f"cluster.prior={given}", "cluster.prior_freedom=0.5", "cluster.heads=1", "cluster.beta=1.0")
+        method = TEMI(config("clusters=3", *settings), ImageShape(1, 8, 8))
+        objective = objective_of(method)
+        objective.sizes = sizes.unsqueeze(0)
+        loss = float(objective.losses(torch.cat([sure, sure], dim=1), torch.cat([sure, sure], dim=1)))
+        expected = torch.tensor(prior or [(1 / 3 + size) / 2 for size in sizes.tolist()], dtype=torch.float64)
+        assert loss == pytest.approx(float((sizes * (sizes / expected).log()).sum()) - math.log(3), rel=1e-4)
