@@ -46,11 +46,11 @@ def resolve_config(
     for path, value in flags.items():
         if value is not None:
             set_value(raw, path, value)
-    config = validate(schema, raw, f"{source} and the given settings" if assignments else source)
-    if config.known:
+    found = validate(schema, raw, f"{source} and the given settings" if assignments else source)
+    if found.known:
         check_known(named)
         try:
-            check_there(config.known)
+            check_there(found.known)
         except DataError as error:
             raise ConfigError(str(error)) from error
-    return config
+    return found
