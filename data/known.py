@@ -151,7 +151,7 @@ def known_labels(labels: Mapping[int, Hashable], images: int, clusters: int, wha
     if len(values) > clusters:
         raise DataError(
             f"{what}: {len(values)} classes, and {clusters} clusters. Every class needs a cluster of its own: "
-            f"ask for {len(values)} clusters or more (--clusters {len(values)})."
+            f"ask for {len(values)} clusters or more."
         )
     number = {value: class_ for class_, value in enumerate(values)}
     positions = sorted(labels)
@@ -186,8 +186,8 @@ def draw_known(images: ImageSet, share: float, seed: int, clusters: int) -> Know
     what = f"known={share:g}"
     if images.labels is None:
         raise DataError(
-            f"{what} draws from the labels of {images.name} ({images.split}), which has none. Name a file of labels: "
-            "--known FILE, with the columns file and label."
+            f"{what} draws from the labels of {images.name} ({images.split}), which has none. Name a file of labels "
+            "in place of the share, with the columns file and label."
         )
     count = round(share * len(images))
     if count < FEWEST:

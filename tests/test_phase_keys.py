@@ -57,6 +57,7 @@ AS_IN_DEC = ALL_JOINT | {"model", "pretrain"}
 """Sections of other joint methods that the same code reads as in DEC and VAE-DEC."""
 OF_THE_FIRST = ALL_JOINT | {"clusters", "initialise", "cluster"}
 """Sections that the first of DEC's bases has changed."""
+SHORT = "epochs: 1, min_steps: 0, batch_size: 12"
 BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("dec", (*AUTOENCODER, AUGMENTED), set()),
     ("dec", (*JOINT[1:], f"pretrain={PRETRAIN}", "model={name: pooled, channels: [2, 2]}"),
@@ -74,28 +75,25 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("dekm", AUTOENCODER, AS_IN_DEC),
     ("deepect", (*AUTOENCODER[:-1], AUGMENTED, "cluster.growth.min_steps=0"), AS_IN_DEC),
     ("dipdeck", (f"model={NETWORK}", f"pretrain={PRETRAIN}", "initialise.redos=1",
-                 "cluster={start: 4, epochs: 1, min_steps: 0, batch_size: 12}"), AS_IN_DEC),
+                 f"cluster={{start: 4, {SHORT}}}"), AS_IN_DEC),
     ("deepdpm", (f"model={NETWORK}", f"pretrain={PRETRAIN}",
-                 "cluster={start: 3, most: 6, hidden: 4, rounds: 3, epochs: 2, min_steps: 0, batch_size: 12}"),
-     AS_IN_DEC),
+                 f"cluster={{start: 3, most: 6, hidden: 4, rounds: 3, {SHORT}}}"), AS_IN_DEC),
     ("scan", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
-              "cluster={heads: 2, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3, prior: learned, "
-              "prior_momentum: 0.5}",
+              f"cluster={{heads: 2, {SHORT}, neighbours: 3, prior: learned, prior_momentum: 0.5}}",
               "self_label={epochs: 1, min_steps: 0}"), AS_IN_DEC),
     ("temi", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
-              "cluster={heads: 2, hidden: 4, bottleneck: 3, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
-     AS_IN_DEC),
+              f"cluster={{heads: 2, hidden: 4, bottleneck: 3, {SHORT}, neighbours: 3}}"), AS_IN_DEC),
     ("temi", (f"pretrain={{objective: frozen, {tiny_network_yaml()}, beside: [{{{tiny_network_yaml()}}}]}}",
-              "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3, prior: learned}"),
+              f"cluster={{heads: 1, {SHORT}, neighbours: 3, prior: learned}}"),
      OF_THE_FIRST | {"model"}),
     ("temi", ("pretrain={objective: given, scaling: sd, spaces: [32, 32]}",
-              "cluster={heads: 1, epochs: 1, min_steps: 0, batch_size: 12, neighbours: 3}"),
+              f"cluster={{heads: 1, {SHORT}, neighbours: 3}}"),
      ALL_JOINT | {"clusters", "cluster", "model"}),
     ("turtle", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
-                "cluster={starts: 2, epochs: 1, min_steps: 0, batch_size: 12, inner: {steps: 2}, "
-                "gradients: {cells: 2, components: 3}}"), AS_IN_DEC),
+                f"cluster={{starts: 2, {SHORT}, inner: {{steps: 2}}, gradients: {{cells: 2, components: 3}}}}"),
+     AS_IN_DEC),
     ("turtle", (f"pretrain={{objective: frozen, {tiny_network_yaml()}}}",
-                "cluster={starts: 1, epochs: 1, min_steps: 0, batch_size: 12, inner: {steps: 1}}"),
+                f"cluster={{starts: 1, {SHORT}, inner: {{steps: 1}}}}"),
      OF_THE_FIRST | {"model", "pretrain"}),
     ("frozen-pca-kmeans", (*(f"representation.frozen.{setting}" for setting in tiny_network()),
                            f"representation.frozen.beside=[{{{tiny_network_yaml()}}}]",
