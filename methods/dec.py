@@ -208,7 +208,7 @@ class KnownPairsSettings(Settings):
 
     loss: Literal["likelihood", "distance"] = "likelihood"
     """Of known pairs: the likelihood of their links under q; or the distances of their latents, as in SDEC."""
-    weight: PositiveFloat = 10.0
+    weight: PositiveFloat = 1.0
 
 
 class DECSettings(AugmentedPhaseSettings):
