@@ -119,7 +119,8 @@ def set_values(raw: dict[str, Any], assignments: Sequence[str], schema: type[Bas
     """Apply `section.key=value` strings to `raw`.
 
     A value is the text after the "=", or a list or a section in YAML where the schema has one. What says of which kind
-    a section is, such as `model.name`, comes first: what `raw` has there for another kind goes.
+    a section is, such as `model.name`, comes first: what `raw` has there for another kind goes, but for what the
+    new kind takes over (`Settings.taken_over`).
 
     Raises:
         ConfigError: when a string has no "=", or its path leads through a value.
@@ -129,8 +130,9 @@ def set_values(raw: dict[str, Any], assignments: Sequence[str], schema: type[Bas
     for path, value in values:
         section, _, key = path.rpartition(".")
         kind = _first_kind(schema, path)
-        if kind is not None and _at(raw, section).get(key, kind) != value:
-            set_value(raw, section, {})
+        before = {} if kind is None else _at(raw, section)
+        if kind is not None and before.get(key, kind) != value:
+            set_value(raw, section, {name: before[name] for name in _taken_over(schema, path, value) if name in before})
         set_value(raw, path, value)
 
 
@@ -181,6 +183,13 @@ def _fields(schema: type[BaseModel], path: str) -> list[FieldInfo]:
         fields = [model.model_fields[section] for model in models if section in model.model_fields]
         models = [inner for field in fields for inner in _models_in(field.annotation)]
     return [model.model_fields[key] for model in models if key in model.model_fields]
+
+
+def _taken_over(schema: type[BaseModel], path: str, kind: Any) -> tuple[str, ...]:
+    """What a section keeps when the setting at `path` makes it one of this kind."""
+    section, _, _ = path.rpartition(".")
+    models = [inner for field in _fields(schema, section) for inner in _models_in(field.annotation)]
+    return next((getattr(model, "taken_over", ()) for model in models if _is_of_kind(model, kind)), ())
 
 
 def _first_kind(schema: type[BaseModel], path: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,6 +23,8 @@ class Settings(BaseModel):
     """Base of all settings: frozen, and strict about names. Values are read by their declared type alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    taken_over: ClassVar[tuple[str, ...]] = ()
+    """Fields whose values a section of this kind has from the one of another kind whose place it takes."""
 
     @model_validator(mode="before")
     @classmethod

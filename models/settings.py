@@ -42,6 +42,7 @@ class ConvSettings(Settings):
     """Convolutional autoencoder: strided convolutions, dense layers, latent z, and the mirror image."""
 
     name: Literal["conv"] = "conv"
+    taken_over = ("latent",)
     latent: PositiveInt = 10
     layers: Annotated[tuple[ConvLayer, ...], Field(min_length=1)] = (
         ConvLayer(channels=16, kernel=4),
@@ -60,6 +61,7 @@ class DenseSettings(Settings):
     """Dense autoencoder: 500-500-2000-10 is DEC's."""
 
     name: Literal["dense"] = "dense"
+    taken_over = ("latent",)
     latent: PositiveInt = 10
     hidden: tuple[PositiveInt, ...] = (500, 500, 2000)
     batch_norm: bool = False
@@ -87,6 +89,7 @@ class ViTSettings(Settings):
     """Vision transformer: patches, layers of self-attention, z; back by a dense layer and fewer layers of attention."""
 
     name: Literal["vit"] = "vit"
+    taken_over = ("latent",)
     latent: PositiveInt = 10
     patch: PositiveInt | None = None
     """Pixels of a patch's side. None: so many that a square image has about 8 patches a side, and 2 at least."""

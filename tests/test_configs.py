@@ -22,7 +22,8 @@ from methods import registry, two_stage
 from methods.dec import DECConfig
 from methods.registry import METHODS
 from methods.resolve import resolve_config
-from models.settings import DenseSettings
+from methods.scan import SCANConfig
+from models.settings import DenseSettings, ViTSettings
 from parts.vae_pretraining import VAEPretrainSettings
 
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -160,12 +161,15 @@ def test_set_reaches_into_sections_and_makes_them() -> None:
     }
 
 
-def test_a_section_of_another_kind_keeps_nothing_of_the_first() -> None:
+def test_a_section_of_another_kind_keeps_the_latent_of_the_first_alone() -> None:
     shorter = ["model.latent=5", "model.name=dense", "pretrain.optimiser.name=sgd"]
     config = resolve_config("dec", None, shorter, {})
     assert isinstance(config, DECConfig)
     assert config.model == DenseSettings(latent=5)  # not the hidden layers that stand behind DEC's convolutions
     assert config.pretrain.optimiser.learning_rate == 2e-3  # its name is no other kind of section
+    feature = resolve_config("scan", None, ["model.name=vit"], {})
+    assert isinstance(feature, SCANConfig)
+    assert feature.model == ViTSettings(latent=256)  # as large as the feature of SCAN's own network
     as_vae = resolve_config("dec", None, ["pretrain.objective=elbo", "pixels=unit"], {})
     assert isinstance(as_vae, DECConfig)
     assert as_vae.pretrain == VAEPretrainSettings()  # DEC's own pretraining does not say of which kind it is
