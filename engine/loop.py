@@ -151,7 +151,9 @@ class Loop:
         self._steps = Steps(
             phase, objective, wrapped, images, batch_size, self.processes, self.config, self.display.notice
         )
-        self.display.start(phase.name, phase.epochs * per_epoch, state.epoch * per_epoch + state.batch, phase.epochs)
+        done = state.epoch * per_epoch + state.batch
+        open_ended = phase.finished is not None
+        self.display.start(phase.name, phase.epochs * per_epoch, done, phase.epochs, open_ended)
         cycle = phase.epochs // phase.cycles
         while state.epoch < phase.epochs:
             if phase.restart is not None and state.epoch > 0 and state.batch == 0:

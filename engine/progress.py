@@ -22,12 +22,12 @@ FEW, MANY = 20, 100
 """Steps an epoch, and epochs, from which on a person wonders why there are so many."""
 
 
-def announced(steps: int, epochs: int) -> str:
-    """What a phase is about to do: "4,680 steps in 20 epochs"."""
+def announced(steps: int, epochs: int, open_ended: bool = False) -> str:
+    """What a phase is about to do: "4,680 steps in 20 epochs", or at most as many where it finds its own end."""
     why = ""
-    if epochs > MANY and steps < FEW * epochs:
+    if not open_ended and epochs > MANY and steps < FEW * epochs:
         why = ": a small set is passed over more often, for as many steps as a larger one"
-    return f"{steps:,} steps in {epochs:,} epochs{why}"
+    return f"{'at most ' if open_ended else ''}{steps:,} steps in {epochs:,} epochs{why}"
 
 
 def readable(value: float) -> str:
@@ -50,15 +50,18 @@ class Display:
         self._total = 0
         self._begun = self._said = 0.0
 
-    def start(self, phase: str, steps: int | None, done: int = 0, epochs: int = 0) -> None:
-        """Show a phase of `steps` steps in `epochs` (None: a fit of unknown length), of which `done` are done."""
+    def start(self, phase: str, steps: int | None, done: int = 0, epochs: int = 0, open_ended: bool = False) -> None:
+        """Show a phase of `steps` steps in `epochs` (None: a fit of unknown length), of which `done` are done.
+
+        One that is `open_ended` may end long before.
+        """
         self.stop()
         self._begun = self._said = time.perf_counter()
         if self._notebook is not None and steps is None:
             self._notebook.change(f"{phase} …")
             return
         if not self._live and self._notebook is None:
-            say(f"{phase} …" if steps is None else f"{phase}: {announced(steps, epochs)}", self.console)
+            say(f"{phase} …" if steps is None else f"{phase}: {announced(steps, epochs, open_ended)}", self.console)
             return
         self._total = steps or 0
         self._bars = Progress(

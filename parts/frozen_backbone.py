@@ -116,8 +116,8 @@ class FrozenBackbone(Backbone):
 
     def branch(self, keep: bool) -> Branch:
         raise ModelError(
-            "this method trains its encoder on, and a frozen network is not trained: take temi, turtle, pace, scan or "
-            "a two-stage method such as frozen-kmeans, or another pretrain.objective."
+            "this method trains its encoder on, and a frozen network is not trained: take temi, turtle, pace, scan, "
+            "deepdpm or a two-stage method such as frozen-kmeans, or another pretrain.objective."
         )
 
     @property

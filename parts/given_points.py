@@ -78,7 +78,8 @@ class GivenPoints(Backbone):
     def branch(self, keep: bool) -> Branch:
         raise ModelError(
             "this method trains its encoder on, and points that are their own feature have none: set "
-            "pretrain.objective=reconstruction, or take temi, turtle, pace, scan or a method such as raw-kmeans."
+            "pretrain.objective=reconstruction, or take temi, turtle, pace, scan, deepdpm or a method such as "
+            "raw-kmeans."
         )
 
     @property

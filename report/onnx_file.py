@@ -56,7 +56,7 @@ def write_onnx(path: Path, method: Method, images: ImageSet) -> float:
     if not isinstance(method, SoftMethod) or not isinstance(method, nn.Module):
         raise EvaluationError(
             "--onnx: this method's answer is not one network's. Methods with such an answer are dec and its kin, dkm, "
-            "vade, scan, temi, turtle and pace."
+            "vade, deepdpm, scan, temi, turtle and pace."
         )
     if isinstance(method, OnOutsideData) and method.pretrained_on is not None:
         raise EvaluationError(

@@ -116,6 +116,10 @@ def test_many_epochs_are_explained(steps: int, epochs: int, text: str) -> None:
     assert announced(steps, epochs) == text
 
 
+def test_a_phase_that_finds_its_own_end_says_how_long_it_may_be() -> None:
+    assert announced(2000, 2000, open_ended=True) == "at most 2,000 steps in 2,000 epochs"
+
+
 def test_numbers_of_a_log_can_be_read() -> None:
     values = {12345.6: "12,346", 0.00012345: "0.0001234", 999.9: "999.9", 1e15: "1e+15"}
     assert {value: readable(value) for value in values} == values
