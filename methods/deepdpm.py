@@ -26,7 +26,7 @@ from estimators.on_device import where_float64_is
 from losses.dec import clustering_kl
 from losses.deepdpm import log_e_step, subcluster_distance
 from losses.normal_inverse_wishart import WishartPrior
-from methods.joint import JointConfig, SoftAssignments
+from methods.joint import OpenJointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.growing_heads import ClusterNetwork, SubclusterNetworks
@@ -95,19 +95,11 @@ class ClusterSettings(Settings):
         return DirichletProcess(self.concentration, self.prior.build(points))
 
 
-class DeepDPMConfig(JointConfig):
-    """Config of DeepDPM. `clusters` is not used."""
+class DeepDPMConfig(OpenJointConfig):
+    """Config of DeepDPM."""
 
     method: Literal["deepdpm"] = "deepdpm"
     cluster: ClusterSettings = ClusterSettings()
-
-    @property
-    def finds_clusters(self) -> bool:
-        return True
-
-    @property
-    def different_images_needed(self) -> int:
-        return 1
 
 
 class Sureness(nn.Module):

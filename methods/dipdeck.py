@@ -31,7 +31,7 @@ from estimators.settings import KMeansClustererSettings
 from losses.dipdeck import cluster_relations, inverse_spacing, related_distance
 from losses.squared_distances import squared_distances
 from methods.base import Assignments
-from methods.joint import JointConfig, JointMethod
+from methods.joint import JointMethod, OpenJointConfig
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.normalise import Normalise
@@ -257,17 +257,9 @@ class ClusterSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
 
 
-class DipDECKConfig(JointConfig):
+class DipDECKConfig(OpenJointConfig):
     """Config of DipDECK."""
 
     method: Literal["dipdeck"] = "dipdeck"
     initialise: KMeansClustererSettings = KMeansClustererSettings(redos=20)
     cluster: ClusterSettings = ClusterSettings()
-
-    @property
-    def finds_clusters(self) -> bool:
-        return True
-
-    @property
-    def different_images_needed(self) -> int:
-        return 1

@@ -63,6 +63,18 @@ class JointConfig(RunConfig):
         return found
 
 
+class OpenJointConfig(JointConfig):
+    """Config of a method that finds the number of clusters while it trains. `clusters` is not used."""
+
+    @property
+    def finds_clusters(self) -> bool:
+        return True
+
+    @property
+    def different_images_needed(self) -> int:
+        return 1
+
+
 def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
     """The network that `config` describes, with weights from torch's generator.
 
