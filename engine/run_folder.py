@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,20 @@ def default_folder(config: RunConfig, usual: RunConfig | None = None) -> Path:
     return CHECKPOINTS / _fitting("-".join([*parts, f"s{config.seed}"]))
 
 
-def usual_config(method: str | None, file: Path | None) -> RunConfig:
+def usual_config(method: str | None, file: Path | None, named: Sequence[str] = ()) -> RunConfig:
     """The config that a run's name stands for: a file's where the file names its run, else its method's defaults.
+
+    Args:
+        method: or None.
+        file: a config, or None.
+        named: "section.key=value" each, which the name tells as well.
 
     Raises:
         ConfigError: as `resolve_config`.
     """
-    config = resolve_config(method, file, [], {})
-    return config if config.name else resolve_config(config.method, None, [], {})
+    config = resolve_config(method, file, named, {})
+    given = resolve_config(method, file, [], {}).name if named else config.name
+    return config if given else resolve_config(config.method, None, named, {})
 
 
 def _data_name(name: str) -> str:

@@ -78,6 +78,15 @@ def test_the_points_of_a_grid_have_names_and_folders_of_their_own() -> None:
     assert "cluster.redos=2" in command
 
 
+def test_one_grid_on_two_settings_has_two_folders() -> None:
+    grid = parse_grid(["cluster.redos=1,2"])
+    settings: list[list[str]] = [[], ["data.long_tail=10"], ["data.long_tail=50"]]
+    first, second, third = (plan(["raw-kmeans"], [0], given, grid, "digits") for given in settings)
+    assert [run.folder.name for run in first] == ["digits-raw-kmeans,redos=1-s0", "digits-raw-kmeans,redos=2-s0"]
+    assert len({run.folder for run in (*first, *second, *third)}) == 6
+    assert str(second[0].folder) in train_command(second[0], None)
+
+
 def test_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("method: raw-kmeans\nname: raw-kmeans\nclusters: 5\n")
     with pytest.raises(ConfigError, match="would both write"):

@@ -146,13 +146,14 @@ def plan(
     runs = []
     for source, values, seed in itertools.product(sources, itertools.product(*grid.values()), seeds):
         point = dict(zip(grid, values, strict=True))
-        settings = [*assignments, *(f"{path}={value}" for path, value in point.items())]
-        config = resolve_source(source, settings, seed, data)
+        named = [f"{path}={value}" for path, value in point.items()]
+        config = resolve_source(source, [*assignments, *named], seed, data)
         if point:
             labels = [f"{path.rpartition('.')[2]}={value}" for path, value in point.items()]
-            settings.append(f"name={json.dumps(','.join([config.title, *labels]))}")
-            config = resolve_source(source, settings, seed, data)
-        place = folder_of(source, config)
+            named.append(f"name={json.dumps(','.join([config.title, *labels]))}")
+        settings = [*assignments, *named]
+        config = resolve_source(source, settings, seed, data)
+        place = folder_of(source, config, named)
         if classes is not None and is_open(config):
             config, _ = settled(config, classes(config), source)
         runs.append(Run(config, source, tuple(settings), point, splits_of(splits, config), place=place))
@@ -205,9 +206,12 @@ def resolve_source(source: str, settings: Sequence[str], seed: int, data: str | 
     return config
 
 
-def folder_of(source: str, config: RunConfig) -> Path:
-    """Where `train.py` puts the run: `config` is that of `source`, with settings on top."""
-    return default_folder(config, usual_config(*_method_or_file(source)))
+def folder_of(source: str, config: RunConfig, named: Sequence[str] = ()) -> Path:
+    """The folder of a run: `config` is that of `source`, with settings on top. The name tells of all but the `named`.
+
+    Without any it is where `train.py` puts the run.
+    """
+    return default_folder(config, usual_config(*_method_or_file(source), named))
 
 
 def _method_or_file(source: str) -> tuple[str | None, Path | None]:

@@ -166,7 +166,8 @@ def train_command(run: Run, data_root: Path | None) -> list[str]:
     settings = [part for assignment in run.assignments for part in ("--set", assignment)]
     return [
         sys.executable, str(ROOT / "train.py"), "--config" if is_file else "--method", run.source, *settings,
-        "--data", run.config.data.name, "--seed", str(run.config.seed), "--resume", *_root(data_root),
+        "--data", run.config.data.name, "--seed", str(run.config.seed), "--out", str(run.folder), "--resume",
+        *_root(data_root),
     ]  # fmt: skip
 
 
