@@ -1,6 +1,6 @@
 """What a GPU makes of training: every step beside the least that the card allows, whole commands, and their scores.
 
-    python -m benchmarks.speed.accelerator                   # Fashion-MNIST on the GPU, under five minutes
+    python -m benchmarks.speed.accelerator                   # Fashion-MNIST on the GPU
     python -m benchmarks.speed.accelerator --device cpu --data digits --seeds 1      # that it runs
 
 Markdown on stdout, headed by the card. The limit of a step is that very step, captured in a CUDA graph with its images
@@ -32,6 +32,7 @@ from engine.randomness import BatchNoise
 from engine.step_graph import CAPTURES
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
+from methods.registry import METHOD_NAMES, METHODS
 from methods.resolve import resolve_config
 from parts.phases import Batch, GradientPhase
 from system.command import App, leave
@@ -50,7 +51,8 @@ ARITHMETIC = {
     "TF32": ("runtime.tf32=true",),
     "bf16-mixed": ("runtime.precision=bf16-mixed",),
 }
-COMMANDS = ("dec", "idec", "vade", "dcn", "dekm", "simclr-kmeans", "pace", "scan")
+COMMANDS = (*(name for name in METHODS if name not in METHOD_NAMES), "simclr-kmeans")
+"""Every method that trains a network, once."""
 SCORED = ("dec", "idec")
 
 app = App()
