@@ -15,6 +15,10 @@ PAGES = {"joint-fashion-mnist": JOINT, "joint-fashion-mnist-20-15": JOINT, "join
 """By the name of the record: where its table stands."""
 
 
+GRIDS = {"c-grid-ae-kmeans": ROOT / "docs" / "reports.md"}
+"""Of one seed and split."""
+
+
 def scores_of(rows: list[Row], title: str, split: str) -> list[str]:
     mean: Row = only([row for row in rows if row["title"] == title and row["split"] == split])
     return [column.show(mean) for column in SCORES]
@@ -43,13 +47,22 @@ def test_the_readmes_rows_are_those_of_the_record() -> None:
 
 
 def test_every_record_has_a_page_and_every_run_both_splits() -> None:
-    assert {file.stem for file in RESULTS.glob("*.jsonl")} == set(PAGES)
+    assert {file.stem for file in RESULTS.glob("*.jsonl")} == {*PAGES, *GRIDS}
     for record in PAGES:
         rows = read_rows(RESULTS / f"{record}.jsonl")
         runs = {
             split: {(row["title"], row["seed"]) for row in rows if row["split"] == split} for split in ("train", "test")
         }
         assert runs["train"] == runs["test"]
+
+
+def test_a_grids_points_stand_in_its_page() -> None:
+    for record, page in GRIDS.items():
+        said, rows = page.read_text("utf-8"), read_rows(RESULTS / f"{record}.jsonl")
+        assert len(rows) == 20
+        for row in rows:
+            nmi, ari, silhouette = (float(value(row, key) or 0) for key in ("nmi", "ari", "silhouette"))
+            assert f"{nmi:.3f} / {ari:.3f} <br> {silhouette:.3f}," in said, row["title"]
 
 
 def test_a_methods_page_and_its_config_say_the_same() -> None:
