@@ -218,6 +218,17 @@ def _nearest(rows: Sequence[Row]) -> str:
     return f"{counts[0]}- to {counts[-1]}-NN" if len(counts) > 1 else f"{counts[0]}-NN" if counts else "NN"
 
 
+def _use_of_labels(rows: Sequence[Row]) -> str:
+    more = []
+    if any("uses labels" in str(value(row, "notes")) for row in rows):
+        more.append("to draw the images (see the notes)")
+    if any(value(row, "known") is not None for row in rows):
+        more.append("to learn from some images, which are not scored")
+    return (
+        f"Labels were used for {', and '.join(['scoring', *more])}." if more else "Labels were used for scoring only."
+    )
+
+
 def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
     protocols = {value(row, "protocol") for row in rows}
     lines = ["Mean ± standard deviation over the seeds."] if _are_means(rows) else []
@@ -239,8 +250,7 @@ def _legend(rows: Sequence[Row], labelled: bool) -> list[str]:
             lines.append("Dendrogram purity: the share of a class where two images of it meet, over all pairs.")
         if any(has_unequal_classes(row) for row in rows):
             lines.append("Balanced: ACC's share of every class, mean over the classes.")
-        drew = any("uses labels" in str(value(row, "notes")) for row in rows)
-        lines.append(f"Labels were used for scoring{', and to draw the images (see the notes).' if drew else ' only.'}")
+        lines.append(_use_of_labels(rows))
     needed = [*AGREEMENT, *INTERNAL] if labelled else INTERNAL
     if any(value(row, column.key) is None for row in rows for column in needed):
         lines.append(f"{MISSING} does not apply.")

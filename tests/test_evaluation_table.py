@@ -285,6 +285,9 @@ def test_balanced_accuracy_stands_where_classes_are_of_unequal_size() -> None:
     assert json.loads(render([equal], "json"))["balanced_acc"] == 0.5
     drawn = {**unequal, "notes": "classes thinned to 1/50 from first to last, seed 3 (uses labels)"}
     assert "Labels were used for scoring, and to draw the images" in render([drawn], "table")
+    told = render([{**equal, "known": "70 of 1,400"}], "table")
+    assert "Labels were used for scoring, and to learn from some images" in told.replace("\n", " ")
+    assert "scoring only" not in told
 
 
 def test_means_with_a_balanced_accuracy_keep_to_80_columns() -> None:
