@@ -79,7 +79,10 @@ def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
         ("file,label\nx.png,cat\ny.png,cat\n", "only the class cat"),
         ("file,label\nz.png,cat\ny.png,dog\n", r"not among the 8 training images .*'z.png' \(line 2\)"),
         ("file,label\nx.png,cat\nx.png,dog\n", "line 3: 'x.png' is 'dog' here and 'cat' above"),
-        ("file,label\nx.png,a\ny.png,b\ncats/a.png,c\ncats/b.png,d\n", "4 classes, and 3 clusters.*--clusters 4"),
+        (
+            "file,label\nx.png,a\ny.png,b\ncats/a.png,c\ncats/b.png,d\n",
+            "4 classes, and 3 clusters.*ask for 4 clusters",
+        ),
         ("index,label\n8,cat\n-1,dog\n", r"'8' \(line 2\), '-1' \(line 3\). An index is a number from 0 to 7"),
         ("first,second,link\nx.png,y.png,maybe\n", "line 2: the link is 'maybe'; it is must or cannot"),
         ("first,second,link\nx.png,x.png,must\n", "line 2: x.png is linked with itself"),
