@@ -15,7 +15,7 @@ PAGES = {"joint-fashion-mnist": JOINT, "joint-fashion-mnist-20-15": JOINT, "join
 """By the name of the record: where its table stands."""
 
 
-GRIDS = {"c-grid-ae-kmeans": ROOT / "docs" / "reports.md"}
+GRIDS = dict.fromkeys(("c-grid-ae-kmeans", "c-grid-vae-gmm"), ROOT / "docs" / "reports.md")
 """Of one seed and split."""
 
 
