@@ -6,7 +6,6 @@ the method beside the images. `ImageSet.labels` never are.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -16,6 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from data.image_set import DataError, ImageSet
+from data.subsets import generator_for
 
 FEWEST = 2
 """Images, or classes, of which something must be known."""
@@ -192,8 +192,7 @@ def draw_known(images: ImageSet, share: float, seed: int, clusters: int) -> Know
     count = round(share * len(images))
     if count < FEWEST:
         raise DataError(f"{what} is {count} of {len(images):,} images; {FEWEST} are needed at least.")
-    generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(f"known {seed}".encode()).digest()[:7]))
-    drawn = torch.randperm(len(images), generator=generator)[:count].tolist()
+    drawn = torch.randperm(len(images), generator=generator_for("known", seed))[:count].tolist()
     found = known_labels({i: int(images.labels[i]) for i in drawn}, len(images), clusters, what)
     return replace(found, names=tuple(images.class_names[int(name)] for name in found.names))
 
