@@ -60,9 +60,8 @@ def usual_config(method: str | None, file: Path | None, named: Sequence[str] = (
     Raises:
         ConfigError: as `resolve_config`.
     """
-    config = resolve_config(method, file, named, {})
-    given = resolve_config(method, file, [], {}).name if named else config.name
-    return config if given else resolve_config(config.method, None, named, {})
+    own = resolve_config(method, file, [], {})
+    return resolve_config(method, file, named, {}) if own.name else resolve_config(own.method, None, named, {})
 
 
 def _data_name(name: str) -> str:
