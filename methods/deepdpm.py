@@ -197,7 +197,7 @@ class SplittingObjective(Objective):
         self.features()  # by all processes, before one is alone
         chances = torch.rand(self.settings.most)  # the same in all processes
         if within:
-            self.mixture.place(self.compute.once(self._estimated))
+            self.mixture.place(self.compute.once(lambda: self._fitted()[2]))
             return ()
         change = self.compute.once(lambda: self._move(number, chances))
         changed = not torch.equal(change.table.alive, self.mixture.alive.cpu()) or bool(change.fresh.any())
@@ -226,21 +226,19 @@ class SplittingObjective(Objective):
         points, r, sub = (where_float64_is(x).double() for x in (z, torch.cat(shares), torch.cat(sub_shares)))
         return Sight(points, rows.to(points.device), r, sub)
 
-    def _estimated(self) -> Table:
+    def _fitted(self) -> tuple[Sight, DirichletProcess, Table]:
+        """All images as the networks see them, the model of them, and its M step."""
         sight = self.look()
-        return estimate(sight, self.settings.most, self.settings.prior.build(sight.points))
+        process = self.settings.process(sight.points)
+        return sight, process, estimate(sight, self.settings.most, process.prior)
 
     def _move(self, number: int, chances: Float[Tensor, " most"]) -> Change:
         """Splits after the first round, the third, …; merges after the others."""
-        sight = self.look()
-        process = self.settings.process(sight.points)
-        table = estimate(sight, self.settings.most, process.prior)
+        sight, process, table = self._fitted()
         return (split if number % 2 else merge)(sight, table, process, chances)
 
     def _settled(self) -> tuple[Change, float, float]:
-        sight = self.look()
-        process = self.settings.process(sight.points)
-        table = estimate(sight, self.settings.most, process.prior)
+        sight, process, table = self._fitted()
         filled = sight.labels.bincount(minlength=len(sight.rows)) > 0
         table.alive[sight.rows[~filled].cpu()] = False
         order = (~table.alive).to(torch.uint8).argsort(stable=True)

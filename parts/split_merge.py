@@ -86,12 +86,14 @@ class Proposals(NamedTuple):
     Attributes:
         places: (m, 1) or (m, 2).
         log_ratios: (m,), on the CPU; above 0 a move is accepted for certain.
+        log_likelihoods: (m, 2), on the CPU, of the points of both parts.
         parts: of m groups each: both sub-clusters, or both clusters of the pair.
         whole: of both parts as one.
     """
 
     places: Int64[Tensor, "m _"]
     log_ratios: Float64[Tensor, " m"]
+    log_likelihoods: Float64[Tensor, "m 2"]
     parts: tuple[Moments, Moments]
     whole: Moments
 
@@ -166,13 +168,13 @@ def merge(sight: Sight, table: Table, process: DirichletProcess, chances: Float[
     rows, labels = sight.rows.cpu(), sight.labels
     change.table.alive[rows[(labels.bincount(minlength=len(rows)) == 0).cpu()]] = False
     alone = set(range(len(rows)))
-    likelihoods = [log_marginal_likelihood(part, process.prior).cpu() for part in proposed.parts]
     for number in _accepted(proposed, chances[rows]):
         pair = proposed.places[number].cpu().tolist()
         if not alone.issuperset(pair):
             continue
         alone.difference_update(pair)
-        kept = int(likelihoods[1][number] > likelihoods[0][number])
+        first, second = proposed.log_likelihoods[number]
+        kept = int(second > first)
         members = sight.points[(labels == pair[0]) | (labels == pair[1])]
         _put(change, int(rows[pair[kept]]), _only(proposed.whole, torch.tensor([number])), members, process.prior)
         change.table.alive[rows[pair[1 - kept]]] = False
@@ -186,7 +188,7 @@ def _proposed(
     counts = torch.stack([first.counts, second.counts], dim=1)
     apart = torch.stack([log_marginal_likelihood(part, process.prior) for part in (first, second)], dim=1)
     ratios = sign * log_split_ratio(counts, apart, log_marginal_likelihood(whole, process.prior), process.concentration)
-    return Proposals(places, ratios.cpu(), (first, second), whole)
+    return Proposals(places, ratios.cpu(), apart.cpu(), (first, second), whole)
 
 
 def _accepted(proposed: Proposals, chances: Float[Tensor, " k"]) -> list[int]:
