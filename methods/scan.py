@@ -27,6 +27,7 @@ from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSe
 from parts.free_sizes import FreeSizes
 from parts.neighbour_pairs import AugmentedPairs, Classifier, RestingPairs
 from parts.neighbourhood import Neighbourhood, own_losses
+from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import BackboneFeatures
@@ -205,15 +206,13 @@ class SCAN(SoftAssignments):
         )
 
     def _neighbours(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
-        backbone, neighbourhood, free_sizes = self.backbone, self.neighbourhood, self.free_sizes
-        wanted, k, seed = self.config.cluster.neighbours, self.config.clusters, self.config.seed
+        config, backbone = self.config, self.backbone
 
-        def find() -> None:
-            z = backbone.points(images, compute).to(backbone.device)
-            neighbourhood.find(z, wanted, compute)
-            free_sizes.arrays = compute.once(lambda: free_sizes.find(z, k, wanted, seed))
+        def points() -> Float[Tensor, "n d"]:
+            return backbone.points(images, compute).to(backbone.device)
 
-        return FitPhase("neighbours", nn.ModuleDict({"neighbourhood": neighbourhood, "free_sizes": free_sizes}), find)
+        wanted, k, seed = config.cluster.neighbours, config.clusters, config.seed
+        return neighbours_phase(self.neighbourhood, self.free_sizes, points, wanted, k, seed, compute)
 
     def _cluster(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         cluster = self.config.cluster

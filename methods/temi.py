@@ -29,6 +29,7 @@ from models.batched import BATCH_SIZE
 from models.projected_heads import ProjectedHeads
 from parts.free_sizes import FreeSizes
 from parts.neighbourhood import Neighbourhood
+from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import BackboneFeatures
@@ -190,14 +191,8 @@ class TEMI(SoftAssignments):
         """pretrain, or represent-frozen. neighbours: in the feature. cluster: the heads. select: one."""
         cluster, seed = self.config.cluster, self.config.seed
         features = BackboneFeatures(self.backbone, images, compute)
-        neighbourhood, head, teachers, free_sizes = self.neighbourhood, self.head, self.teachers, self.free_sizes
-        k = self.config.clusters
+        neighbourhood, head, teachers, k = self.neighbourhood, self.head, self.teachers, self.config.clusters
         objective = TeacherObjective(self.students, teachers, neighbourhood, features, cluster, k, compute)
-
-        def find() -> None:
-            z = features()
-            neighbourhood.find(z, cluster.neighbours, compute)
-            free_sizes.arrays = compute.once(lambda: free_sizes.find(z, k, cluster.neighbours, seed))
 
         def select() -> None:
             features()  # by all processes, before one is alone
@@ -207,7 +202,7 @@ class TEMI(SoftAssignments):
 
         return (
             *self.backbone.phases(images, compute),
-            FitPhase("neighbours", nn.ModuleDict({"neighbourhood": neighbourhood, "free_sizes": free_sizes}), find),
+            neighbours_phase(neighbourhood, self.free_sizes, features, cluster.neighbours, k, seed, compute),
             GradientPhase(
                 name="cluster",
                 module=objective,
