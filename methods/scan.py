@@ -39,10 +39,6 @@ STRONG = AugmentationSettings(
 """The pretraining's views and more. Where four of fourteen operations are drawn, as in the authors' code, an image
 undergoes each with a chance of a quarter."""
 
-RESTING_RATE = 1e-1
-"""Learning rate of heads alone on points. Of 1e-3, 1e-2 and 1e-1 it ended at the lowest own loss on descriptors of
-digits (docs/methods/frozen.md)."""
-
 
 class ClusterSettings(SizePriorSettings):
     """Encoder and linear heads together, on pairs of an image and one of its neighbours."""
@@ -67,6 +63,10 @@ class ClusterSettings(SizePriorSettings):
     batch_size: PositiveInt = 128
     """Images a step, each with a neighbour."""
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-3, weight_decay=1e-4)
+    """Of encoder and heads together."""
+    resting_optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, weight_decay=1e-4)
+    """Of heads alone, on a feature that rests. Of 1e-3, 1e-2 and 1e-1 this rate ended at the lowest own loss on
+    descriptors of digits (docs/methods/frozen.md)."""
 
 
 class SelfLabelSettings(Settings):
@@ -95,8 +95,7 @@ class SCANConfig(JointConfig):
     @property
     def for_points(self) -> dict[str, Any]:
         off = {} if self.self_label is None else {"self_label": None}
-        rate = {"cluster.optimiser.learning_rate": RESTING_RATE}
-        return {**super().for_points, "cluster.augmentation": {}, **rate, **off}
+        return {**super().for_points, "cluster.augmentation": {}, **off}
 
     @model_validator(mode="after")
     def _the_prior_has_k_shares(self) -> SCANConfig:
@@ -220,7 +219,7 @@ class SCAN(SoftAssignments):
         return GradientPhase(
             name="cluster",
             module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, prior, compute),
-            optimiser=cluster.optimiser,
+            optimiser=cluster.resting_optimiser if self.backbone.rests else cluster.optimiser,
             epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,
         )

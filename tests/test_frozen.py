@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from configs.schema import RuntimeSettings
 from data.image_set import ImageSet
 from data.sources import load
 from engine import progress
@@ -19,13 +20,16 @@ from engine.checkpoint import Checkpoint
 from engine.errors import CheckpointError
 from engine.fit import Fitted, fit
 from engine.phase_store import PhaseStore
+from engine.processes import launch
 from engine.progress import Display
 from engine.restore import restore
 from evaluation.predictions import EvaluationError, predict
+from methods.base import Method
 from methods.resolve import resolve_config
+from methods.scan import SCAN
 from models.autoencoder import ImageShape, ModelError
 from models.pretrained import PretrainedNetwork
-from parts.phases import Progress
+from parts.phases import GradientPhase, Progress
 from report.onnx_file import write_onnx
 from report.score_table import score_row
 from report.table import render
@@ -54,6 +58,12 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def run(name: str, digits: ImageSet, **more: Any) -> Fitted:
     return fit(small_config(name, settings=more.pop("settings", ())), digits, **more)
+
+
+def rates(method: Method, digits: ImageSet) -> dict[str, float]:
+    """The learning rate of every trained phase."""
+    phases = method.phases(digits.images, launch(RuntimeSettings(device="cpu")))
+    return {phase.name: phase.optimiser.learning_rate for phase in phases if isinstance(phase, GradientPhase)}
 
 
 def test_many_clusterers_cost_one_pass(digits: ImageSet, encoded: list[int], tmp_path: Path) -> None:
@@ -143,6 +153,8 @@ def test_scan_trains_its_heads_alone_on_it(digits: ImageSet) -> None:
     assert {row["phase"] for row in fitted.checkpoint.loop.history if "loss" in row} == {"cluster"}
     assert fitted.method.notes[0].startswith("frozen features of")
     assert fitted.method.embed(digits.images[:5]).norm(dim=1).tolist() == pytest.approx([1.0] * 5)
+    assert rates(fitted.method, digits) == {"cluster": 0.1}
+    assert rates(SCAN(small_config("scan"), ImageShape(1, 8, 8)), digits)["cluster"] == 0.001
     new = 255 - digits.images[:20]
     _, again = restore(fitted.checkpoint, "here")
     assert torch.equal(again.assign(new).labels, fitted.method.assign(new).labels)
