@@ -89,15 +89,18 @@ def main(
     try:
         if k is not None:
             tried = plan_over_k(systems or [], parse_k(k), parse_seeds(seeds or "3"), set_ or [], data, images.count)
+            for run in [run for one in tried for run in one.runs]:
+                run.check_folder(images)
             choose_k(tried, jobs, max(1, cores // jobs), out, format_, data_root)
             return
         elsewhere = [row for file in recorded or [] for row in read_rows(file)]
         points = parse_grid(grid or [])
         runs = plan(systems or [], parse_seeds(seeds or "5"), set_ or [], points, data, split or [], images.classes)
         for run in runs:
-            run.check_folder()
+            run.check_folder(images)
     except (ConfigError, DataError, RecordError) as error:
         raise leave([str(error)]) from error
+    del images  # the runs read their own
     schedule = Schedule(runs, jobs, max(1, cores // jobs), say, data_root)
     carry_out(schedule)
     rows = {run.name: scores(run) for run in runs if any(run.is_scored(split) for split in run.splits)}
@@ -131,8 +134,6 @@ def choose_k(tried: Sequence[Tried], jobs: int, threads: int, out: Path, format_
     from system.streams import say
 
     runs = [run for one in tried for run in one.runs]
-    for run in runs:
-        run.check_folder()
     schedule = Schedule(runs, jobs, threads, say, data_root)
     carry_out(schedule)
     rows, advice = rows_over_k(tried, schedule.failures)

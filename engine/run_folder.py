@@ -119,6 +119,19 @@ def other_settings(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[st
     return differences(runtime, wanted)
 
 
+def other_data(checkpoint: Checkpoint, images: ImageSet, known: Known | None) -> list[str]:
+    """What of the images of a run, and of what is known of them, differs from these; for people."""
+    changed = []
+    if checkpoint.data["fingerprint"] != images.fingerprint:
+        changed.append(
+            f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
+            f"{len(images)} of fingerprint {images.fingerprint[:12]}"
+        )
+    if not same_knowledge(checkpoint.data.get("known"), known):
+        changed.append("what is known of the images: the file has changed")
+    return changed
+
+
 def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     runtime = {key: value for key, value in config["runtime"].items() if key != "checkpoint_seconds"}
     return {
@@ -167,13 +180,7 @@ def earlier_run(
     except CheckpointError as error:
         raise UsageError(f"{'--resume: ' if resume else ''}{error} --overwrite starts anew.") from error
     changed = other_settings(checkpoint.config, config.model_dump(mode="json"))
-    if checkpoint.data["fingerprint"] != images.fingerprint:
-        changed.append(
-            f"the images: {checkpoint.data['n']} of fingerprint {checkpoint.data['fingerprint'][:12]} → "
-            f"{len(images)} of fingerprint {images.fingerprint[:12]}"
-        )
-    if not same_knowledge(checkpoint.data.get("known"), known):
-        changed.append("what is known of the images: the file has changed")
+    changed += other_data(checkpoint, images, known)
     if changed:
         raise UsageError(
             f"{'--resume: ' if resume else ''}{path} is another run. What differs (there → here):\n  "

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from configs.load import ConfigError, to_yaml
+from data.known_file import read_known
+from data.prepare import prepare
 from engine import run_folder
+from engine.fit import fit
+from engine.run_folder import saver
+from methods.points import config_for_points
+from report.comparison.own_images import OwnImages
 from report.comparison.plan import Run, parse_grid, parse_seeds, plan
 from report.comparison.schedule import score_command, train_command
+from tests.small import SMALL
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -106,17 +114,47 @@ def make(run: Run) -> None:
     run.checkpoint.write_bytes(b"x")
 
 
+def train(run: Run) -> None:
+    """What `train.py` leaves of it."""
+    images = prepare(run.config.data, "train", 0, None)
+    config, _ = config_for_points(run.config, run.assignments)
+    save = saver(run.folder)
+    fit(config, images, known=read_known(config.known, images, config.clusters, 0), save=save)
+
+
 def test_another_run_in_its_folder_is_refused_with_what_differs() -> None:
     (run,) = plan(["raw-kmeans"], [0], ["name=mine"], {}, "digits")
-    run.check_folder()
+    run.check_folder(OwnImages(None))
     make(run)
-    run.check_folder()
+    run.check_folder(OwnImages(None))
     (other,) = plan(["raw-kmeans"], [0], ["name=mine", "cluster.redos=3"], {}, "digits")
     with pytest.raises(ConfigError, match="redos: 10 → 3"):
-        other.check_folder()
+        other.check_folder(OwnImages(None))
     (renamed,) = plan(["raw-kmeans"], [0], ["name=mine", "data.validation=0.5"], {}, "digits")
     with pytest.raises(ConfigError, match="validation"):
-        renamed.check_folder()
+        renamed.check_folder(OwnImages(None))
+
+
+def test_a_finished_run_on_files_that_have_changed_since_is_refused(tmp_path: Path) -> None:
+    points, known = tmp_path / "points.npz", tmp_path / "known.csv"
+    values = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    np.savez(points, features=values)
+    known.write_text("index,label\n0,a\n1,b\n2,a\n")
+    settings = [*SMALL["dec"], "clusters=2", f"known={known}", "runtime.device=cpu"]
+    (run,) = plan(["dec"], [0], settings, {}, str(points))
+    train(run)  # whose network is dense then
+    run.check_folder(OwnImages(None))
+    known.write_text("label,index\na,0\nb,1\na,2\n")  # says the same
+    run.check_folder(OwnImages(None))
+    known.write_text("index,label\n0,a\n1,b\n2,b\n")
+    with pytest.raises(ConfigError, match="what is known of the images: the file has changed"):
+        run.check_folder(OwnImages(None))
+    known.unlink()
+    run.check_folder(OwnImages(None))  # it is not needed any more
+    known.write_text("index,label\n0,a\n1,b\n2,a\n")
+    np.savez(points, features=values[::-1])
+    with pytest.raises(ConfigError, match="the images: 40 of fingerprint"):
+        run.check_folder(OwnImages(None))
 
 
 def test_scores_count_until_the_checkpoint_is_newer() -> None:

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.schema import RunConfig
-from data.image_set import ImageSet
+from data.image_set import DataError, ImageSet
+from data.known_file import read_known
 from data.prepare import prepare
+from data.sources import names
+from engine.checkpoint import Checkpoint
+from engine.run_folder import other_data
+from methods.points import config_for_points
 
 
 class OwnImages:
@@ -20,6 +25,7 @@ class OwnImages:
     def __init__(self, data_root: Path | None) -> None:
         self._data_root = data_root
         self._found: dict[str, tuple[int, Sequence[str]]] = {}
+        self._last: tuple[str, ImageSet] | None = None
 
     def count(self, config: RunConfig) -> int:
         """How many images are fitted.
@@ -37,9 +43,47 @@ class OwnImages:
         """
         return self._facts(config)[1]
 
+    def fitted(self, config: RunConfig, assignments: Sequence[str]) -> RunConfig:
+        """The config as `train.py` fits it: `methods.points` changes one whose data are points.
+
+        Args:
+            config: as it is for images.
+            assignments: "section.key=value" each, which the user gave.
+
+        Raises:
+            ConfigError: when points cannot have a setting.
+        """
+        if config.data.name in names():
+            return config
+        try:
+            points = self._read(config).are_points
+        except DataError:
+            return config  # the run, if it is still to be made, says so
+        return config_for_points(config, assignments)[0] if points else config
+
+    def changes(self, config: RunConfig, checkpoint: Checkpoint) -> list[str]:
+        """What of a person's own files has changed since this checkpoint of the config was made; for people.
+
+        Of files that cannot be read nothing is said: the run is finished and needs them no more.
+        """
+        if config.data.name in names() and not isinstance(config.known, str):
+            return []  # there is no such file
+        try:
+            images = self._read(config)
+            return other_data(checkpoint, images, read_known(config.known, images, config.clusters, config.seed))
+        except DataError:
+            return []
+
     def _facts(self, config: RunConfig) -> tuple[int, Sequence[str]]:
         key = config.data.model_dump_json()
         if key not in self._found:
-            images: ImageSet = prepare(config.data, config.data.split, config.seed, self._data_root)
+            images = self._read(config)
             self._found[key] = len(images), images.class_names
         return self._found[key]
+
+    def _read(self, config: RunConfig) -> ImageSet:
+        """The images that are fitted. The last ones are kept, for the next run on them."""
+        key = f"{config.data.model_dump_json()} {config.seed}"
+        if self._last is None or self._last[0] != key:
+            self._last = key, prepare(config.data, config.data.split, config.seed, self._data_root)
+        return self._last[1]

@@ -12,11 +12,12 @@ from configs.load import ConfigError, differences, read_written
 from configs.schema import RunConfig
 from data.image_set import DataError
 from data.prepare import splits_to_score
-from engine.checkpoint import read_checkpoint
+from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.errors import CheckpointError
 from engine.number_of_clusters import check_clusters, is_open, settled
 from engine.run_folder import default_folder, lock_file, other_settings, usual_config
 from methods.resolve import resolve_config
+from report.comparison.own_images import OwnImages
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class Run:
         """Where its answers for all images stand."""
         return self.folder / "clusters.csv"
 
-    def check_folder(self) -> None:
-        """Make sure that its folder is free or holds this very run.
+    def check_folder(self, own: OwnImages) -> None:
+        """Make sure that its folder is free or holds this very run, on images that are still the same.
+
+        Args:
+            own: the images that configs name.
 
         Raises:
             ConfigError: when it holds another run.
@@ -80,9 +84,11 @@ class Run:
         if not written.is_file() or not self.checkpoint.is_file():
             return
         found = read_written(written)
-        here = self.config.model_dump(mode="json")
+        here = own.fitted(self.config, self.assignments).model_dump(mode="json")
         changed = other_settings(found, here)
         changed += differences({"data": found.get("data", {})}, {"data": here["data"]})
+        checkpoint = self.trained() if not changed else None
+        changed += [] if checkpoint is None else own.changes(self.config, checkpoint)
         if changed:
             raise ConfigError(
                 f"{self.folder} holds another run of that name. What differs (there → here):\n  "
@@ -110,12 +116,17 @@ class Run:
             return False
         return file.stat().st_mtime_ns >= self.checkpoint.stat().st_mtime_ns
 
+    def trained(self) -> Checkpoint | None:
+        """The finished run in its folder, if there is one."""
+        try:
+            found = read_checkpoint(self.checkpoint)
+        except CheckpointError:
+            return None
+        return found if found.loop.done else None
+
     def is_trained(self) -> bool:
         """Whether its folder holds a finished run."""
-        try:
-            return read_checkpoint(self.checkpoint).loop.done
-        except CheckpointError:
-            return False
+        return self.trained() is not None
 
 
 def plan(
