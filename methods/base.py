@@ -154,6 +154,11 @@ class SoftMethod(Protocol):
         """The probabilities of the clusters, on the device of the images."""
         ...
 
+    @property
+    def beyond_its_network(self) -> str | None:
+        """What its answer takes beside its own network, and what to do about it, for people; None for nothing."""
+        ...
+
 
 @runtime_checkable
 class AttentiveMethod(Protocol):

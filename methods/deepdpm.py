@@ -1,6 +1,6 @@
 """DeepDPM: clusters split and merge in the latent while a network learns them, so that their number is found.
 
-1. An encoder is trained on its own objective, and rests.
+1. An encoder is trained on its own objective, and rests. UMAP lays its latents out.
 2. A network with one hidden layer learns the E step of a Gaussian mixture, whose parameters are estimated from its soft
    assignments. For every cluster a small network learns two sub-clusters.
 3. Every few epochs clusters split into their sub-clusters, or merge with their nearest, by Hastings ratios of a
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from configs.schema import KMeansSettings, OptimiserSettings, PositiveFloat, PositiveInt, Settings, Share
 from estimators.kmeans import kmeans
 from estimators.on_device import where_float64_is
+from estimators.settings import UMAPSettings
 from losses.dec import clustering_kl
 from losses.deepdpm import log_e_step, subcluster_distance
 from losses.normal_inverse_wishart import WishartPrior
@@ -31,6 +32,7 @@ from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.growing_heads import ClusterNetwork, SubclusterNetworks
 from parts.growing_mixture import GrowingMixture, Table
+from parts.laid_out import LaidOut
 from parts.moments import halves, moments_of
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.split_merge import Change, DirichletProcess, Sight, estimate, merge, merges, split, splits
@@ -99,6 +101,8 @@ class DeepDPMConfig(OpenJointConfig):
     """Config of DeepDPM."""
 
     method: Literal["deepdpm"] = "deepdpm"
+    layout: UMAPSettings | None = None
+    """UMAP of the latents, whose places are clustered. None: the latents themselves are."""
     cluster: ClusterSettings = ClusterSettings()
 
 
@@ -267,6 +271,8 @@ class DeepDPM(SoftAssignments):
     def __init__(self, config: DeepDPMConfig, shape: ImageShape) -> None:
         super().__init__(config, shape)
         self.config = config
+        if config.layout is not None:
+            self.backbone = LaidOut(self.backbone, config.layout, config.seed)
         cluster, latent = config.cluster, self.backbone.latent
         self.network = ClusterNetwork(latent, cluster.hidden, cluster.most)
         self.subclusters = SubclusterNetworks(latent, cluster.hidden, cluster.most)
@@ -274,7 +280,7 @@ class DeepDPM(SoftAssignments):
         self.sureness = Sureness()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """pretrain, or represent-frozen. initialise: the first clusters. cluster: they change. settle: the end."""
+        """Of the encoder and the layout. initialise: the first clusters. cluster: they change. settle: the end."""
         cluster, seed, mixture = self.config.cluster, self.config.seed, self.mixture
         features = BackboneFeatures(self.backbone, images, compute)
         round_epochs = epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps)

@@ -154,7 +154,7 @@ class JointMethod(nn.Module, ABC):
 
     @property
     def space(self) -> str:
-        return f"latent ({self.backbone.latent}-d)"
+        return f"{self.backbone.space} ({self.backbone.latent}-d)"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -201,6 +201,10 @@ class SoftAssignments(JointMethod):
     def soft_assign(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """The probabilities of the clusters given images, on their device."""
         return self.soft(self.encode(images))
+
+    @property
+    def beyond_its_network(self) -> str | None:
+        return self.backbone.beyond_its_network
 
 
 class CentroidJointMethod(JointMethod):

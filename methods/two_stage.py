@@ -19,7 +19,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from configs.schema import RunConfig, Settings
-from estimators.base import Clusterer, FittedArrays, Reducer
+from estimators.base import Clusterer, Reducer
 from estimators.build import build_clusterer
 from estimators.pca import PCA
 from estimators.settings import (
@@ -45,6 +45,7 @@ from parts.backbones import (
     VAEBackbone,
     VAEStageSettings,
 )
+from parts.fit_to_points import fit_to_points
 from parts.frozen_backbone import frozen_backbone
 from parts.given_features import FeaturesSettings, GivenFeatures
 from parts.image_encoders import Gradients, ImageEncoder, RawPixels
@@ -267,43 +268,6 @@ class TwoStage(nn.Module):
             if reducer.is_fitted:
                 points = reducer.invert(points)
         return map_batches(self.encoder.decode, points, self.encoder.device).to(torch.uint8)
-
-
-def fit_to_points(
-    part: FittedArrays,
-    fit: Callable[[Tensor], None],
-    encoder: ImageEncoder,
-    before: Sequence[Reducer],
-    images: Num[Tensor, "n c h w"],
-    compute: Compute,
-    seen: SeenImages | None = None,
-) -> Callable[[], None]:
-    """What a phase calls to fit a part to the points of the training images, by one process on its device, for all.
-
-    Args:
-        part: holds what the fit leaves behind.
-        fit: the part's own, of points alone.
-        encoder: images to points.
-        before: reducers that the points go through first, in their order.
-        images: the training images.
-        compute: the machine.
-        seen: remembers the places of the images, where a reducer gave them places of their own.
-    """
-
-    def run() -> None:
-        points = compute.place(encoder.points(images, compute))
-        for reducer in before:
-            points = reducer.transform(points)
-
-        def arrays() -> dict[str, Tensor]:
-            fit(points)
-            return part.arrays
-
-        part.arrays = compute.once(arrays)
-        if seen is not None and any(reducer.places_its_points for reducer in before):
-            seen.remember(images, points.cpu())
-
-    return run
 
 
 def build_encoder(settings: RepresentationSettings, shape: ImageShape) -> ImageEncoder:

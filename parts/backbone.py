@@ -39,10 +39,12 @@ class Backbone(ImageEncoder):
 
     Attributes:
         latent: d.
+        space: what tables call the space of its latents.
         averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum or has none.
         rests: whether it is trained by nobody here: what stands on it is trained alone.
     """
 
+    space = "latent"
     averaged: int
     rests = False
 
@@ -50,6 +52,11 @@ class Backbone(ImageEncoder):
         super().__init__()
         self.shape, self.latent = shape, latent
         self.normalise = Normalise(shape.channels)
+
+    @property
+    def beyond_its_network(self) -> str | None:
+        """What its latents take beside its own network, and what to do about it, for people; None for nothing."""
+        return None
 
     @property
     def spaces(self) -> tuple[int, ...]:

@@ -21,6 +21,8 @@ from models.projection import unit_length
 from parts.backbone import Backbone, Branch
 from parts.phases import Compute, FitPhase, Phase, Progress
 
+BEYOND = "a frozen network of others, which is no part of it: write that network by the package that it came from"
+
 
 class FrozenPretrainSettings(SpacesSettings):
     """In place of a pretraining: a network that others trained, or several, and that rest."""
@@ -125,6 +127,10 @@ class FrozenBackbone(Backbone):
         raise ModelError("a frozen network is no part of the method.")
 
     @property
+    def beyond_its_network(self) -> str:
+        return BEYOND
+
+    @property
     def pretrained_on(self) -> str:
         return self.facts.pretrained_on
 
@@ -187,6 +193,10 @@ class FrozenSpaces(Backbone):
     @property
     def encoder(self) -> nn.Module:
         return self._members[0].encoder
+
+    @property
+    def beyond_its_network(self) -> str:
+        return BEYOND
 
     @property
     def pretrained_on(self) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data.image_set import ImageSet
 from evaluation.predictions import EvaluationError
-from methods.base import Method, OnOutsideData, SoftMethod
+from methods.base import Method, SoftMethod
 from system.atomic import write_atomically
 
 CHECKED = 64
@@ -58,11 +58,8 @@ def write_onnx(path: Path, method: Method, images: ImageSet) -> float:
             "--onnx: this method's answer is not one network's. Methods with such an answer are dec and its kin, dkm, "
             "vade, deepdpm, scan, temi, turtle and pace."
         )
-    if isinstance(method, OnOutsideData) and method.pretrained_on is not None:
-        raise EvaluationError(
-            "--onnx: this method stands on a frozen network of others, which is no part of it: write that network by "
-            "the package that it came from."
-        )
+    if method.beyond_its_network is not None:
+        raise EvaluationError(f"--onnx: this method stands on {method.beyond_its_network}.")
     try:
         import onnx  # noqa: F401
         import onnxruntime

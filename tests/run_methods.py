@@ -33,7 +33,7 @@ MORE: dict[str, list[str]] = {
     "temi, learned": [SGD, "cluster.batch_size=32", "cluster.prior=learned"],
     "temi, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "temi, points": ["cluster.batch_size=32"],
-    "scan, points": ["cluster.batch_size=32", "cluster.optimiser={name: sgd, learning_rate: 0.01}"],
+    "scan, points": ["cluster.batch_size=32", "cluster.resting_optimiser={name: sgd, learning_rate: 0.01}"],
     "idec, points": ["model={name: dense, hidden: [16]}", "pretrain.optimiser={name: sgd}"],
     "turtle": [SGD, "cluster.batch_size=32"],
     "turtle, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],

@@ -43,6 +43,7 @@ SMALL: dict[str, list[str]] = {
         "cluster.min_steps=0",
     ],
     "deepdpm": [
+        "layout=~",
         "pretrain.epochs=2",
         "pretrain.min_steps=0",
         "cluster.start=3",

@@ -241,7 +241,7 @@ def config(*settings: str) -> DeepDPMConfig:
 
 
 NETWORK = (
-    "model={name: dense, hidden: [16], latent: 2}",
+    *("layout=~", "model={name: dense, hidden: [16], latent: 2}"),
     "pretrain={epochs: 1, min_steps: 150, batch_size: 60, optimiser: {learning_rate: 1e-2}}",
 )
 

@@ -76,7 +76,7 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("deepect", (*AUTOENCODER[:-1], AUGMENTED, "cluster.growth.min_steps=0"), AS_IN_DEC),
     ("dipdeck", (f"model={NETWORK}", f"pretrain={PRETRAIN}", "initialise.redos=1",
                  f"cluster={{start: 4, {SHORT}}}"), AS_IN_DEC),
-    ("deepdpm", (f"model={NETWORK}", f"pretrain={PRETRAIN}",
+    ("deepdpm", (f"model={NETWORK}", f"pretrain={PRETRAIN}", "layout={neighbours: 4, epochs: 5}",
                  f"cluster={{start: 3, most: 6, hidden: 4, rounds: 3, {SHORT}}}"), AS_IN_DEC),
     ("scan", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}",
               f"cluster={{heads: 2, {SHORT}, neighbours: 3, prior: learned, prior_momentum: 0.5}}",
