@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,15 +24,18 @@ from parts.backbones import (
     ContrastiveBackbone,
     ContrastiveStageSettings,
     Pixels,
-    PretrainingSettings,
     VAEBackbone,
     VAEStageSettings,
 )
+from parts.contrastive_pretraining import ContrastivePretrainSettings
+from parts.feature_backbone import FeatureBackbone
 from parts.frozen_backbone import frozen_backbone
 from parts.given_points import GivenPoints
 from parts.initialisation import Centroids
 from parts.joint_training import JointTraining
 from parts.phases import Compute, Phase
+from parts.pretraining_settings import PretrainingSettings, objective_of
+from parts.vae_pretraining import VAEPretrainSettings
 
 
 class JointConfig(RunConfig):
@@ -75,23 +78,38 @@ class OpenJointConfig(JointConfig):
         return 1
 
 
+def _autoencoder(config: JointConfig, pretrain: PretrainSettings, shape: ImageShape) -> Backbone:
+    stage = AutoencoderStageSettings(pixels=config.pixels, model=config.model, pretrain=pretrain)
+    return AutoencoderBackbone(stage, shape)
+
+
+def _vae(config: JointConfig, pretrain: VAEPretrainSettings, shape: ImageShape) -> Backbone:
+    return VAEBackbone(VAEStageSettings(model=config.model, pretrain=pretrain), shape)
+
+
+def _contrastive(config: JointConfig, pretrain: ContrastivePretrainSettings, shape: ImageShape) -> Backbone:
+    stage = ContrastiveStageSettings(pixels=config.pixels, model=config.model, pretrain=pretrain)
+    return ContrastiveBackbone(stage, shape)
+
+
+BACKBONES: dict[str, Callable[[JointConfig, Any, ImageShape], Backbone]] = {
+    "reconstruction": _autoencoder,
+    "elbo": _vae,
+    "contrastive": _contrastive,
+    "frozen": lambda _, pretrain, shape: frozen_backbone(pretrain, shape),
+    "features": lambda _, pretrain, shape: FeatureBackbone(pretrain, shape),
+    "given": lambda _, pretrain, shape: GivenPoints(pretrain, shape),
+}
+"""By `pretrain.objective`, what builds the network that a config describes."""
+
+
 def build_backbone(config: JointConfig, shape: ImageShape) -> Backbone:
     """The network that `config` describes, with weights from torch's generator.
 
     Raises:
         ModelError: when the network does not fit the images.
     """
-    if config.pretrain.objective == "elbo":
-        return VAEBackbone(VAEStageSettings(model=config.model, pretrain=config.pretrain), shape)
-    if config.pretrain.objective == "frozen":
-        return frozen_backbone(config.pretrain, shape)
-    if config.pretrain.objective == "given":
-        return GivenPoints(config.pretrain, shape)
-    if config.pretrain.objective == "contrastive":
-        contrastive = ContrastiveStageSettings(pixels=config.pixels, model=config.model, pretrain=config.pretrain)
-        return ContrastiveBackbone(contrastive, shape)
-    stage = AutoencoderStageSettings(pixels=config.pixels, model=config.model, pretrain=config.pretrain)
-    return AutoencoderBackbone(stage, shape)
+    return BACKBONES[objective_of(config.pretrain)](config, config.pretrain, shape)
 
 
 class JointMethod(nn.Module, ABC):
@@ -147,6 +165,9 @@ class JointMethod(nn.Module, ABC):
         backbone = copy.deepcopy(self.backbone)
         backbone.encoder.load_state_dict(encoder)
         return map_batches(backbone.encode, images, backbone.device)
+
+    def take_names(self, names: Sequence[str]) -> None:
+        self.backbone.take_names(names)
 
     @property
     def clusters(self) -> int:

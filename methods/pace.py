@@ -32,7 +32,7 @@ from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings, PretrainingSettings
+from parts.backbones import ContrastiveStageSettings
 from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.free_sizes import FreeSizes
 from parts.head_search import evolve
@@ -40,6 +40,7 @@ from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
 from parts.known_links import KnownLinks, LinkedHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
+from parts.pretraining_settings import PretrainingSettings
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import TrainingFeatures

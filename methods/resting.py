@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from methods.joint import JointConfig
 from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings, PretrainingSettings
+from parts.backbones import ContrastiveStageSettings
 from parts.contrastive_pretraining import ContrastivePretrainSettings
+from parts.pretraining_settings import PretrainingSettings
 
 
 class RestingConfig(JointConfig):

@@ -22,13 +22,14 @@ from methods.joint import JointConfig, SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
 from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings, PretrainingSettings
+from parts.backbones import ContrastiveStageSettings
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
 from parts.free_sizes import FreeSizes
 from parts.neighbour_pairs import AugmentedPairs, Classifier, RestingPairs
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.pretraining_settings import PretrainingSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import BackboneFeatures
 

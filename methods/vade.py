@@ -28,9 +28,10 @@ from models.batched import map_batches
 from models.mixture_prior import MixturePrior
 from models.normalise import Normalise
 from models.vae import VAE, reparameterise
-from parts.backbones import Pixels, PretrainingSettings, VAEBackbone
+from parts.backbones import Pixels, VAEBackbone
 from parts.joint_training import ClusteringPhaseSettings
 from parts.phases import Batch, Compute, Objective, Phase
+from parts.pretraining_settings import PretrainingSettings
 from parts.vae_pretraining import NLL, VAEPretrainSettings
 
 

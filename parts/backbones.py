@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from jaxtyping import Float, Num, UInt8
-from pydantic import Discriminator, Tag
 from torch import Tensor, nn
 
 from configs.schema import PretrainSettings, Settings
@@ -20,8 +19,6 @@ from models.settings import AutoencoderSettings, ConvLayer, ConvSettings, Init
 from models.vae import VAE
 from parts.backbone import Backbone, Branch, LatentLosses
 from parts.contrastive_pretraining import ContrastivePretrainSettings, contrastive_pretraining
-from parts.frozen_backbone import FrozenPretrainSettings
-from parts.given_points import GivenPretrainSettings
 from parts.greedy_pretraining import greedy_pretraining
 from parts.phases import Compute, Phase
 from parts.pretraining import pretraining
@@ -67,24 +64,6 @@ class ContrastiveStageSettings(Settings):
 
 StageSettings = AutoencoderStageSettings | VAEStageSettings | ContrastiveStageSettings
 """Of any backbone."""
-
-
-def _objective(value: Any) -> str:
-    """Which pretraining a section of a config is; reconstruction where it does not say."""
-    found = value.get("objective") if isinstance(value, Mapping) else getattr(value, "objective", None)
-    return str(found or "reconstruction")
-
-
-PretrainingSettings = Annotated[
-    Annotated[PretrainSettings, Tag("reconstruction")]
-    | Annotated[VAEPretrainSettings, Tag("elbo")]
-    | Annotated[ContrastivePretrainSettings, Tag("contrastive")]
-    | Annotated[FrozenPretrainSettings, Tag("frozen")]
-    | Annotated[GivenPretrainSettings, Tag("given")],
-    Discriminator(_objective),
-]
-"""`pretrain.objective` says which network a deep method stands on: reconstruction an autoencoder, elbo a VAE,
-contrastive an encoder alone, frozen a network that others trained, given none: points are their own feature."""
 
 
 class TrainedBackbone(Backbone):

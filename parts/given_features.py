@@ -68,6 +68,15 @@ class GivenFeatures(ImageEncoder):
         return (FitPhase("represent-features", seen, fit, draws=False),)
 
     @property
+    def pretrained_on(self) -> str:
+        """Nobody here knows, so that its rows stand apart from those that have seen the images alone."""
+        return "unknown data"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (f"features from {', '.join(Path(file).name for file in self._files)}, of unknown origin",)
+
+    @property
     def _files(self) -> tuple[str, ...]:
         return (self.settings.file, *self.settings.beside)
 

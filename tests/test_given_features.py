@@ -17,9 +17,13 @@ from data.names import Names
 from data.sources import load
 from engine.fit import Fitted, fit
 from engine.restore import restore
+from evaluation.predictions import EvaluationError
+from methods.base import OnOutsideData
 from methods.resolve import resolve_config
 from models.autoencoder import ModelError
 from models.feature_files import read_features
+from report.onnx_file import write_onnx
+from tests.small import small_config
 
 FEATURES = np.random.default_rng(0).normal(size=(60, 4))
 
@@ -135,3 +139,35 @@ def test_several_files_stand_side_by_side_each_of_length_1(digits: ImageSet, tmp
     places = fitted.method.embed(digits.images)
     one, two = torch.from_numpy(FEATURES).float(), torch.from_numpy(FEATURES[:, :2]).float()
     assert torch.allclose(places, torch.cat([normalize(one, dim=1), normalize(two, dim=1)], dim=1), atol=1e-6)
+
+
+def test_joint_methods_stand_on_them(digits: ImageSet, tmp_path: Path) -> None:
+    """Rows are matched by names; every file is a space of its own; without the file's rows nothing is known."""
+    groups = torch.arange(60) % 3
+    order = np.random.default_rng(1).permutation(60)
+    names = [f"cats/{i:02d}.png" for i in range(60)]
+    first = 10 * np.eye(3)[groups] + 0.1 * FEATURES[:, :3]
+    np.savez(tmp_path / "a.npz", features=first[order], names=np.array(names)[order])
+    np.save(tmp_path / "b.npy", first[:, :2] + 3)
+    pretrain = f"pretrain={{objective: features, file: {tmp_path / 'a.npz'}, beside: [{tmp_path / 'b.npy'}]}}"
+    fitted = fit(
+        small_config("turtle", settings=[pretrain, "clusters=3", "cluster.gradients=~", "cluster.min_steps=60"]),
+        named(digits, names),
+    )
+    assert fitted.method.backbone.spaces == (3, 2)  # type: ignore[attr-defined]
+    wanted = [normalize(torch.from_numpy(part).float(), dim=1) for part in (first, first[:, :2] + 3)]
+    assert torch.allclose(fitted.method.embed(digits.images), torch.cat(wanted, dim=1), atol=1e-6)
+    assert len({(int(a), int(b)) for a, b in zip(groups, fitted.assignments.labels, strict=True)}) == 3
+    assert "features from a.npz, b.npy, of unknown origin" in fitted.method.notes
+    _, method = restore(fitted.checkpoint, "here")
+    assert torch.equal(method.assign(digits.images[7:9]).labels, fitted.assignments.labels[7:9])
+    with pytest.raises(EvaluationError, match="stands on features from a file, which no network here computes"):
+        write_onnx(tmp_path / "network.onnx", method, digits)
+    with pytest.raises(ModelError, match="this method trains its encoder on, and features from a file have none"):
+        fit(small_config("dec", settings=[pretrain, "clusters=3"]), named(digits, names))
+
+
+def test_rows_stand_apart_from_those_that_saw_the_images_alone(digits: ImageSet, tmp_path: Path) -> None:
+    method = run(written(tmp_path, "npy"), digits).method
+    assert isinstance(method, OnOutsideData)
+    assert method.pretrained_on == "unknown data"

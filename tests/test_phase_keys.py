@@ -57,6 +57,7 @@ AS_IN_DEC = ALL_JOINT | {"model", "pretrain"}
 """Sections of other joint methods that the same code reads as in DEC and VAE-DEC."""
 OF_THE_FIRST = ALL_JOINT | {"clusters", "initialise", "cluster"}
 """Sections that the first of DEC's bases has changed."""
+FILES = f"file: '{feature_file(24)}', beside: ['{feature_file(24)}']"
 SHORT = "epochs: 1, min_steps: 0, batch_size: 12"
 BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("dec", (*AUTOENCODER, AUGMENTED), set()),
@@ -98,9 +99,9 @@ BASES: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("frozen-pca-kmeans", (*(f"representation.frozen.{setting}" for setting in tiny_network()),
                            f"representation.frozen.beside=[{{{tiny_network_yaml()}}}]",
                            "representation.pca={components: 4}"), set()),
-    ("features-pca-kmeans", (f"representation.features.file={feature_file(24)}",
-                             f"representation.features.beside=['{feature_file(24)}']",
-                             "representation.pca={components: 4}"), set()),
+    ("features-pca-kmeans", (f"representation.features={{{FILES}}}", "representation.pca={components: 4}"), set()),
+    ("turtle", (f"pretrain={{objective: features, {FILES}}}", f"cluster={{starts: 1, {SHORT}, inner: {{steps: 1}}}}"),
+     OF_THE_FIRST | {"model"}),
     ("pace", (f"model={NETWORK}", f"pretrain={CONTRASTIVE}", *HEADS, "self_label={max_epochs: 1, min_steps: 0}"),
      AS_IN_DEC),
     ("hog-pca-kmeans", ("representation.pca={components: 4}", "representation.hog.cells=4"), set()),

@@ -1,0 +1,84 @@
+"""Features that a person has, beside the images: what joint methods stand on whose encoder rests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+
+from models.autoencoder import ImageShape, ModelError
+from models.feature_files import read_features
+from models.projection import unit_length
+from parts.backbone import Backbone, Branch
+from parts.given_features import FeaturesSettings, GivenFeatures
+from parts.phases import Compute, Phase
+
+
+class FeaturesPretrainSettings(FeaturesSettings):
+    """In place of a pretraining: features from a file, or from several."""
+
+    objective: Literal["features"] = "features"
+
+
+class FeatureBackbone(Backbone):
+    """The features of a file, of length 1; those of several files stand side by side, each of length 1.
+
+    Args:
+        settings: that name the files. They must be there whenever the method is built, for their dimensions.
+        shape: of the images.
+
+    Raises:
+        ModelError: when a file cannot be read.
+    """
+
+    name = "features"
+    has_decoder = False
+    averaged = 1
+    rests = True
+
+    def __init__(self, settings: FeaturesSettings, shape: ImageShape) -> None:
+        files = [Path(file).expanduser() for file in (settings.file, *settings.beside)]
+        self._sizes = tuple(read_features(file).features.shape[1] for file in files)
+        super().__init__(shape, sum(self._sizes))
+        self.given = GivenFeatures(settings, shape)
+
+    @property
+    def spaces(self) -> tuple[int, ...]:
+        return self._sizes
+
+    def take_names(self, names: Sequence[str]) -> None:
+        self.given.take_names(names)
+
+    def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
+        """represent-features: the files are read."""
+        return self.given.phases(images, compute)
+
+    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        found = self.given.encode(images)
+        return torch.cat([unit_length(part) for part in torch.split(found, list(self._sizes), dim=1)], dim=1)
+
+    def branch(self, keep: bool) -> Branch:
+        raise ModelError(
+            "this method trains its encoder on, and features from a file have none: take temi, turtle, pace, scan, "
+            "deepdpm or a method such as features-kmeans, or another pretrain.objective."
+        )
+
+    @property
+    def encoder(self) -> nn.Module:
+        raise ModelError("features from a file have no encoder.")
+
+    @property
+    def beyond_its_network(self) -> str:
+        return "features from a file, which no network here computes: write the network that they came from"
+
+    @property
+    def pretrained_on(self) -> str:
+        return self.given.pretrained_on
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.given.notes
