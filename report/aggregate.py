@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from report.rows import BETWEEN_NOTES, SD, Row, Value, all_keys, value
 
 # Rows that agree in these are runs of one thing under several seeds.
 SAME = ("title", "method", "data", "split", "protocol", "n", "k_asked", "known", "threads", "device")
+NUMBER = re.compile(r"(?<![\w.,/=-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?![\w/=-])")
+"""In a note. A number within a name, such as that of a file or a network, is none."""
 REPORTED = "reported_"
 """Before a metric's name: the figure that a published report gives."""
 
@@ -21,8 +24,8 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
     """One row for the runs that differ in their seed alone, in the order of their first.
 
     A number becomes its mean, and `<key>_sd` holds its sample standard deviation (n - 1), None for a single run. A mean
-    needs the value in every run. Texts that differ are all kept, notes with
-    the number of runs that they are of. `seed` lists the seeds, `runs` counts them.
+    needs the value in every run. Texts that differ are all kept, notes with the number of runs that they are of. `seed`
+    lists the seeds, `runs` counts them.
     """
     groups: dict[tuple[Value, ...], list[Row]] = {}
     for row in rows:
@@ -52,13 +55,33 @@ def _summary(group: Sequence[Row]) -> Row:
 
 
 def _notes(values: Sequence[Value]) -> str | None:
-    """Every note once; one that is not of all runs says of how many."""
-    counts = Counter(note for v in values if isinstance(v, str) for note in dict.fromkeys(v.split(BETWEEN_NOTES)))
+    """Every note once; one that is not of all runs says of how many. Notes that differ in their numbers alone are one,
+    with the smallest number and the largest."""
+    alike: dict[tuple[str, int], list[str]] = {}
+    for v in values:
+        words: Counter[str] = Counter()
+        for note in dict.fromkeys(v.split(BETWEEN_NOTES) if isinstance(v, str) else ()):
+            pattern = NUMBER.sub("#", note)
+            words[pattern] += 1  # two of one run are two
+            alike.setdefault((pattern, words[pattern]), []).append(note)
     of = f"of {len(values)} seeds"
-    return (
-        BETWEEN_NOTES.join(note if count == len(values) else f"{note} ({count} {of})" for note, count in counts.items())
-        or None
-    )
+    texts = ((_with_ranges(notes), len(notes)) for notes in alike.values())
+    return BETWEEN_NOTES.join(text if n == len(values) else f"{text} ({n} {of})" for text, n in texts) or None
+
+
+def _with_ranges(notes: Sequence[str]) -> str:
+    """A note that stands for several of the same words: "11 to 13 clusters found"."""
+    numbers = zip(*(NUMBER.findall(note) for note in notes), strict=True)
+    ranges = iter([_range(sorted(set(found), key=_size)) for found in numbers])
+    return NUMBER.sub(lambda _: next(ranges), notes[0])
+
+
+def _range(ascending: Sequence[str]) -> str:
+    return ascending[0] if len(ascending) == 1 else f"{ascending[0]} to {ascending[-1]}"
+
+
+def _size(number: str) -> float:
+    return float(number.replace(",", ""))
 
 
 ASIDE = ("seed", "runtime")

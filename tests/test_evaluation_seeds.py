@@ -20,7 +20,7 @@ def row(seed: int, acc: float | None, split: str = "train", threads: int = 2) ->
     run = RunFacts(
         title="dec", method="dec", seed=seed, k_asked=10, seconds={"pretrain": 10.0 + seed, "cluster": 5.0},
         images_per_second=4000.0 + seed, threads=threads, device="cpu", checkpoint=f"s{seed}.pt",
-        peak_memory=1000.0 + seed, notes=(f"note {seed % 2}",), report="A: DEC",
+        peak_memory=1000.0 + seed, notes=(f"note {'ab'[seed % 2]}",), report="A: DEC",
     )  # fmt: skip
     metrics = {**metrics, **more, **last, "size_min": 5 + seed, "size_max": 20}
     return make_row(run, metrics, "digits", split, int(str(metrics["n"])) * (split == "train"), {"nmi": 0.6})
@@ -36,10 +36,24 @@ def test_mean_and_sample_deviation_by_hand() -> None:
     assert summary["seconds_pretrain_sd"] == 1
     assert (summary["seed"], summary["runs"]) == ("0, 1, 2", 3)
     assert "checkpoint" not in summary
-    assert summary["notes"] == "note 0 (2 of 3 seeds); note 1 (1 of 3 seeds)"
+    assert summary["notes"] == "note a (2 of 3 seeds); note b (1 of 3 seeds)"
     assert summary["reported_nmi"] == 0.6
     assert "reported_nmi_sd" not in summary
     assert summary["k"] == 10
+
+
+def test_notes_that_differ_in_numbers_alone_are_one_with_their_range() -> None:
+    notes = [
+        "9 clusters found, log H -38.8 of vit-4; 1,234 of 60,000 images",
+        "12 clusters found, log H -7.05 of vit-4; 987 of 60,000 images; 3 more",
+        "10 clusters found, log H 2e-05 of vit-4; 1,500 of 60,000 images",
+    ]
+    (summary,) = over_seeds([{**row(seed, 0.5), "notes": text} for seed, text in enumerate(notes)])
+    assert summary["notes"] == (
+        "9 to 12 clusters found, log H -38.8 to 2e-05 of vit-4; 987 to 1,500 of 60,000 images; 3 more (1 of 3 seeds)"
+    )
+    (summary,) = over_seeds([{**row(seed, 0.5), "notes": "2 of f1; 3 of f1"} for seed in (0, 1)])
+    assert summary["notes"] == "2 of f1; 3 of f1"
 
 
 def test_a_number_of_clusters_that_differs_has_a_mean() -> None:
