@@ -41,7 +41,7 @@ class LaidOut(Backbone):
         self.inner.take_names(names)
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
-        """Those of the encoder. represent-umap: the layout. places: every training image keeps its own."""
+        """Those of the encoder. represent-umap: the layout. represent-places: every training image keeps its own."""
         inner, umap, seen = self.inner, self.umap, self.seen
 
         def remember() -> None:
@@ -51,14 +51,16 @@ class LaidOut(Backbone):
         return (
             *inner.phases(images, compute),
             FitPhase("represent-umap", umap, fit),
-            FitPhase("places", seen, remember),
+            FitPhase("represent-places", seen, remember),
         )
 
     def points(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
         return self.seen.arrays["places"]
 
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        return self.seen.recall(images, self.umap.transform(self.inner.embed(images)))
+        """The places of any images, on the CPU; before there is a layout, the latents."""
+        latents = self.inner.embed(images)
+        return self.seen.recall(images, self.umap.transform(latents)) if self.umap.is_fitted else latents
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         return self.umap.transform(self.inner.encode(images))

@@ -19,6 +19,7 @@ from methods.deepdpm import DeepDPM
 from models.autoencoder import ImageShape, ModelError
 from parts.laid_out import LaidOut
 from report.onnx_file import write_onnx
+from report.tensorboard.page import TensorBoardObserver
 from tests.joint_runs import whole_and_resumed
 from tests.small import SMALL, small_config
 from tests.tiny_network import tiny_network_yaml
@@ -45,7 +46,8 @@ def test_the_layout_is_that_of_two_stages_and_is_computed_once(digits: ImageSet,
     store = PhaseStore(tmp_path)
     pretraining = [f"representation.autoencoder.{part}" for part in SMALL["deepdpm"] if part.startswith("pretrain")]
     before = fit(small_config("ae-umap-kmeans", settings=[*AFTER, *pretraining]), digits, store=store)
-    after = fit(config(), digits, store=store)
+    watched = lambda settled: [TensorBoardObserver(tmp_path / "tb", digits, settled.clusters)]  # noqa: E731
+    after = fit(config(), digits, store=store, watch=watched)
     assert after.checkpoint.loop.shared == ["pretrain", "represent-umap"]
     assert torch.equal(after.method.embed(digits.images), before.method.embed(digits.images))
     assert after.method.space == "UMAP (2-d)"
@@ -75,7 +77,7 @@ def test_features_of_others_are_laid_out_as_well(digits: ImageSet) -> None:
     assert [row["phase"] for row in fitted.checkpoint.loop.history if "loss" not in row][:3] == [
         "represent-frozen",
         "represent-umap",
-        "places",
+        "represent-places",
     ]
     assert fitted.method.notes[0].startswith("frozen features of")
     assert fitted.method.pretrained_on  # type: ignore[attr-defined]
