@@ -14,16 +14,19 @@ from engine.fit import fit
 from engine.phase_store import PhaseStore
 from engine.randomness import seed_all
 from engine.restore import restore
-from evaluation.predictions import EvaluationError
+from evaluation.evaluate import evaluate
+from evaluation.predictions import EvaluationError, predict
 from methods.deepdpm import DeepDPM
 from models.autoencoder import ImageShape, ModelError
 from parts.laid_out import LaidOut
 from report.onnx_file import write_onnx
 from report.tensorboard.page import TensorBoardObserver
 from tests.joint_runs import whole_and_resumed
+from tests.pretend_accelerator import pretend
 from tests.small import SMALL, small_config
 from tests.tiny_network import tiny_network_yaml
 
+pytestmark = pytest.mark.umap
 LAYOUT = "layout={components: 2, neighbours: 5, extension: 3, epochs: 20}"
 AFTER = [f"representation.umap.{part}" for part in ("components=2", "neighbours=5", "extension=3", "epochs=20")]
 
@@ -81,6 +84,14 @@ def test_features_of_others_are_laid_out_as_well(digits: ImageSet) -> None:
     ]
     assert fitted.method.notes[0].startswith("frozen features of")
     assert fitted.method.pretrained_on  # type: ignore[attr-defined]
+
+
+def test_it_runs_on_an_accelerator(digits: ImageSet) -> None:
+    steps = ["cluster.min_steps=8", "cluster.batch_size=50", "pretrain.min_steps=8", "pretrain.batch_size=50"]
+    with pretend() as (accelerator, processes):
+        fitted = fit(config(*steps), digits, processes=processes)
+        assert accelerator.captured >= 2
+        assert 0 <= evaluate(predict(fitted.method, digits))["acc"] <= 1  # type: ignore[operator]
 
 
 def test_it_rests() -> None:

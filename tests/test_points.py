@@ -90,6 +90,7 @@ def test_groups_that_lie_apart_are_found(name: str) -> None:
     assert accuracy(contingency(points.labels, labels)) == 1.0
 
 
+@pytest.mark.umap
 def test_the_number_of_groups_is_found() -> None:
     points = blobs()
     given = ["pretrain={objective: given}", "cluster.start=6", "cluster.rounds=5", "cluster.min_steps=200"]
