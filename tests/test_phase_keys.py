@@ -162,7 +162,7 @@ def plain(state: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "settings", "left_alone"),
     [
-        pytest.param(*base, id=f"{number}-{base[0]}", marks=[pytest.mark.umap] if base[0] in ("umap-gmm", "deepdpm") else [])
+        pytest.param(*base, id=f"{number}-{base[0]}", marks=[pytest.mark.umap] * (base[0] in ("umap-gmm", "deepdpm")))
         for number, base in enumerate(BASES)
     ],
 )
