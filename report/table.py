@@ -35,7 +35,7 @@ BESIDE = {
 
 APART = {"table": "{}", "markdown": "## {}", "latex": r"\section*{{{}}}"}
 """How what stands above such rows is set, in the formats that show them apart; programs have columns for it."""
-TOLD = {"outside_data": "a network that was pretrained on other data", "known": "known labels"}
+TOLD = {"outside_data": "a network or features of others", "known": "known labels"}
 """By the key that says so, what a run had besides the images. Rows of runs that had it never stand among others."""
 
 

@@ -132,7 +132,7 @@ def test_rows_with_outside_data_stand_apart(digits: ImageSet) -> None:
     assert rows[1]["outside_data"] == "cats"
     assert f"frozen features of {NAME}, pretrained on cats" in str(rows[1]["notes"])
     text = render(rows[::-1], "markdown")
-    within, heading, outside = text.partition("## With a network that was pretrained on other data")
+    within, heading, outside = text.partition("## With a network or features of others")
     assert heading
     assert "raw-kmeans" in within
     assert "frozen-kmeans" not in within

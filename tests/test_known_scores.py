@@ -92,8 +92,8 @@ def test_rows_with_known_labels_stand_apart() -> None:
     parts = text.split("## ")
     assert [part.partition("\n")[0] for part in parts[1:]] == [
         "With known labels",
-        "With a network that was pretrained on other data",
-        "With a network that was pretrained on other data and known labels",
+        "With a network or features of others",
+        "With a network or features of others and known labels",
     ]
     for part, title in zip(parts, ("plain", "told", "outside", "both"), strict=True):
         assert [name for name in ("plain", "told", "outside", "both") if f"| {name} " in part] == [title]
