@@ -93,7 +93,7 @@ def test_groups_that_lie_apart_are_found(name: str) -> None:
 @pytest.mark.umap
 def test_the_number_of_groups_is_found() -> None:
     points = blobs()
-    given = ["pretrain={objective: given}", "cluster.start=6", "cluster.rounds=5", "cluster.min_steps=200"]
+    given = ["pretrain={objective: given}", "cluster.start=6", "cluster.rounds=5", "cluster.min_steps=60"]
     fitted = run("deepdpm", points, *given)
     assert points.labels is not None
     assert fitted.method.clusters == 3
