@@ -91,6 +91,7 @@ def main(
             tried = plan_over_k(systems or [], parse_k(k), parse_seeds(seeds or "3"), set_ or [], data, images.count)
             for run in [run for one in tried for run in one.runs]:
                 run.check_folder(images)
+            del images  # the runs read their own
             choose_k(tried, jobs, max(1, cores // jobs), out, format_, data_root)
             return
         elsewhere = [row for file in recorded or [] for row in read_rows(file)]

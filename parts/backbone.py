@@ -75,3 +75,25 @@ class Backbone(ImageEncoder):
     def fresh(self, init: Init) -> Backbone:
         """Another one with new weights of this kind from torch's generator, where it is trained here."""
         raise ModelError(f"the backbone {self.name} is not trained here, and has no new weights.")
+
+
+class RestingBackbone(Backbone):
+    """One that nobody trains here: methods whose clusters are trained alone stand on it.
+
+    Attributes:
+        refusal: what a method that trains its encoder on is told.
+        without_encoder: what is said where an encoder is asked for.
+    """
+
+    has_decoder = False
+    averaged = 1
+    rests = True
+    refusal: str
+    without_encoder: str
+
+    def branch(self, keep: bool) -> Branch:
+        raise ModelError(self.refusal)
+
+    @property
+    def encoder(self) -> nn.Module:
+        raise ModelError(self.without_encoder)

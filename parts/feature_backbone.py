@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Num
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.autoencoder import ImageShape, ModelError
+from models.autoencoder import ImageShape
 from models.feature_files import read_features
 from models.projection import unit_length
-from parts.backbone import Backbone, Branch
+from parts.backbone import RestingBackbone
 from parts.given_features import FeaturesSettings, GivenFeatures
 from parts.phases import Compute, Phase
 
@@ -24,7 +23,7 @@ class FeaturesPretrainSettings(FeaturesSettings):
     objective: Literal["features"] = "features"
 
 
-class FeatureBackbone(Backbone):
+class FeatureBackbone(RestingBackbone):
     """The features of a file, of length 1; those of several files stand side by side, each of length 1.
 
     Args:
@@ -36,13 +35,14 @@ class FeatureBackbone(Backbone):
     """
 
     name = "features"
-    has_decoder = False
-    averaged = 1
-    rests = True
+    refusal = (
+        "this method trains its encoder on, and features from a file have none: take temi, turtle, pace, scan, "
+        "deepdpm or a method such as features-kmeans, or another pretrain.objective."
+    )
+    without_encoder = "features from a file have no encoder."
 
     def __init__(self, settings: FeaturesSettings, shape: ImageShape) -> None:
-        files = [Path(file).expanduser() for file in (settings.file, *settings.beside)]
-        self._sizes = tuple(read_features(file).features.shape[1] for file in files)
+        self._sizes = tuple(read_features(file).features.shape[1] for file in settings.files)
         super().__init__(shape, sum(self._sizes))
         self.given = GivenFeatures(settings, shape)
 
@@ -60,16 +60,6 @@ class FeatureBackbone(Backbone):
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         found = self.given.encode(images)
         return torch.cat([unit_length(part) for part in torch.split(found, list(self._sizes), dim=1)], dim=1)
-
-    def branch(self, keep: bool) -> Branch:
-        raise ModelError(
-            "this method trains its encoder on, and features from a file have none: take temi, turtle, pace, scan, "
-            "deepdpm or a method such as features-kmeans, or another pretrain.objective."
-        )
-
-    @property
-    def encoder(self) -> nn.Module:
-        raise ModelError("features from a file have no encoder.")
 
     @property
     def beyond_its_network(self) -> str:

@@ -13,15 +13,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from models.autoencoder import ImageShape, ModelError, refuse_points
+from models.autoencoder import ImageShape, refuse_points
 from models.batched import map_batches
 from models.pretrained import load_network
 from models.pretrained_settings import FrozenSettings, SpacesSettings
 from models.projection import unit_length
-from parts.backbone import Backbone, Branch
+from parts.backbone import Backbone, RestingBackbone
 from parts.phases import Compute, FitPhase, Phase, Progress
-
-BEYOND = "a frozen network of others, which is no part of it: write that network by the package that it came from"
 
 
 class FrozenPretrainSettings(SpacesSettings):
@@ -64,7 +62,22 @@ class FeatureState(nn.Module):
         self.known.features = state["features"]
 
 
-class FrozenBackbone(Backbone):
+class FrozenFeatures(RestingBackbone):
+    """What the feature of one network that others trained, and those of several, have in common."""
+
+    name = "frozen"
+    refusal = (
+        "this method trains its encoder on, and a frozen network is not trained: take temi, turtle, pace, scan, "
+        "deepdpm or a two-stage method such as frozen-kmeans, or another pretrain.objective."
+    )
+    without_encoder = "a frozen network is no part of the method."
+
+    @property
+    def beyond_its_network(self) -> str:
+        return "a frozen network of others, which is no part of it: write that network by the package that it came from"
+
+
+class FrozenBackbone(FrozenFeatures):
     """The feature, of length 1, of a network that others trained.
 
     Args:
@@ -74,11 +87,6 @@ class FrozenBackbone(Backbone):
     Raises:
         ModelError: when the network or its weights are not to be had.
     """
-
-    name = "frozen"
-    has_decoder = False
-    averaged = 1
-    rests = True
 
     def __init__(self, settings: FrozenSettings, shape: ImageShape) -> None:
         refuse_points(shape, f"the network {settings.model}")
@@ -116,20 +124,6 @@ class FrozenBackbone(Backbone):
         known = self.known.of(images)
         return map_batches(self.encode, images, self.device) if known is None else known
 
-    def branch(self, keep: bool) -> Branch:
-        raise ModelError(
-            "this method trains its encoder on, and a frozen network is not trained: take temi, turtle, pace, scan, "
-            "deepdpm or a two-stage method such as frozen-kmeans, or another pretrain.objective."
-        )
-
-    @property
-    def encoder(self) -> nn.Module:
-        raise ModelError("a frozen network is no part of the method.")
-
-    @property
-    def beyond_its_network(self) -> str:
-        return BEYOND
-
     @property
     def pretrained_on(self) -> str:
         return self.facts.pretrained_on
@@ -149,7 +143,7 @@ class FrozenBackbone(Backbone):
             )
 
 
-class FrozenSpaces(Backbone):
+class FrozenSpaces(FrozenFeatures):
     """The features of several networks that others trained, side by side, each of length 1.
 
     Args:
@@ -159,11 +153,6 @@ class FrozenSpaces(Backbone):
     Raises:
         ModelError: when a network or its weights are not to be had.
     """
-
-    name = "frozen"
-    has_decoder = False
-    averaged = 1
-    rests = True
 
     def __init__(self, settings: SpacesSettings, shape: ImageShape) -> None:
         members = [FrozenBackbone(network, shape) for network in settings.networks]
@@ -186,17 +175,6 @@ class FrozenSpaces(Backbone):
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         return torch.cat([member.embed(images) for member in self._members], dim=1)
-
-    def branch(self, keep: bool) -> Branch:
-        return self._members[0].branch(keep)
-
-    @property
-    def encoder(self) -> nn.Module:
-        return self._members[0].encoder
-
-    @property
-    def beyond_its_network(self) -> str:
-        return BEYOND
 
     @property
     def pretrained_on(self) -> str:

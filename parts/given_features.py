@@ -30,6 +30,11 @@ class FeaturesSettings(Settings):
     """More files, of other features of the same images. Then the features of every file are brought to length 1 and
     stand side by side."""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return tuple(Path(file).expanduser() for file in (self.file, *self.beside))
+
 
 class GivenFeatures(ImageEncoder):
     """The features in a file, found again by the images' bytes. Other images have none.
@@ -59,7 +64,7 @@ class GivenFeatures(ImageEncoder):
             ModelError: when one does not hold a row for each image.
         """
         seen = self.seen
-        spaces = [self._matched(Path(file).expanduser(), len(images)) for file in self._files]
+        spaces = [self._matched(file, len(images)) for file in self.settings.files]
         features = spaces[0] if len(spaces) == 1 else torch.cat([unit_length(space) for space in spaces], dim=1)
 
         def fit() -> None:
@@ -74,11 +79,7 @@ class GivenFeatures(ImageEncoder):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (f"features from {', '.join(Path(file).name for file in self._files)}, of unknown origin",)
-
-    @property
-    def _files(self) -> tuple[str, ...]:
-        return (self.settings.file, *self.settings.beside)
+        return (f"features from {', '.join(file.name for file in self.settings.files)}, of unknown origin",)
 
     def _matched(self, file: Path, count: int) -> Float[Tensor, "n d"]:
         """The features of the images in their order."""

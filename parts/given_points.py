@@ -7,12 +7,12 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Num
-from torch import Tensor, nn
+from torch import Tensor
 
 from configs.schema import PositiveInt, Settings
 from models.autoencoder import ImageShape, ModelError
 from models.projection import unit_length
-from parts.backbone import Backbone, Branch
+from parts.backbone import RestingBackbone
 from parts.phases import Compute, Phase
 
 
@@ -28,7 +28,7 @@ class GivenPretrainSettings(Settings):
     scaled for itself. Empty: all numbers are of one."""
 
 
-class GivenPoints(Backbone):
+class GivenPoints(RestingBackbone):
     """The numbers of a point, scaled.
 
     Args:
@@ -40,9 +40,12 @@ class GivenPoints(Backbone):
     """
 
     name = "points"
-    has_decoder = False
-    averaged = 1
-    rests = True
+    refusal = (
+        "this method trains its encoder on, and points that are their own feature have none: set "
+        "pretrain.objective=reconstruction, or take temi, turtle, pace, scan, deepdpm or a method such as "
+        "raw-kmeans."
+    )
+    without_encoder = "points that are their own feature have no encoder."
 
     def __init__(self, settings: GivenPretrainSettings, shape: ImageShape) -> None:
         if not shape.is_point:
@@ -74,14 +77,3 @@ class GivenPoints(Backbone):
             scaled: Tensor = points * self.latent**-0.5
             return scaled
         return torch.cat([unit_length(part) for part in torch.split(points, list(self.spaces), dim=1)], dim=1)
-
-    def branch(self, keep: bool) -> Branch:
-        raise ModelError(
-            "this method trains its encoder on, and points that are their own feature have none: set "
-            "pretrain.objective=reconstruction, or take temi, turtle, pace, scan, deepdpm or a method such as "
-            "raw-kmeans."
-        )
-
-    @property
-    def encoder(self) -> nn.Module:
-        raise ModelError("points that are their own feature have no encoder.")

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from estimators.settings import UMAPSettings
 from estimators.umap import UMAP
-from models.autoencoder import ModelError
-from parts.backbone import Backbone, Branch
+from parts.backbone import Backbone, RestingBackbone
 from parts.fit_to_points import fit_to_points
 from parts.phases import Compute, FitPhase, Phase
 from parts.seen_images import SeenImages
 
 
-class LaidOut(Backbone):
+class LaidOut(RestingBackbone):
     """The places of images in UMAP's layout of another backbone's latents. New images lie among their neighbours.
 
     Args:
@@ -28,9 +27,7 @@ class LaidOut(Backbone):
 
     name = "umap"
     space = "UMAP"
-    has_decoder = False
-    averaged = 1
-    rests = True
+    refusal = "a layout by UMAP is not trained: set layout to null, or take a method whose encoder rests."
 
     def __init__(self, inner: Backbone, settings: UMAPSettings, seed: int) -> None:
         super().__init__(inner.shape, settings.components)
@@ -67,9 +64,6 @@ class LaidOut(Backbone):
 
     def networks(self) -> Mapping[str, nn.Module]:
         return self.inner.networks()
-
-    def branch(self, keep: bool) -> Branch:
-        raise ModelError("a layout by UMAP is not trained: set layout to null, or take a method whose encoder rests.")
 
     @property
     def encoder(self) -> nn.Module:

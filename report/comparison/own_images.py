@@ -61,13 +61,15 @@ class OwnImages:
             return config  # the run, if it is still to be made, says so
         return config_for_points(config, assignments)[0] if points else config
 
+    def can_change(self, config: RunConfig) -> bool:
+        """Whether it names files of a person's own."""
+        return config.data.name not in names() or isinstance(config.known, str)
+
     def changes(self, config: RunConfig, checkpoint: Checkpoint) -> list[str]:
         """What of a person's own files has changed since this checkpoint of the config was made; for people.
 
         Of files that cannot be read nothing is said: the run is finished and needs them no more.
         """
-        if config.data.name in names() and not isinstance(config.known, str):
-            return []  # there is no such file
         try:
             images = self._read(config)
             return other_data(checkpoint, images, read_known(config.known, images, config.clusters, config.seed))

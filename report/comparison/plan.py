@@ -87,7 +87,7 @@ class Run:
         here = own.fitted(self.config, self.assignments).model_dump(mode="json")
         changed = other_settings(found, here)
         changed += differences({"data": found.get("data", {})}, {"data": here["data"]})
-        checkpoint = self.trained() if not changed else None
+        checkpoint = self.trained() if not changed and own.can_change(self.config) else None
         changed += [] if checkpoint is None else own.changes(self.config, checkpoint)
         if changed:
             raise ConfigError(
