@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64, Num
+from jaxtyping import Bool, Float, Int64, Num
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -35,7 +35,7 @@ from methods.joint import JointMethod, OpenJointConfig
 from models.autoencoder import ImageShape
 from models.batched import map_batches
 from models.normalise import Normalise
-from parts.backbone import Branch
+from parts.backbone import Backbone, Branch
 from parts.in_place import renewed
 from parts.initialisation import fit_clusterer
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
@@ -126,6 +126,70 @@ class DipDECKObjective(Objective):
         return {"loss": sum(own.values()) + self.gamma * clustering, "clustering": clustering, **own}
 
 
+class Merging:
+    """Merges after every epoch, until there were none for long enough.
+
+    Args:
+        backbone: images to z.
+        table: what the last update found.
+        settings: of the merges.
+        images: the training images.
+        compute: the machine: one process tests and merges for all.
+
+    Attributes:
+        patience: epochs without a merge, after which the phase ends.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        table: DipClusters,
+        settings: ClusterSettings,
+        images: Num[Tensor, "n c h w"],
+        compute: Compute,
+    ) -> None:
+        self.backbone, self.table, self.settings = backbone, table, settings
+        self.images, self.compute = images, compute
+        self.patience = epochs_needed(len(images), settings.batch_size, settings.epochs, settings.min_steps)
+
+    @property
+    def longest(self) -> int:
+        """The latest end, in epochs: every merge but the last leaves two clusters, and each waits as long as it may."""
+        return self.settings.start * self.patience + 1
+
+    def refresh(self) -> Int64[Tensor, " n"]:
+        """After an epoch: clusters, centres and p-values are found anew, and what is alike is merged."""
+        if int(self.table.age) == UNTRAINED:
+            self.table.age.fill_(0)
+        else:
+            self._update()
+        return renumbered(self.table)
+
+    def finished(self) -> str | None:
+        """Why the phase ends, once it does."""
+        age, k = int(self.table.age), int(self.table.alive.sum())
+        if k == 1:
+            return "one cluster is left"
+        return f"{k} clusters, none merged for {age} epochs" if age >= self.patience else None
+
+    def _update(self) -> None:
+        z = self.compute.map(self.backbone.encode, self.images)
+        centres = map_batches(self.backbone.encode, self.table.centres, self.table.centres.device)
+        alive = self.table.alive.cpu()
+        found = self.compute.once(lambda: self._merged(z, centres, alive))
+        fewer = not torch.equal(found.alive, alive)
+        self.table.place(found, self.images, 0 if fewer else int(self.table.age) + 1)
+
+    def _merged(
+        self, z: Float[Tensor, "n d"], centres: Float[Tensor, "c d"], alive: Bool[Tensor, " c"]
+    ) -> DipPartition:
+        factor = self.settings.size_factor
+        nearest = nearest_centroid(z, centres[alive])[0]
+        found = compared(z, alive.nonzero().flatten()[nearest], self.settings.start, factor)
+        merge_alike(found, z, self.settings.threshold, factor)
+        return found
+
+
 class DipDECK(JointMethod):
     """DipDECK, as the top of this file describes it.
 
@@ -145,46 +209,19 @@ class DipDECK(JointMethod):
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: KMeans on z, and the first p-values. cluster: training and merges."""
         settings, backbone, table = self.config.cluster, self.backbone, self.table
-        initialise, seed, n = self.config.initialise, self.config.seed, len(images)
-        count, factor = settings.start, settings.size_factor
-        epochs = epochs_needed(n, settings.batch_size, settings.epochs, settings.min_steps)
+        initialise, seed = self.config.initialise, self.config.seed
+        start, factor = settings.start, settings.size_factor
 
         def begin() -> None:
             z = compute.map(backbone.encode, images)
-            clusterer = fit_clusterer(initialise, z, min(count, n), seed, compute)
+            clusterer = fit_clusterer(initialise, z, min(start, len(z)), seed, compute)
             labels = nearest_centroid(z, clusterer.centroids)[0]
-            table.place(compute.once(lambda: compared(z, labels, count, factor)), images, UNTRAINED)
-
-        def refresh() -> Int64[Tensor, " n"]:
-            if int(table.age) == UNTRAINED:
-                table.age.fill_(0)
-            else:
-                update()
-            return renumbered(table)
-
-        def update() -> None:
-            z = compute.map(backbone.encode, images)
-            centres = map_batches(backbone.encode, table.centres, table.centres.device)
-            alive = table.alive.cpu()
-
-            def merged() -> tuple[DipPartition, bool]:
-                nearest = nearest_centroid(z, centres[alive])[0]
-                found = compared(z, alive.nonzero().flatten()[nearest], count, factor)
-                merge_alike(found, z, settings.threshold, factor)
-                return found, not torch.equal(found.alive, alive)
-
-            found, fewer = compute.once(merged)
-            table.place(found, images, 0 if fewer else int(table.age) + 1)
-
-        def finished() -> str | None:
-            age, k = int(table.age), int(table.alive.sum())
-            if k == 1:
-                return "one cluster is left"
-            return f"{k} clusters, none merged for {age} epochs" if age >= epochs else None
+            table.place(compute.once(lambda: compared(z, labels, start, factor)), images, UNTRAINED)
 
         # γ weighs against a sum over pixels, where the backbone's own loss is their mean.
         gamma = settings.gamma / backbone.averaged
         objective = DipDECKObjective(backbone.normalise, backbone.branch(True), backbone.branch(False), table, gamma)
+        merging = Merging(backbone, table, settings, images, compute)
         return (
             *self.joint_training(images, compute).pretrain(),
             FitPhase("initialise", table, begin),
@@ -192,12 +229,11 @@ class DipDECK(JointMethod):
                 name="cluster",
                 module=objective,
                 optimiser=settings.optimiser,
-                # The latest end: every merge but the last leaves two clusters, and each waits as long as it may.
-                epochs=count * epochs + 1,
+                epochs=merging.longest,
                 batch_size=settings.batch_size,
-                refresh=refresh,
-                refresh_interval=max(n // settings.batch_size, 1),
-                finished=finished,
+                refresh=merging.refresh,
+                refresh_interval=max(len(images) // settings.batch_size, 1),
+                finished=merging.finished,
             ),
         )
 
