@@ -8,7 +8,6 @@ from typing import Any
 
 from jaxtyping import Num
 from torch import Tensor
-from torch.optim import Optimizer
 
 from configs.load import ConfigError, differences
 from configs.schema import RunConfig
@@ -17,9 +16,10 @@ from data.image_set import DataError, ImageSet
 from data.known import Known
 from data.prepare import place_of, protocol_notes
 from data.subsets import count_different
-from engine.checkpoint import Checkpoint, LoopState
+from engine.checkpoint import Checkpoint
 from engine.environment import arithmetic, describe_environment, describe_machine
 from engine.errors import UsageError
+from engine.keeper import Keeper
 from engine.loop import Loop
 from engine.observer import Observer
 from engine.phase_keys import phase_keys
@@ -27,10 +27,10 @@ from engine.phase_store import PhaseStore
 from engine.precision import settled
 from engine.processes import Processes, launch
 from engine.progress import Display
-from engine.randomness import generator_states, restore_generators, seed_all
+from engine.randomness import restore_generators, seed_all
 from engine.step_graph import CAPTURES
 from estimators.base import ClusteringError, RepresentationError
-from methods.base import Assignments, Method, NamedImages, PretrainedMethod, SemiSupervised
+from methods.base import Assignments, Method, NamedImages, SemiSupervised
 from methods.registry import METHODS
 from models.autoencoder import ModelError, shape_of
 from parts.phases import Phase
@@ -100,12 +100,11 @@ def fit(
     seed_all(config.seed)
     if method is None:
         method = _build(config, images)
-    pixels = images.images
-    if config.runtime.capture and processes.count > 1 and processes.device.type in CAPTURES:
-        display.notice("steps are launched one by one: one process alone captures its steps")
-    config = settled(config, method, pixels, processes, earlier, display.notice)
     if isinstance(method, NamedImages) and images.names is not None:
         method.take_names(images.names)
+    pixels = images.images
+    _say_what_is_not_captured(config, processes, display)
+    config = settled(config, method, pixels, processes, earlier, display.notice)
     phases = _phases(config, method, pixels, processes, known)
     # Keys name phases for other runs, and for this one when it goes on.
     keys = [phase.name for phase in phases]
@@ -114,35 +113,22 @@ def fit(
     checkpoint = _begin(config, images, processes, notes, known)
     if earlier is not None:
         _go_on(method, earlier, checkpoint, len(phases), display)
-
-    pretrained = 1 + max((i for i, phase in enumerate(phases) if phase.name == "pretrain"), default=-1)
-
-    def keep(optimiser: dict[str, Any] | None) -> None:
-        checkpoint.method, checkpoint.generators = method.state_dict(), generator_states()
-        checkpoint.optimiser = optimiser
-        # A network of others has no pretraining here, and keeps its weights to itself.
-        if pretrained and checkpoint.loop.phase == pretrained and isinstance(method, PretrainedMethod):
-            checkpoint.pretrained = checkpoint.pretrained or method.encoder_state()
-        if save is not None:
-            save(checkpoint)
-
-    def write(state: LoopState, optimiser: Optimizer | None) -> None:
-        keep(None if optimiser is None else optimiser.state_dict())
-
     begun = None if earlier is None else earlier.optimiser
+    keeper = Keeper(method, checkpoint, phases, save)
     # That nothing can be written is found out now, and not after the training.
-    processes.once(lambda: keep(begun))
+    processes.once(lambda: keeper.keep(begun))
     observers = watch(config) if processes.is_first else ()
-    held_out, state = None if validation is None else validation.images, checkpoint.loop
-    loop = Loop(method, pixels, keys, config, processes, write, display, observers, store, held_out, state)
+    held_out = None if validation is None else validation.images
+    loop = Loop(
+        method, pixels, keys, config, processes, keeper.write, display, observers, store, held_out, checkpoint.loop
+    )
     try:
         loop.run(phases, begun)
         assignments = method.assign(pixels)
-        checkpoint.assignments = assignments.labels
+        checkpoint.assignments, checkpoint.loop.done = assignments.labels, True
         for note in method.notes:
             display.notice(f"{config.title}: {note}")
-        state.done = True
-        processes.once(lambda: keep(None))
+        processes.once(lambda: keeper.keep(None))
     finally:
         display.stop()
         for observer in observers:
@@ -158,6 +144,11 @@ def _check_enough(config: RunConfig, images: ImageSet) -> None:
             f"{config.clusters} clusters for {len(images)} images, of which {different} differ: k can be at most the "
             "number of different images. Look at the images, or ask for fewer clusters."
         )
+
+
+def _say_what_is_not_captured(config: RunConfig, processes: Processes, display: Display) -> None:
+    if config.runtime.capture and processes.count > 1 and processes.device.type in CAPTURES:
+        display.notice("steps are launched one by one: one process alone captures its steps")
 
 
 def _build(config: RunConfig, images: ImageSet) -> Method:
