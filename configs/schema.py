@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -232,6 +232,11 @@ class RunConfig(Settings):
     def finds_clusters(self) -> bool:
         """Whether the method finds the number of clusters itself; `clusters` then stays at its default."""
         return False
+
+    @property
+    def completed(self) -> Self:
+        """With what a setting leaves to be found in other files."""
+        return self
 
     @property
     def for_points(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Num, UInt8
@@ -28,7 +28,7 @@ from parts.backbones import (
     VAEStageSettings,
 )
 from parts.contrastive_pretraining import ContrastivePretrainSettings
-from parts.feature_backbone import FeatureBackbone
+from parts.feature_backbone import FeatureBackbone, FeaturesPretrainSettings
 from parts.frozen_backbone import frozen_backbone
 from parts.given_points import GivenPoints
 from parts.initialisation import Centroids
@@ -52,6 +52,13 @@ class JointConfig(RunConfig):
         if self.pretrain.objective == "elbo" and self.pixels != "unit":
             raise ValueError("pretrain.objective elbo trains a VAE, whose pixels run from 0 to 1: set pixels: unit")
         return self
+
+    @property
+    def completed(self) -> Self:
+        """With the dimensions of the features in a person's files, so that a checkpoint is opened without them."""
+        if not isinstance(self.pretrain, FeaturesPretrainSettings):
+            return self
+        return self.model_copy(update={"pretrain": self.pretrain.completed})
 
     @property
     def for_points(self) -> dict[str, Any]:

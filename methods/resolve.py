@@ -53,4 +53,4 @@ def resolve_config(
             check_there(found.known)
         except DataError as error:
             raise ConfigError(str(error)) from error
-    return found
+    return found.completed

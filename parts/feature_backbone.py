@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from models.autoencoder import ImageShape
+from configs.schema import PositiveInt
+from models.autoencoder import ImageShape, ModelError
 from models.feature_files import read_features
 from models.projection import unit_length
 from parts.backbone import RestingBackbone
@@ -21,17 +23,38 @@ class FeaturesPretrainSettings(FeaturesSettings):
     """In place of a pretraining: features from a file, or from several."""
 
     objective: Literal["features"] = "features"
+    spaces: tuple[PositiveInt, ...] = ()
+    """Dimensions of every file. Empty: they are found when the run begins, and its checkpoint holds them."""
+
+    @property
+    def completed(self) -> FeaturesPretrainSettings:
+        """With the dimensions of every file, where the files can be read."""
+        if self.spaces:
+            return self
+        try:
+            return self.model_copy(update={"spaces": dimensions(self.files)})
+        except ModelError:
+            return self  # said when the method is built
+
+
+def dimensions(files: Sequence[Path]) -> tuple[int, ...]:
+    """Of the features in every file.
+
+    Raises:
+        ModelError: when one cannot be read.
+    """
+    return tuple(read_features(file).features.shape[1] for file in files)
 
 
 class FeatureBackbone(RestingBackbone):
     """The features of a file, of length 1; those of several files stand side by side, each of length 1.
 
     Args:
-        settings: that name the files. They must be there whenever the method is built, for their dimensions.
+        settings: that name the files, which are read here if it does not say their dimensions.
         shape: of the images.
 
     Raises:
-        ModelError: when a file cannot be read.
+        ModelError: when a file cannot be read, or does not have the dimensions that are said.
     """
 
     name = "features"
@@ -41,10 +64,15 @@ class FeatureBackbone(RestingBackbone):
     )
     without_encoder = "features from a file have no encoder."
 
-    def __init__(self, settings: FeaturesSettings, shape: ImageShape) -> None:
-        self._sizes = tuple(read_features(file).features.shape[1] for file in settings.files)
+    def __init__(self, settings: FeaturesPretrainSettings, shape: ImageShape) -> None:
+        self._sizes = settings.spaces or dimensions(settings.files)
+        if len(self._sizes) != len(settings.files):
+            raise ModelError(
+                f"pretrain.spaces are {list(self._sizes)} for {len(settings.files)} files: leave them out, and they "
+                "are found."
+            )
         super().__init__(shape, sum(self._sizes))
-        self.given = GivenFeatures(settings, shape)
+        self.given = GivenFeatures(settings, shape, self._sizes)
 
     @property
     def spaces(self) -> tuple[int, ...]:

@@ -42,14 +42,15 @@ class GivenFeatures(ImageEncoder):
     Args:
         settings: that name the file.
         shape: of the images.
+        sizes: dimensions that the features of every file must have. Empty: any.
     """
 
     name = "features"
     has_decoder = False
 
-    def __init__(self, settings: FeaturesSettings, shape: ImageShape) -> None:
+    def __init__(self, settings: FeaturesSettings, shape: ImageShape, sizes: Sequence[int] = ()) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.sizes = settings, tuple(sizes)
         self.normalise = Normalise(shape.channels)
         self.seen = SeenImages()
         self.names: Sequence[str] | None = None
@@ -61,10 +62,16 @@ class GivenFeatures(ImageEncoder):
         """represent-features: the files are read.
 
         Raises:
-            ModelError: when one does not hold a row for each image.
+            ModelError: when one does not hold a row for each image, or is not of its size.
         """
         seen = self.seen
         spaces = [self._matched(file, len(images)) for file in self.settings.files]
+        found = tuple(space.shape[1] for space in spaces)
+        if self.sizes and found != self.sizes:
+            raise ModelError(
+                f"the files hold features of {list(found)} dimensions, and pretrain.spaces says {list(self.sizes)}: "
+                "give the files that the run was begun with, or leave pretrain.spaces out."
+            )
         features = spaces[0] if len(spaces) == 1 else torch.cat([unit_length(space) for space in spaces], dim=1)
 
         def fit() -> None:

@@ -159,7 +159,14 @@ def test_joint_methods_stand_on_them(digits: ImageSet, tmp_path: Path) -> None:
     assert torch.allclose(fitted.method.embed(digits.images), torch.cat(wanted, dim=1), atol=1e-6)
     assert len({(int(a), int(b)) for a, b in zip(groups, fitted.assignments.labels, strict=True)}) == 3
     assert "features from a.npz, b.npy, of unknown origin" in fitted.method.notes
+    wrong = pretrain.replace("}", ", spaces: [3, 4]}")
+    with pytest.raises(ModelError, match=r"of \[3, 2\] dimensions, and pretrain.spaces says \[3, 4\]"):
+        fit(small_config("turtle", settings=[wrong, "clusters=3"]), named(digits, names))
+    for file in ("a.npz", "b.npy"):  # a checkpoint needs them no more
+        (tmp_path / file).rename(tmp_path / f"gone-{file}")
     _, method = restore(fitted.checkpoint, "here")
+    for file in ("a.npz", "b.npy"):
+        (tmp_path / f"gone-{file}").rename(tmp_path / file)
     assert torch.equal(method.assign(digits.images[7:9]).labels, fitted.assignments.labels[7:9])
     with pytest.raises(EvaluationError, match="stands on features from a file, which no network here computes"):
         write_onnx(tmp_path / "network.onnx", method, digits)
