@@ -21,8 +21,6 @@ from system.command import App, NoCache
 from system.streams import print_path
 
 if TYPE_CHECKING:
-    from configs.schema import RunConfig
-    from data.image_set import ImageSet
     from engine.progress import Display
 
 app = App()
@@ -63,19 +61,12 @@ def main(
 ) -> None:
     """Train one method and write one checkpoint."""
     # Here, where torch and all that stands on it are needed: --help answers without these seconds.
-    from configs.load import to_yaml
-    from data.known_file import read_known
     from engine.errors import CheckpointError, Interrupted, TrainingError
-    from engine.fit import REFUSED, fit
+    from engine.fit import REFUSED
     from engine.memory import keep_freed_memory
-    from engine.number_of_clusters import check_clusters, is_open, settled
-    from engine.phase_store import PhaseStore
-    from engine.processes import launch, process_number
+    from engine.processes import process_number
     from engine.progress import Display
-    from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver, usual_config
-    from methods.points import config_for_points
-    from methods.resolve import resolve_config
-    from report.tensorboard.page import TensorBoardObserver
+    from report.train_run import Request, train
 
     keep_freed_memory()
     flags = {
@@ -92,53 +83,7 @@ def main(
     if method is None and config is None:
         raise leave(display, f"name a method, --method NAME, or a config, --config FILE. Methods: {method_names()}.", 2)
     try:
-        asked = resolve_config(method, config, set_ or [], flags)
-        check_clusters(asked, clusters, set_ or [])
-        folder = out or default_folder(asked, usual_config(method, config))
-        processes = launch(asked.runtime)
-        images, validation = processes.first_then_all(lambda: load_images(asked, data_root))
-        run_config, notes = asked, []
-        if is_open(asked):
-            run_config, note = settled(asked, images.class_names, str(config or asked.method))
-            display.notice(note)
-            notes.append(note)
-        path = folder / "checkpoint.pt"
-        if images.was_read is not None:
-            display.notice(images.was_read.line())
-        if images.are_points:
-            run_config, told = config_for_points(run_config, set_ or [])
-            if told is not None:
-                display.notice(told)
-        knowledge = read_known(run_config.known, images, run_config.clusters, run_config.seed)
-        with alone(folder, processes):
-            earlier = processes.once(lambda: earlier_run(path, run_config, images, knowledge, resume, overwrite))
-            processes.once(lambda: list_left_out(folder, images))
-            if earlier is not None and earlier.loop.done:
-                display.notice(f"{path} is finished; nothing to do.")
-            else:
-                step = 0 if earlier is None else earlier.loop.global_step
-                fit(
-                    run_config,
-                    images,
-                    known=knowledge,
-                    notes=notes,
-                    validation=validation,
-                    processes=processes,
-                    save=saver(folder),
-                    earlier=earlier,
-                    store=PhaseStore(CHECKPOINTS / "phases") if share else None,
-                    display=display,
-                    watch=lambda settled: [
-                        TensorBoardObserver(
-                            folder / "tb",
-                            images,
-                            settled.clusters,
-                            step,
-                            to_yaml(settled),
-                            None if knowledge is None else knowledge.images,
-                        )
-                    ],
-                )
+        ended = train(Request(method, config, set_ or [], flags, out, data_root, resume, overwrite, share), display)
     except REFUSED as error:
         raise leave(display, str(error), 2) from error
     except (TrainingError, CheckpointError) as error:
@@ -149,22 +94,12 @@ def main(
         raise leave(
             display, "stopped at once. The same command with --resume goes on from the last checkpoint.", 130
         ) from error
-    if processes.is_first:
+    if ended.is_first:
         display.stop()
-        display.notice(f"scores:    python eval.py {shlex.quote(str(path))}")
-        gallery = "" if images.are_points else " --gallery DIR"
-        display.notice(f"clusters:  python predict.py {shlex.quote(str(path))}{gallery}")
-        print_path(path)
-
-
-def load_images(config: RunConfig, data_root: Path | None) -> tuple[ImageSet, ImageSet | None]:
-    """What the method is fitted to and, where the config holds a share out, that share."""
-    from data.prepare import prepare
-
-    images = prepare(config.data, config.data.split, config.seed, data_root)
-    if not config.data.validation:
-        return images, None
-    return images, prepare(config.data, "validation", config.seed, data_root)
+        path, gallery = shlex.quote(str(ended.checkpoint)), "" if ended.on_points else " --gallery DIR"
+        display.notice(f"scores:    python eval.py {path}")
+        display.notice(f"clusters:  python predict.py {path}{gallery}")
+        print_path(ended.checkpoint)
 
 
 def leave(display: Display, message: str, code: int) -> typer.Exit:
