@@ -23,7 +23,7 @@ SCORES = (Column("acc", "ACC"), Column("nmi", "NMI"), Column("ari", "ARI"))
 COSTS = (Column("seconds", "seconds", decimals=0), Column("images_per_second", "images/s", decimals=0))
 ORDER = (
     *("dec", "brb-dec", "dec-da", "idec", "brb-idec", "dcec", "idec-da", "vae-dec", "vade", "dcn", "brb-dcn"),
-    *("dkm", "dekm", "deepect", "deepdpm", "n2d", "scan", "temi", "turtle", "pace"),
+    *("dkm", "dekm", "deepect", "deepdpm", "dipdeck", "n2d", "scan", "temi", "turtle", "pace"),
 )
 """Relatives beside each other; a title that is not here stands last."""
 
