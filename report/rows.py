@@ -43,7 +43,8 @@ class Column:
             return str(found)
         spread = value(row, self.key + SD)
         shown = "" if spread is None else f" ± {spread:.{self.decimals}f}"
-        return f"{found:.{self.decimals}f}{shown}"
+        # A score just below 0 is shown as 0.000, without a sign.
+        return f"{round(found, self.decimals) + 0.0:.{self.decimals}f}{shown}"
 
     def is_number(self, rows: Sequence[Row]) -> bool:
         """Whether the column is to be aligned to the right."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evaluation.predictions import EvaluationError
-from report.rows import Row, Value
+from report.rows import Column, Row, Value
 from report.table import FORMATS, RunFacts, make_row, render, write
 
 LABEL_BASED = ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness", "neighbour_purity")
@@ -297,3 +297,9 @@ def test_means_with_a_balanced_accuracy_keep_to_80_columns() -> None:
     text = render([means], "table")
     assert max(map(len, text.split("\n"))) <= 80
     assert text.count("0.123 ± 0.045") == len(scores)
+
+
+def test_a_score_just_below_0_has_no_sign() -> None:
+    ari = Column("ari", "ARI")
+    shown = [ari.show(row(ari=value)) for value in (-0.0004, -0.0006, 0.0, -1.0)]
+    assert shown == ["0.000", "-0.001", "0.000", "-1.000"]
