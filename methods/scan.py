@@ -193,6 +193,7 @@ class SCAN(SoftAssignments):
         self.neighbourhood = Neighbourhood(power=0.0)
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
+        self.prior = SizePrior(cluster, cluster.heads, config.clusters, cluster.prior_momentum)
         self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -216,10 +217,10 @@ class SCAN(SoftAssignments):
 
     def _cluster(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         cluster = self.config.cluster
-        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
+        pairs = self._pairs(images, compute)
         return GradientPhase(
             name="cluster",
-            module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, prior, compute),
+            module=NeighbourObjective(pairs, self.neighbourhood, cluster, self.prior, compute),
             optimiser=cluster.resting_optimiser if self.backbone.rests else cluster.optimiser,
             epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,
@@ -233,8 +234,7 @@ class SCAN(SoftAssignments):
 
     def _selection(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
-        entropy = self.config.cluster.entropy
-        prior = SizePrior(self.config.cluster, self.config.cluster.heads, self.config.clusters)
+        entropy, prior = self.config.cluster.entropy, self.prior
 
         def select() -> None:
             assert neighbourhood.indices is not None, "neighbours are found before heads are trained"

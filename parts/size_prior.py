@@ -11,7 +11,7 @@ Partial Optimal Transport for Deep Imbalanced Clustering", ICLR 2024. The mixtur
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -42,6 +42,36 @@ class SizePriorSettings(Settings):
             )
 
 
+class MeanSizes(nn.Module):
+    """The sizes of k clusters by each of r heads, a moving average over batches that begins with equal ones.
+
+    The method holds it, so that it is in the checkpoint and a run that was stopped goes on with it.
+
+    Args:
+        heads: r.
+        clusters: k.
+        momentum: the weight of earlier batches.
+
+    Attributes:
+        shares: (r, k), rows sum to 1.
+    """
+
+    shares: Tensor
+
+    def __init__(self, heads: int, clusters: int, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("shares", torch.full((heads, clusters), 1 / clusters))
+
+    def follow(self, sizes: Float[Tensor, "r k"]) -> Float[Tensor, "r k"]:
+        """The average, moved towards the sizes in a batch."""
+        return self.shares.mul_(self.momentum).add_(sizes.detach(), alpha=1 - self.momentum)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        state_dict.setdefault(f"{prefix}shares", self.shares)  # earlier checkpoints are without
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
 class SizePrior(nn.Module):
     """The shares that are expected of k clusters, for each of r heads.
 
@@ -54,26 +84,21 @@ class SizePrior(nn.Module):
     """
 
     fixed: Tensor
-    sizes: Tensor
 
     def __init__(self, settings: SizePriorSettings, heads: int, clusters: int, momentum: float = 0.0) -> None:
         super().__init__()
         self.is_uniform, self.learned = settings.prior is None, settings.prior == "learned"
         if self.learned:
-            self.freedom, self.momentum = settings.prior_freedom, momentum
+            self.freedom = settings.prior_freedom
+            self.estimate = MeanSizes(heads, clusters, momentum) if momentum else None
         shares = settings.prior if isinstance(settings.prior, tuple) else [1 / clusters] * clusters
         self.register_buffer("fixed", torch.tensor(shares), persistent=False)
-        if self.learned and momentum:
-            self.register_buffer("sizes", torch.full((heads, clusters), 1 / clusters))
 
     def forward(self, sizes: Float[Tensor, "r k"]) -> Float[Tensor, "*#r k"]:
         """The prior of a training step, in which the clusters have these sizes; follows them where it is learned."""
         if not self.learned:
             return self.fixed
-        if not self.momentum:
-            return self.given(sizes)
-        self.sizes.mul_(self.momentum).add_(sizes.detach(), alpha=1 - self.momentum)
-        return self.given(self.sizes)
+        return self.given(sizes if self.estimate is None else self.estimate.follow(sizes))
 
     def given(self, sizes: Float[Tensor, "*r k"]) -> Float[Tensor, "*#r k"]:
         """The prior of clusters whose sizes over all images are known."""

@@ -93,6 +93,16 @@ def test_saved_and_loaded_it_gives_the_same(name: str, method: Method, digits: I
     assert torch.equal(fresh.assign(digits.images).labels, method.assign(digits.images).labels)
 
 
+def test_what_a_phase_keeps_is_the_methods_own(name: str, digits: ImageSet) -> None:
+    """A checkpoint holds the method alone: a run that goes on would lose what an objective keeps for itself."""
+    config = small_config(name)
+    fresh = METHODS[name].build(config, ImageShape(*digits.images.shape[1:]))
+    own = {value.data_ptr() for value in fresh.state_dict().values() if isinstance(value, torch.Tensor)}
+    for phase in fresh.phases(digits.images, launch(config.runtime)):
+        kept = {key: value for key, value in phase.module.state_dict().items() if isinstance(value, torch.Tensor)}
+        assert [key for key, value in kept.items() if value.data_ptr() not in own] == [], phase.name
+
+
 @settings(max_examples=4, deadline=None)
 @given(cuts=st.lists(st.integers(1, 199), min_size=1, max_size=6, unique=True))
 @example(cuts=[1])
