@@ -135,7 +135,7 @@ class TeacherObjective(Objective):
 
     def _relative_sizes(self) -> Float[Tensor, "r k"]:
         """Sizes over k times those expected. Of sure pairs the mean loss then is the divergence of the sizes from the
-        prior, less log k: where it is uniform, the entropy of the sizes, as in the paper."""
+        prior, less log k: where the prior is uniform, minus the entropy of the sizes, as in the paper."""
         sizes = self.sizes.shares
         return sizes if self.prior.is_uniform else sizes / (sizes.shape[1] * self.prior.given(sizes))
 
@@ -217,7 +217,8 @@ class TEMI(SoftAssignments):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (*super().notes, *self.free_sizes.notes(self.config.cluster, self.config.clusters))
+        sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
+        return (*super().notes, *self.neighbourhood.notes, *sizes)
 
     @property
     def space(self) -> str:
