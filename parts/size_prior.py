@@ -3,7 +3,7 @@
 A loss that holds cluster sizes to a prior keeps all images from ending in one cluster. Under a uniform prior it also
 cuts a large class into clusters of equal size. A learned prior gives way: it is a mixture of the uniform one and of the
 sizes that the clusters have. So a cluster that grows is held back less and less, and no cluster may vanish, for its
-expected share never falls below (1 - freedom) / k.
+expected share never falls below (1 - freedom) / k. At freedom 1 nothing is asked of the sizes.
 
 Source of the idea that the sizes may move away from a uniform prior, at a cost: Zhang, Ren, He, "P²OT: Progressive
 Partial Optimal Transport for Deep Imbalanced Clustering", ICLR 2024. The mixture is this project's own.
@@ -31,7 +31,8 @@ class SizePriorSettings(Settings):
     """null: all clusters are of one size. learned: of the sizes that they take, within limits. Or the share of every
     cluster."""
     prior_freedom: Share = 0.8
-    """Of a learned prior: the weight of the sizes that the clusters have; the rest is uniform. 0: uniform."""
+    """Of a learned prior: the weight of the sizes that the clusters have; the rest is uniform. 0: uniform. 1: sizes are
+    not held at all."""
 
     def check_shares(self, clusters: int) -> None:
         """Raises ValueError where shares are given that are not `clusters` or do not sum to 1."""
@@ -101,7 +102,8 @@ class SizePrior(nn.Module):
         return self.given(sizes if self.estimate is None else self.estimate.follow(sizes))
 
     def given(self, sizes: Float[Tensor, "*r k"]) -> Float[Tensor, "*#r k"]:
-        """The prior of clusters whose sizes over all images are known."""
+        """The prior of clusters whose sizes over all images are known; above 0."""
         if not self.learned:
             return self.fixed.to(sizes.device)
-        return torch.lerp(self.fixed.to(sizes), sizes.detach(), self.freedom)
+        mixed = torch.lerp(self.fixed.to(sizes), sizes.detach(), self.freedom)
+        return mixed.clamp_min(torch.finfo(mixed.dtype).tiny)  # at freedom 1 that of an empty cluster would be 0

@@ -108,6 +108,17 @@ def test_freedom_0_is_uniform() -> None:
     assert SizePrior(SizePriorSettings(prior="learned", prior_freedom=0), 1, 2)(sizes).tolist() == [[0.5, 0.5]]
 
 
+def test_freedom_1_asks_nothing_of_any_sizes() -> None:
+    """Where a cluster is empty too, of which the prior is 0."""
+    settings = SizePriorSettings(prior="learned", prior_freedom=1)
+    sizes = torch.tensor([[0.9, 0.1, 0.0]], requires_grad=True)
+    divergence = marginal_divergence(sizes, SizePrior(settings, 1, 3)(sizes))
+    assert divergence.tolist() == [0.0]
+    divergence.sum().backward()
+    assert isinstance(sizes.grad, Tensor)
+    assert bool(sizes.grad.isfinite().all())
+
+
 @pytest.mark.parametrize("name", ["pace", "scan", "temi"])
 def test_methods_take_a_prior_by_name_or_as_shares(name: str) -> None:
     def prior(*settings: str) -> object:

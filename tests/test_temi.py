@@ -173,3 +173,12 @@ def test_a_prior_takes_the_place_of_equal_sizes() -> None:
         loss = float(objective.losses(torch.cat([sure, sure], dim=1), torch.cat([sure, sure], dim=1)))
         expected = torch.tensor(prior or [(1 / 3 + size) / 2 for size in sizes.tolist()], dtype=torch.float64)
         assert loss == pytest.approx(float((sizes * (sizes / expected).log()).sum()) - math.log(3), rel=1e-4)
+
+
+def test_a_prior_of_full_freedom_asks_nothing_even_of_an_empty_cluster() -> None:
+    settings = ("clusters=3", "cluster.prior=learned", "cluster.prior_freedom=1", "cluster.heads=1", "cluster.beta=1.0")
+    objective = objective_of(TEMI(config(*settings), ImageShape(1, 8, 8)))
+    objective.sizes.shares = torch.tensor([[0.75, 0.25, 0.0]])
+    sure = torch.eye(3)[[0, 0, 0, 1]].clamp_min(1e-30).log().unsqueeze(0)
+    loss = objective.losses(torch.cat([sure, sure], dim=1), torch.cat([sure, sure], dim=1))
+    assert float(loss) == pytest.approx(-math.log(3), rel=1e-5)
