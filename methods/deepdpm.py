@@ -36,7 +36,7 @@ from parts.laid_out import LaidOut
 from parts.moments import halves, moments_of
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.split_merge import Change, DirichletProcess, Sight, estimate, merge, merges, split, splits
-from parts.training_features import BackboneFeatures
+from parts.training_features import TrainingFeatures
 
 FIRST = KMeansSettings(redos=5)
 """Of KMeans, which finds the first clusters."""
@@ -167,7 +167,7 @@ class SplittingObjective(Objective):
         subclusters: SubclusterNetworks,
         mixture: GrowingMixture,
         sureness: Sureness,
-        features: BackboneFeatures,
+        features: TrainingFeatures,
         settings: ClusterSettings,
         round_epochs: int,
         compute: Compute,
@@ -282,7 +282,7 @@ class DeepDPM(SoftAssignments):
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """Of the encoder and the layout. initialise: the first clusters. cluster: they change. settle: the end."""
         cluster, seed, mixture = self.config.cluster, self.config.seed, self.mixture
-        features = BackboneFeatures(self.backbone, images, compute)
+        features = TrainingFeatures(self.backbone.points, images, compute)
         round_epochs = epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps)
         objective = SplittingObjective(
             self.network, self.subclusters, mixture, self.sureness, features, cluster, round_epochs, compute
@@ -317,10 +317,6 @@ class DeepDPM(SoftAssignments):
     @property
     def notes(self) -> tuple[str, ...]:
         return (*super().notes, *self.sureness.notes(self.clusters))
-
-    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The latent, on the CPU."""
-        return self.backbone.embed(images)
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The means of the clusters in the latent space, on the CPU."""

@@ -137,29 +137,32 @@ class PACE(SoftAssignments):
         return self._phases(images, compute, LinkedHeads(self.heads, KnownLinks(known, self.config.cluster.known)))
 
     def _phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: LinkedHeads | None) -> Sequence[Phase]:
-        cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
-        features = TrainingFeatures(encode, images, compute)
+        cluster, feature = self.config.cluster, self._feature
+        features = TrainingFeatures(feature.points, images, compute)
         objective = HeadsObjective(
             self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute, known
         )
         return (
             *self.backbone.phases(images, compute),
-            self._neighbours(features),
+            self._neighbours(feature, features),
             self._heads(objective, len(images)),
             self._selection(objective),
-            *self._self_labelling(encode, images, compute),
+            *self._self_labelling(feature.encode, images, compute),
         )
 
-    def _neighbours(self, features: TrainingFeatures) -> Phase:
-        axes, neighbourhood, backbone = self.axes, self.neighbourhood, self.backbone
-        wanted = self.config.cluster.neighbours
+    @property
+    def _feature(self) -> JoinedFeature:
+        return JoinedFeature(self.backbone, self.axes)
+
+    def _neighbours(self, feature: JoinedFeature, features: TrainingFeatures) -> Phase:
+        axes, neighbourhood, wanted = self.axes, self.neighbourhood, self.config.cluster.neighbours
 
         def find() -> None:
             images, compute = features.images, features.compute
             if axes.size:
-                descriptors = compute.map(lambda part: axes.describe(backbone.normalise.unit(part)), images)
+                descriptors = compute.map(feature.describe, images)
                 axes.place(compute.once(lambda: axes.fit(descriptors)))
-            neighbourhood.find(features(backbone.device), wanted, compute)
+            neighbourhood.find(features(feature.backbone.device), wanted, compute)
 
         return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
 
@@ -232,7 +235,11 @@ class PACE(SoftAssignments):
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """What the head sees of a batch, on its device."""
-        return JoinedFeature(self.backbone, self.axes)(images)
+        return self._feature.encode(images)
+
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """What the head sees of any images, on the CPU."""
+        return self._feature.embed(images)
 
     @property
     def notes(self) -> tuple[str, ...]:

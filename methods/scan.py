@@ -31,7 +31,7 @@ from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.pretraining_settings import PretrainingSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
-from parts.training_features import BackboneFeatures
+from parts.training_features import TrainingFeatures
 
 STRONG = AugmentationSettings(
     **CROP_FLIP_LIGHT.model_dump(exclude_defaults=True), shift=0.1, rotation=15, shear=6, sharpness=0.95,
@@ -228,7 +228,7 @@ class SCAN(SoftAssignments):
 
     def _pairs(self, images: Num[Tensor, "n c h w"], compute: Compute) -> nn.Module:
         if self.backbone.rests:
-            return RestingPairs(self.heads, BackboneFeatures(self.backbone, images, compute))
+            return RestingPairs(self.heads, TrainingFeatures(self.backbone.points, images, compute))
         classifier = Classifier(self.backbone, self.heads)
         return AugmentedPairs(classifier, images, self.config.cluster.augmentation, compute)
 
@@ -264,10 +264,6 @@ class SCAN(SoftAssignments):
     def notes(self) -> tuple[str, ...]:
         sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
         return (*super().notes, *self.neighbourhood.notes, *sizes)
-
-    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The feature, on the CPU."""
-        return self.backbone.embed(images)
 
     @property
     def space(self) -> str:

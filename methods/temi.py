@@ -32,7 +32,7 @@ from parts.neighbourhood import Neighbourhood
 from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.size_prior import MeanSizes, Momentum, SizePrior, SizePriorSettings
-from parts.training_features import BackboneFeatures
+from parts.training_features import TrainingFeatures
 
 WALKS = 10
 """Neighbours of every image, drawn at random, by which heads are compared at the end."""
@@ -95,7 +95,7 @@ class TeacherObjective(Objective):
         students: ProjectedHeads,
         teachers: ProjectedHeads,
         neighbourhood: Neighbourhood,
-        features: BackboneFeatures,
+        features: TrainingFeatures,
         settings: ClusterSettings,
         sizes: MeanSizes,
         compute: Compute,
@@ -186,7 +186,7 @@ class TEMI(SoftAssignments):
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. neighbours: in the feature. cluster: the heads. select: one."""
         cluster, seed = self.config.cluster, self.config.seed
-        features = BackboneFeatures(self.backbone, images, compute)
+        features = TrainingFeatures(self.backbone.points, images, compute)
         neighbourhood, head, teachers, k = self.neighbourhood, self.head, self.teachers, self.config.clusters
         objective = TeacherObjective(
             self.students, teachers, neighbourhood, features, cluster, self.mean_sizes, compute
@@ -210,10 +210,6 @@ class TEMI(SoftAssignments):
             ),
             FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select),
         )
-
-    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The feature, on the CPU."""
-        return self.backbone.embed(images)
 
     @property
     def notes(self) -> tuple[str, ...]:

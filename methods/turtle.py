@@ -26,12 +26,13 @@ from losses.turtle import mean_labelling, soft_cross_entropy
 from methods.joint import SoftAssignments
 from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
-from models.batched import BATCH_SIZE, map_batches
+from models.batched import BATCH_SIZE
 from models.task_encoders import TaskEncoders
-from parts.gradient_space import FeaturesAndGradients, GradientCoordinates, GradientsSettings
+from parts.backbone import Backbone
+from parts.gradient_space import FeatureAndGradients, GradientCoordinates, GradientsSettings
 from parts.inner_classifiers import InnerClassifiers
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.training_features import BackboneFeatures, TrainingFeatures
+from parts.training_features import TrainingFeatures
 
 
 class InnerSettings(Settings):
@@ -160,7 +161,7 @@ class TURTLE(SoftAssignments):
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. gradients, if wanted: their axes. cluster: the labellings. select: one."""
         cluster, labelling, labellings = self.config.cluster, self.labelling, self.labellings
-        features = self._features(images, compute)
+        features = TrainingFeatures(self._spaces.points, images, compute)
         objective = LabellingObjective(labellings, self.classifiers, features, cluster, compute)
 
         def select() -> None:
@@ -180,10 +181,10 @@ class TURTLE(SoftAssignments):
             FitPhase("select", labelling, select),
         )
 
-    def _features(self, images: Num[Tensor, "n c h w"], compute: Compute) -> TrainingFeatures:
-        if self.coordinates is None:
-            return BackboneFeatures(self.backbone, images, compute)
-        return FeaturesAndGradients(self.backbone, self.coordinates, images, compute)
+    @property
+    def _spaces(self) -> Backbone | FeatureAndGradients:
+        """What gives the spaces of images."""
+        return self.backbone if self.coordinates is None else FeatureAndGradients(self.backbone, self.coordinates)
 
     def _gradients(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         coordinates = self.coordinates
@@ -199,15 +200,11 @@ class TURTLE(SoftAssignments):
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces of a batch side by side, each of length 1, on its device."""
-        z = self.backbone.encode(images)
-        return z if self.coordinates is None else torch.cat([z, self.coordinates(images)], dim=1)
+        return self._spaces.encode(images)
 
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces side by side, each of length 1, on the CPU."""
-        z = self.backbone.embed(images)
-        if self.coordinates is None:
-            return z
-        return torch.cat([z, map_batches(self.coordinates, images, self.backbone.device)], dim=1)
+        return self._spaces.embed(images)
 
     @property
     def space(self) -> str:

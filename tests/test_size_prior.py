@@ -86,7 +86,7 @@ def found_sizes(prior: str | None, freedom: float = 0.8) -> list[int]:
     heads, neighbourhood = ClusterHeads(3, 8, 3, 4.0), Neighbourhood(0.0)
     neighbourhood.place((z @ z.T - 2 * torch.eye(200)).topk(8, dim=1).indices)
     compute = launch(RuntimeSettings(device="cpu"))
-    features = TrainingFeatures(lambda images: z, torch.zeros(200, 1, 1, 1, dtype=torch.uint8), compute)
+    features = TrainingFeatures(lambda *_: z, torch.zeros(200, 1, 1, 1, dtype=torch.uint8), compute)
     objective = HeadsObjective(heads, neighbourhood, features, SizePrior(settings, 3, 3), 3.0, 2, compute)
     adam = torch.optim.Adam(heads.parameters(), lr=0.1)
     for step in range(200):
