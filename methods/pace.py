@@ -22,25 +22,22 @@ from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Num
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Share
 from data.known import Known
+from methods.contrastive import SizePriorConfig
 from methods.dec import TrainingTarget
-from methods.joint import JointConfig, SoftAssignments
+from methods.joint import SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
-from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings
-from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.free_sizes import FreeSizes
 from parts.head_search import evolve
 from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
 from parts.known_links import KnownLinks, LinkedHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
-from parts.pretraining_settings import PretrainingSettings
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import TrainingFeatures
@@ -83,12 +80,10 @@ class ClusterSettings(SizePriorSettings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, schedule="cosine")
 
 
-class PACEConfig(JointConfig):
+class PACEConfig(SizePriorConfig):
     """Config of PACE."""
 
     method: Literal["pace"] = "pace"
-    model: AutoencoderSettings = ContrastiveStageSettings().model
-    pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
     self_label: SelfLabelSettings | None = None
     """Without it the chosen head on the frozen feature is the answer."""
@@ -97,11 +92,6 @@ class PACEConfig(JointConfig):
     def for_points(self) -> dict[str, Any]:
         off = {} if self.self_label is None else {"self_label": None}
         return {**super().for_points, "cluster.hog.components": 0, **off}
-
-    @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> PACEConfig:
-        self.cluster.check_shares(self.clusters)
-        return self
 
 
 class PACE(SoftAssignments):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from jaxtyping import Float, Num
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,18 +18,16 @@ from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloa
 from data.augmentation import Augmentation
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
-from methods.joint import JointConfig, SoftAssignments
+from methods.contrastive import SizePriorConfig
+from methods.joint import SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
-from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings
-from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
+from parts.contrastive_pretraining import CROP_FLIP_LIGHT
 from parts.free_sizes import FreeSizes
 from parts.neighbour_pairs import AugmentedPairs, Classifier, RestingPairs
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.pretraining_settings import PretrainingSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import TrainingFeatures
 
@@ -83,12 +81,10 @@ class SelfLabelSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
 
 
-class SCANConfig(JointConfig):
+class SCANConfig(SizePriorConfig):
     """Config of SCAN."""
 
     method: Literal["scan"] = "scan"
-    model: AutoencoderSettings = ContrastiveStageSettings().model
-    pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
     self_label: SelfLabelSettings | None = SelfLabelSettings()
     """None: the head that the clustering step ends with is the answer, as it is on a feature that rests."""
@@ -97,11 +93,6 @@ class SCANConfig(JointConfig):
     def for_points(self) -> dict[str, Any]:
         off = {} if self.self_label is None else {"self_label": None}
         return {**super().for_points, "cluster.augmentation": {}, **off}
-
-    @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> SCANConfig:
-        self.cluster.check_shares(self.clusters)
-        return self
 
 
 class NeighbourObjective(Objective):

@@ -17,13 +17,13 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64, Num
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt
 from losses.temi import pair_weight, pointwise_mutual_information
+from methods.contrastive import SizePriorConfig
 from methods.joint import SoftAssignments
-from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.projected_heads import ProjectedHeads
@@ -65,16 +65,11 @@ class ClusterSettings(SizePriorSettings):
     optimiser: OptimiserSettings = OptimiserSettings(name="adamw", learning_rate=1e-3, weight_decay=1e-4)
 
 
-class TEMIConfig(RestingConfig):
+class TEMIConfig(SizePriorConfig):
     """Config of TEMI."""
 
     method: Literal["temi"] = "temi"
     cluster: ClusterSettings = ClusterSettings()
-
-    @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> TEMIConfig:
-        self.cluster.check_shares(self.clusters)
-        return self
 
 
 class TeacherObjective(Objective):

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
 from losses.scan import marginal_divergence
 from losses.turtle import mean_labelling, soft_cross_entropy
+from methods.contrastive import ContrastiveConfig
 from methods.joint import SoftAssignments
-from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.task_encoders import TaskEncoders
@@ -60,7 +60,7 @@ class ClusterSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(name="adam", learning_rate=1e-3)
 
 
-class TURTLEConfig(RestingConfig):
+class TURTLEConfig(ContrastiveConfig):
     """Config of TURTLE."""
 
     method: Literal["turtle"] = "turtle"
