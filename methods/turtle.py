@@ -29,9 +29,11 @@ from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.task_encoders import TaskEncoders
 from parts.backbone import Backbone
+from parts.free_sizes import NEIGHBOURS, FreeSizes
 from parts.gradient_space import FeatureAndGradients, GradientCoordinates, GradientsSettings
 from parts.inner_classifiers import InnerClassifiers
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
+from parts.size_prior import SizePriorSettings
 from parts.training_features import TrainingFeatures
 
 
@@ -157,16 +159,19 @@ class TURTLE(SoftAssignments):
         rate = cluster.inner.learning_rate
         self.classifiers = nn.ModuleList(InnerClassifiers(cluster.starts, size, k, rate) for size in sizes)
         self.labelling = TaskEncoders(1, sizes, k)
+        self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. gradients, if wanted: their axes. cluster: the labellings. select: one."""
-        cluster, labelling, labellings = self.config.cluster, self.labelling, self.labellings
+        cluster, k, seed = self.config.cluster, self.config.clusters, self.config.seed
+        labelling, labellings, free_sizes = self.labelling, self.labellings, self.free_sizes
         features = TrainingFeatures(self._spaces.points, images, compute)
         objective = LabellingObjective(labellings, self.classifiers, features, cluster, compute)
 
         def select() -> None:
-            features()  # by all processes, before one is alone
+            z = features()  # by all processes, before one is alone
             labelling.take(labellings, int(compute.once(objective.own_losses).argmin()))
+            free_sizes.arrays = compute.once(lambda: free_sizes.find(z, k, NEIGHBOURS, seed))
 
         return (
             *self.backbone.phases(images, compute),
@@ -178,7 +183,7 @@ class TURTLE(SoftAssignments):
                 epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
                 batch_size=cluster.batch_size,
             ),
-            FitPhase("select", labelling, select),
+            FitPhase("select", nn.ModuleDict({"labelling": labelling, "free_sizes": free_sizes}), select),
         )
 
     @property
@@ -205,6 +210,10 @@ class TURTLE(SoftAssignments):
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces side by side, each of length 1, on the CPU."""
         return self._spaces.embed(images)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*super().notes, *self.free_sizes.notes(SizePriorSettings(), self.config.clusters))
 
     @property
     def space(self) -> str:
