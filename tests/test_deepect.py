@@ -237,6 +237,13 @@ def test_leaves_begin_with_their_share_of_a_batch(batch_size: int, latents: int)
     assert float(method.leaves.weights.sum()) == pytest.approx(latents)
 
 
+def test_the_largest_leaf_is_never_pruned() -> None:
+    method = built("cluster.prune_below=100")  # of 40 latents a step
+    run(method, IMAGES)
+    assert method.clusters == 1
+    assert not method.assign(IMAGES).labels.any()
+
+
 def test_pruned_leaves_are_no_clusters_of_the_answer() -> None:
     method = built("cluster.prune_below=2")  # of 40 latents a step, so that small leaves die
     run(method, IMAGES)
