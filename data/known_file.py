@@ -105,10 +105,11 @@ class _Places:
     def are_indices(self, lines: Sequence[_Line], columns: Sequence[str]) -> bool:
         """Whether these columns hold numbers alone, and no image is called so."""
         texts = {line.fields[column] for line in lines for column in columns}
-        return all(map(str.isdecimal, texts)) and not texts & self._by_name.keys()
+        return all(text.strip().isdecimal() for text in texts) and not texts & self._by_name.keys()
 
     def _index(self, text: str) -> int | None:
-        return int(text) if text.isdecimal() and int(text) < len(self.images) else None
+        number = text.strip()  # spaces behind commas, as people write them; in a name they may be its own
+        return int(number) if number.isdecimal() and int(number) < len(self.images) else None
 
     def _unknown(self, wrong: Sequence[_Line], column: str, remedy: str) -> DataError:
         shown = ", ".join(f"{shortened(line.fields[column])!r} (line {line.number})" for line in wrong[:EXAMPLES])

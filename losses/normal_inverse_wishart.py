@@ -48,7 +48,7 @@ class Moments(NamedTuple):
 
 @in_full_precision
 def log_marginal_likelihood(moments: Moments, prior: WishartPrior) -> Float[Tensor, " k"]:
-    """log p(x_1, …, x_N) of every group under one Gaussian whose parameters are integrated out; 0 of an empty group.
+    """log p(x_1, …, x_N) of every group under one Gaussian whose parameters are integrated out; 0 for an empty group.
 
         -N d / 2 log π + log Γ_d(ν* / 2) - log Γ_d(ν / 2) + ν / 2 log|Ψ| - ν* / 2 log|Ψ*| + d / 2 log(κ / κ*)
 

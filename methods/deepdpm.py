@@ -35,8 +35,8 @@ from parts.growing_mixture import GrowingMixture, Table
 from parts.laid_out import LaidOut
 from parts.moments import halves, moments_of
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.split_merge import Change, DirichletProcess, Sight, estimate, merge, merges, split, splits
-from parts.training_features import BackboneFeatures
+from parts.split_merge import Change, DirichletProcess, Responsibilities, estimate, merge, merges, split, splits
+from parts.training_features import TrainingFeatures
 
 FIRST = KMeansSettings(redos=5)
 """Of KMeans, which finds the first clusters."""
@@ -167,7 +167,7 @@ class SplittingObjective(Objective):
         subclusters: SubclusterNetworks,
         mixture: GrowingMixture,
         sureness: Sureness,
-        features: BackboneFeatures,
+        features: TrainingFeatures,
         settings: ClusterSettings,
         round_epochs: int,
         compute: Compute,
@@ -218,8 +218,8 @@ class SplittingObjective(Objective):
         self.sureness.split.fill_(best_split)
         self.sureness.merge.fill_(best_merge)
 
-    def look(self) -> Sight:
-        """All training images by the networks as they are."""
+    def responsibilities(self) -> Responsibilities:
+        """Of all training images, by the networks as they are."""
         z = self.mixture.standardise(self.features(self.mixture.means.device))
         alive, rows = self.mixture.alive, self.mixture.alive.nonzero()[:, 0]
         shares, sub_shares = [], []
@@ -228,26 +228,26 @@ class SplittingObjective(Objective):
             own = rows[shares[-1].argmax(dim=1)]
             sub_shares.append(self.subclusters(self.mixture.within(part, own), own).exp())
         points, r, sub = (where_float64_is(x).double() for x in (z, torch.cat(shares), torch.cat(sub_shares)))
-        return Sight(points, rows.to(points.device), r, sub)
+        return Responsibilities(points, rows.to(points.device), r, sub)
 
-    def _fitted(self) -> tuple[Sight, DirichletProcess, Table]:
-        """All images as the networks see them, the model of them, and its M step."""
-        sight = self.look()
-        process = self.settings.process(sight.points)
-        return sight, process, estimate(sight, self.settings.most, process.prior)
+    def _fitted(self) -> tuple[Responsibilities, DirichletProcess, Table]:
+        """The responsibilities for all images, the model of these, and its M step."""
+        r = self.responsibilities()
+        process = self.settings.process(r.points)
+        return r, process, estimate(r, self.settings.most, process.prior)
 
     def _move(self, number: int, chances: Float[Tensor, " most"]) -> Change:
         """Splits after the first round, the third, …; merges after the others."""
-        sight, process, table = self._fitted()
-        return (split if number % 2 else merge)(sight, table, process, chances)
+        r, process, table = self._fitted()
+        return (split if number % 2 else merge)(r, table, process, chances)
 
     def _settled(self) -> tuple[Change, float, float]:
-        sight, process, table = self._fitted()
-        filled = sight.labels.bincount(minlength=len(sight.rows)) > 0
-        table.alive[sight.rows[~filled].cpu()] = False
+        r, process, table = self._fitted()
+        filled = r.labels.bincount(minlength=len(r.rows)) > 0
+        table.alive[r.rows[~filled].cpu()] = False
         order = (~table.alive).to(torch.uint8).argsort(stable=True)
         change = Change(table.moved(order), order, torch.zeros_like(table.alive))
-        ratios = [find(sight, process).log_ratios for find in (splits, merges)]
+        ratios = [find(r, process).log_ratios for find in (splits, merges)]
         best_split, best_merge = (float(found.max()) if len(found) else -math.inf for found in ratios)
         return change, best_split, best_merge
 
@@ -282,7 +282,7 @@ class DeepDPM(SoftAssignments):
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """Of the encoder and the layout. initialise: the first clusters. cluster: they change. settle: the end."""
         cluster, seed, mixture = self.config.cluster, self.config.seed, self.mixture
-        features = BackboneFeatures(self.backbone, images, compute)
+        features = TrainingFeatures(self.backbone.points, images, compute)
         round_epochs = epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps)
         objective = SplittingObjective(
             self.network, self.subclusters, mixture, self.sureness, features, cluster, round_epochs, compute
@@ -317,10 +317,6 @@ class DeepDPM(SoftAssignments):
     @property
     def notes(self) -> tuple[str, ...]:
         return (*super().notes, *self.sureness.notes(self.clusters))
-
-    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The latent, on the CPU."""
-        return self.backbone.embed(images)
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The means of the clusters in the latent space, on the CPU."""

@@ -116,7 +116,7 @@ class DeepECT(CentroidJointMethod):
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the backbone. initialise: two leaves. cluster: reconstruction, L_NC and L_DC; the tree grows."""
         settings, backbone, tree, k = self.config.cluster, self.backbone, self.leaves, self.config.clusters
-        size, between = settings.batch_size, settings.growth
+        size, between = min(settings.batch_size, len(images)), settings.growth
         growth = TreeGrowth(tree, backbone.encode, images, compute, self.config.initialise, self.config.seed, size)
         interval = epochs_needed(len(images), size, between.interval, between.min_steps)
 

@@ -259,13 +259,9 @@ class DipDECK(JointMethod):
         """How many clusters were found, and how near the next merge is: the largest p-value of two of them."""
         if not bool(self.table.alive.any()):
             return super().notes
-        p, start = float(self.table.p.max()), self.config.cluster.start
-        found = f"found {self.clusters} of {start} clusters, largest p {p:.2f} (merged from {self._threshold:g})"
-        return (*super().notes, found)
-
-    @property
-    def _threshold(self) -> float:
-        return self.config.cluster.threshold
+        p, cluster = float(self.table.p.max()), self.config.cluster
+        found = f"found {self.clusters} of {cluster.start} clusters, largest p {p:.2f}"
+        return (*super().notes, f"{found} (merged from {cluster.threshold:g})")
 
 
 def renumbered(table: DipClusters) -> Int64[Tensor, " n"]:

@@ -157,7 +157,7 @@ class JointMethod(nn.Module, ABC):
 
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent z, on the CPU."""
-        return map_batches(self.encode, images, self.backbone.device)
+        return self.backbone.embed(images)
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The latent z of a batch, on its device."""

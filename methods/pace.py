@@ -22,25 +22,22 @@ from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Num
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Share
 from data.known import Known
+from methods.contrastive import SizePriorConfig
 from methods.dec import TrainingTarget
-from methods.joint import JointConfig, SoftAssignments
+from methods.joint import SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
-from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings
-from parts.contrastive_pretraining import ContrastivePretrainSettings
 from parts.free_sizes import FreeSizes
 from parts.head_search import evolve
 from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
 from parts.known_links import KnownLinks, LinkedHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
-from parts.pretraining_settings import PretrainingSettings
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
 from parts.training_features import TrainingFeatures
@@ -83,12 +80,10 @@ class ClusterSettings(SizePriorSettings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-1, schedule="cosine")
 
 
-class PACEConfig(JointConfig):
+class PACEConfig(SizePriorConfig):
     """Config of PACE."""
 
     method: Literal["pace"] = "pace"
-    model: AutoencoderSettings = ContrastiveStageSettings().model
-    pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
     self_label: SelfLabelSettings | None = None
     """Without it the chosen head on the frozen feature is the answer."""
@@ -97,11 +92,6 @@ class PACEConfig(JointConfig):
     def for_points(self) -> dict[str, Any]:
         off = {} if self.self_label is None else {"self_label": None}
         return {**super().for_points, "cluster.hog.components": 0, **off}
-
-    @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> PACEConfig:
-        self.cluster.check_shares(self.clusters)
-        return self
 
 
 class PACE(SoftAssignments):
@@ -124,6 +114,7 @@ class PACE(SoftAssignments):
         size = self.backbone.latent + self.axes.size
         self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
+        self.prior = SizePrior(cluster, cluster.heads, config.clusters, cluster.prior_momentum)
         self.free_sizes = FreeSizes()
         self.target = TrainingTarget()
 
@@ -136,30 +127,32 @@ class PACE(SoftAssignments):
         return self._phases(images, compute, LinkedHeads(self.heads, KnownLinks(known, self.config.cluster.known)))
 
     def _phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: LinkedHeads | None) -> Sequence[Phase]:
-        cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
-        features = TrainingFeatures(encode, images, compute)
-        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
+        cluster, feature = self.config.cluster, self._feature
+        features = TrainingFeatures(feature.points, images, compute)
         objective = HeadsObjective(
-            self.heads, self.neighbourhood, features, prior, cluster.entropy, cluster.walk, compute, known
+            self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute, known
         )
         return (
             *self.backbone.phases(images, compute),
-            self._neighbours(features),
+            self._neighbours(feature, features),
             self._heads(objective, len(images)),
             self._selection(objective),
-            *self._self_labelling(encode, images, compute),
+            *self._self_labelling(feature.encode, images, compute),
         )
 
-    def _neighbours(self, features: TrainingFeatures) -> Phase:
-        axes, neighbourhood, backbone = self.axes, self.neighbourhood, self.backbone
-        wanted = self.config.cluster.neighbours
+    @property
+    def _feature(self) -> JoinedFeature:
+        return JoinedFeature(self.backbone, self.axes)
+
+    def _neighbours(self, feature: JoinedFeature, features: TrainingFeatures) -> Phase:
+        axes, neighbourhood, wanted = self.axes, self.neighbourhood, self.config.cluster.neighbours
 
         def find() -> None:
             images, compute = features.images, features.compute
             if axes.size:
-                descriptors = compute.map(lambda part: axes.describe(backbone.normalise.unit(part)), images)
+                descriptors = compute.map(feature.describe, images)
                 axes.place(compute.once(lambda: axes.fit(descriptors)))
-            neighbourhood.find(features(backbone.device), wanted, compute)
+            neighbourhood.find(features(feature.backbone.device), wanted, compute)
 
         return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
 
@@ -232,7 +225,11 @@ class PACE(SoftAssignments):
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """What the head sees of a batch, on its device."""
-        return JoinedFeature(self.backbone, self.axes)(images)
+        return self._feature.encode(images)
+
+    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """What the head sees of any images, on the CPU."""
+        return self._feature.embed(images)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from jaxtyping import Float, Num
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,20 +18,18 @@ from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloa
 from data.augmentation import Augmentation
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
-from methods.joint import JointConfig, SoftAssignments
+from methods.contrastive import SizePriorConfig
+from methods.joint import SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
-from models.settings import AutoencoderSettings
-from parts.backbones import ContrastiveStageSettings
-from parts.contrastive_pretraining import CROP_FLIP_LIGHT, ContrastivePretrainSettings
+from parts.contrastive_pretraining import CROP_FLIP_LIGHT
 from parts.free_sizes import FreeSizes
 from parts.neighbour_pairs import AugmentedPairs, Classifier, RestingPairs
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.pretraining_settings import PretrainingSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
-from parts.training_features import BackboneFeatures
+from parts.training_features import TrainingFeatures
 
 STRONG = AugmentationSettings(
     **CROP_FLIP_LIGHT.model_dump(exclude_defaults=True), shift=0.1, rotation=15, shear=6, sharpness=0.95,
@@ -83,12 +81,10 @@ class SelfLabelSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4, weight_decay=1e-4)
 
 
-class SCANConfig(JointConfig):
+class SCANConfig(SizePriorConfig):
     """Config of SCAN."""
 
     method: Literal["scan"] = "scan"
-    model: AutoencoderSettings = ContrastiveStageSettings().model
-    pretrain: PretrainingSettings = ContrastivePretrainSettings()
     cluster: ClusterSettings = ClusterSettings()
     self_label: SelfLabelSettings | None = SelfLabelSettings()
     """None: the head that the clustering step ends with is the answer, as it is on a feature that rests."""
@@ -97,11 +93,6 @@ class SCANConfig(JointConfig):
     def for_points(self) -> dict[str, Any]:
         off = {} if self.self_label is None else {"self_label": None}
         return {**super().for_points, "cluster.augmentation": {}, **off}
-
-    @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> SCANConfig:
-        self.cluster.check_shares(self.clusters)
-        return self
 
 
 class NeighbourObjective(Objective):
@@ -193,6 +184,7 @@ class SCAN(SoftAssignments):
         self.neighbourhood = Neighbourhood(power=0.0)
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
+        self.prior = SizePrior(cluster, cluster.heads, config.clusters, cluster.prior_momentum)
         self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -216,10 +208,10 @@ class SCAN(SoftAssignments):
 
     def _cluster(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         cluster = self.config.cluster
-        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
+        pairs = self._pairs(images, compute)
         return GradientPhase(
             name="cluster",
-            module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, prior, compute),
+            module=NeighbourObjective(pairs, self.neighbourhood, cluster, self.prior, compute),
             optimiser=cluster.resting_optimiser if self.backbone.rests else cluster.optimiser,
             epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,
@@ -227,14 +219,13 @@ class SCAN(SoftAssignments):
 
     def _pairs(self, images: Num[Tensor, "n c h w"], compute: Compute) -> nn.Module:
         if self.backbone.rests:
-            return RestingPairs(self.heads, BackboneFeatures(self.backbone, images, compute))
+            return RestingPairs(self.heads, TrainingFeatures(self.backbone.points, images, compute))
         classifier = Classifier(self.backbone, self.heads)
         return AugmentedPairs(classifier, images, self.config.cluster.augmentation, compute)
 
     def _selection(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         backbone, head, heads, neighbourhood = self.backbone, self.head, self.heads, self.neighbourhood
-        entropy = self.config.cluster.entropy
-        prior = SizePrior(self.config.cluster, self.config.cluster.heads, self.config.clusters)
+        entropy, prior = self.config.cluster.entropy, self.prior
 
         def select() -> None:
             assert neighbourhood.indices is not None, "neighbours are found before heads are trained"
@@ -264,10 +255,6 @@ class SCAN(SoftAssignments):
     def notes(self) -> tuple[str, ...]:
         sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
         return (*super().notes, *self.neighbourhood.notes, *sizes)
-
-    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The feature, on the CPU."""
-        return self.backbone.embed(images)
 
     @property
     def space(self) -> str:

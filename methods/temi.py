@@ -17,13 +17,13 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64, Num
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt
 from losses.temi import pair_weight, pointwise_mutual_information
+from methods.contrastive import SizePriorConfig
 from methods.joint import SoftAssignments
-from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.projected_heads import ProjectedHeads
@@ -31,8 +31,8 @@ from parts.free_sizes import FreeSizes
 from parts.neighbourhood import Neighbourhood
 from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.size_prior import Momentum, SizePrior, SizePriorSettings
-from parts.training_features import BackboneFeatures
+from parts.size_prior import MeanSizes, Momentum, SizePrior, SizePriorSettings
+from parts.training_features import TrainingFeatures
 
 WALKS = 10
 """Neighbours of every image, drawn at random, by which heads are compared at the end."""
@@ -65,16 +65,11 @@ class ClusterSettings(SizePriorSettings):
     optimiser: OptimiserSettings = OptimiserSettings(name="adamw", learning_rate=1e-3, weight_decay=1e-4)
 
 
-class TEMIConfig(RestingConfig):
+class TEMIConfig(SizePriorConfig):
     """Config of TEMI."""
 
     method: Literal["temi"] = "temi"
     cluster: ClusterSettings = ClusterSettings()
-
-    @model_validator(mode="after")
-    def _the_prior_has_k_shares(self) -> TEMIConfig:
-        self.cluster.check_shares(self.clusters)
-        return self
 
 
 class TeacherObjective(Objective):
@@ -86,28 +81,25 @@ class TeacherObjective(Objective):
         neighbourhood: of the training images.
         features: of the training images.
         settings: of the step.
-        clusters: k.
+        sizes: q̃_t of every head, which every step moves.
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
-
-    sizes: Tensor
 
     def __init__(
         self,
         students: ProjectedHeads,
         teachers: ProjectedHeads,
         neighbourhood: Neighbourhood,
-        features: BackboneFeatures,
+        features: TrainingFeatures,
         settings: ClusterSettings,
-        clusters: int,
+        sizes: MeanSizes,
         compute: Compute,
     ) -> None:
         super().__init__()
         self.students, self.teachers = students, teachers
         self.neighbourhood, self.features = neighbourhood, features
-        self.settings, self.compute = settings, compute
-        self.prior = SizePrior(settings, settings.heads, clusters)
-        self.register_buffer("sizes", torch.full((settings.heads, clusters), 1 / clusters))
+        self.settings, self.sizes, self.compute = settings, sizes, compute
+        self.prior = SizePrior(settings, *sizes.shares.shape)
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
@@ -115,8 +107,7 @@ class TeacherObjective(Objective):
         pair = torch.cat([z[batch.indices], z[partners]])
         with torch.no_grad():
             taught = self.teachers(pair)
-            seen = self.compute.pooled(taught.exp().mean(dim=1))  # (r, k)
-            self.sizes.mul_(self.settings.sizes).add_(seen, alpha=1 - self.settings.sizes)
+            self.sizes.follow(self.compute.pooled(taught.exp().mean(dim=1)))
         losses = self.losses(self.students(pair), taught)  # (r,)
         # The sum, so that a head is trained as it would be alone.
         return {"loss": losses.sum(), "lowest": self.compute.pooled(losses.detach()).min()}
@@ -139,18 +130,17 @@ class TeacherObjective(Objective):
 
     def _relative_sizes(self) -> Float[Tensor, "r k"]:
         """Sizes over k times those expected. Of sure pairs the mean loss then is the divergence of the sizes from the
-        prior, less log k: where it is uniform, the entropy of the sizes, as in the paper."""
-        if self.prior.is_uniform:
-            return self.sizes
-        return self.sizes / (self.sizes.shape[1] * self.prior.given(self.sizes))
+        prior, less log k: where the prior is uniform, minus the entropy of the sizes, as in the paper."""
+        sizes = self.sizes.shares
+        return sizes if self.prior.is_uniform else sizes / (sizes.shape[1] * self.prior.given(sizes))
 
     @torch.no_grad()
     def own_losses(self, seed: int) -> Float[Tensor, " r"]:
         """Every head's loss over all training images, each with the same neighbours for all heads; on the CPU."""
-        z = self.features(self.sizes.device)
+        z = self.features(self.sizes.shares.device)
         generator = torch.Generator().manual_seed(seed)  # the same neighbours on any device
         everyone = torch.arange(len(z), device=z.device)
-        total = torch.zeros(len(self.sizes), device=z.device)
+        total = torch.zeros(len(self.sizes.shares), device=z.device)
         for _ in range(WALKS):
             ends = self.neighbourhood.partners(everyone, torch.rand(len(z), 1, generator=generator).to(z.device))
             for part, other in zip(torch.split(everyone, BATCH_SIZE), torch.split(ends, BATCH_SIZE), strict=True):
@@ -185,14 +175,17 @@ class TEMI(SoftAssignments):
         self.teachers = ProjectedHeads(cluster.heads, *sizes, cluster.temperature).requires_grad_(False)
         self.teachers.follow(self.students, 0.0)
         self.head = ProjectedHeads(1, *sizes, cluster.temperature)
+        self.mean_sizes = MeanSizes(cluster.heads, config.clusters, cluster.sizes)
         self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. neighbours: in the feature. cluster: the heads. select: one."""
         cluster, seed = self.config.cluster, self.config.seed
-        features = BackboneFeatures(self.backbone, images, compute)
+        features = TrainingFeatures(self.backbone.points, images, compute)
         neighbourhood, head, teachers, k = self.neighbourhood, self.head, self.teachers, self.config.clusters
-        objective = TeacherObjective(self.students, teachers, neighbourhood, features, cluster, k, compute)
+        objective = TeacherObjective(
+            self.students, teachers, neighbourhood, features, cluster, self.mean_sizes, compute
+        )
 
         def select() -> None:
             features()  # by all processes, before one is alone
@@ -213,13 +206,10 @@ class TEMI(SoftAssignments):
             FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select),
         )
 
-    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The feature, on the CPU."""
-        return self.backbone.embed(images)
-
     @property
     def notes(self) -> tuple[str, ...]:
-        return (*super().notes, *self.free_sizes.notes(self.config.cluster, self.config.clusters))
+        sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
+        return (*super().notes, *self.neighbourhood.notes, *sizes)
 
     @property
     def space(self) -> str:

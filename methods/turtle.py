@@ -23,15 +23,18 @@ from torch import Tensor, nn
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Settings
 from losses.scan import marginal_divergence
 from losses.turtle import mean_labelling, soft_cross_entropy
+from methods.contrastive import ContrastiveConfig
 from methods.joint import SoftAssignments
-from methods.resting import RestingConfig
 from models.autoencoder import ImageShape
-from models.batched import BATCH_SIZE, map_batches
+from models.batched import BATCH_SIZE
 from models.task_encoders import TaskEncoders
-from parts.gradient_space import FeaturesAndGradients, GradientCoordinates, GradientsSettings
+from parts.backbone import Backbone
+from parts.free_sizes import NEIGHBOURS, FreeSizes
+from parts.gradient_space import FeatureAndGradients, GradientCoordinates, GradientsSettings
 from parts.inner_classifiers import InnerClassifiers
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.training_features import BackboneFeatures, TrainingFeatures
+from parts.size_prior import SizePriorSettings
+from parts.training_features import TrainingFeatures
 
 
 class InnerSettings(Settings):
@@ -59,7 +62,7 @@ class ClusterSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(name="adam", learning_rate=1e-3)
 
 
-class TURTLEConfig(RestingConfig):
+class TURTLEConfig(ContrastiveConfig):
     """Config of TURTLE."""
 
     method: Literal["turtle"] = "turtle"
@@ -156,16 +159,19 @@ class TURTLE(SoftAssignments):
         rate = cluster.inner.learning_rate
         self.classifiers = nn.ModuleList(InnerClassifiers(cluster.starts, size, k, rate) for size in sizes)
         self.labelling = TaskEncoders(1, sizes, k)
+        self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. gradients, if wanted: their axes. cluster: the labellings. select: one."""
-        cluster, labelling, labellings = self.config.cluster, self.labelling, self.labellings
-        features = self._features(images, compute)
+        cluster, k, seed = self.config.cluster, self.config.clusters, self.config.seed
+        labelling, labellings, free_sizes = self.labelling, self.labellings, self.free_sizes
+        features = TrainingFeatures(self._spaces.points, images, compute)
         objective = LabellingObjective(labellings, self.classifiers, features, cluster, compute)
 
         def select() -> None:
-            features()  # by all processes, before one is alone
+            z = features()  # by all processes, before one is alone
             labelling.take(labellings, int(compute.once(objective.own_losses).argmin()))
+            free_sizes.arrays = compute.once(lambda: free_sizes.find(z, k, NEIGHBOURS, seed))
 
         return (
             *self.backbone.phases(images, compute),
@@ -177,13 +183,13 @@ class TURTLE(SoftAssignments):
                 epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
                 batch_size=cluster.batch_size,
             ),
-            FitPhase("select", labelling, select),
+            FitPhase("select", nn.ModuleDict({"labelling": labelling, "free_sizes": free_sizes}), select),
         )
 
-    def _features(self, images: Num[Tensor, "n c h w"], compute: Compute) -> TrainingFeatures:
-        if self.coordinates is None:
-            return BackboneFeatures(self.backbone, images, compute)
-        return FeaturesAndGradients(self.backbone, self.coordinates, images, compute)
+    @property
+    def _spaces(self) -> Backbone | FeatureAndGradients:
+        """What gives the spaces of images."""
+        return self.backbone if self.coordinates is None else FeatureAndGradients(self.backbone, self.coordinates)
 
     def _gradients(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         coordinates = self.coordinates
@@ -199,15 +205,15 @@ class TURTLE(SoftAssignments):
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces of a batch side by side, each of length 1, on its device."""
-        z = self.backbone.encode(images)
-        return z if self.coordinates is None else torch.cat([z, self.coordinates(images)], dim=1)
+        return self._spaces.encode(images)
 
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The spaces side by side, each of length 1, on the CPU."""
-        z = self.backbone.embed(images)
-        if self.coordinates is None:
-            return z
-        return torch.cat([z, map_batches(self.coordinates, images, self.backbone.device)], dim=1)
+        return self._spaces.embed(images)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*super().notes, *self.free_sizes.notes(SizePriorSettings(), self.config.clusters))
 
     @property
     def space(self) -> str:

@@ -138,7 +138,10 @@ def load_network(settings: FrozenSettings) -> PretrainedNetwork:
     """
     files = [Path(name).expanduser() for name in (settings.model, settings.weights) if name is not None]
     stamps = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
-    return _load(settings, tuple(stamps))
+    # Its architecture draws weights, which the file's replace. A second run in one process finds the network loaded and
+    # draws none of these: both must go on with the same numbers.
+    with torch.random.fork_rng(devices=[]):
+        return _load(settings, tuple(stamps))
 
 
 @lru_cache(maxsize=2)

@@ -38,7 +38,7 @@ def from_torchscript(file: Path, settings: FrozenSettings) -> Loaded:
 
 
 def from_onnx(file: Path, settings: FrozenSettings) -> Loaded:
-    """A network in ONNX, which onnxruntime runs on the CPU: images first, features first of what it gives.
+    """A network in ONNX, run by onnxruntime on the CPU. Its first input is the images, its first output the features.
 
     Raises:
         ModelError: when it is none, or onnxruntime is not installed.

@@ -34,11 +34,11 @@ class ProjectedHeads(nn.Module):
         self.prototypes = nn.Parameter(torch.randn(heads, bottleneck, clusters))
         self.lengths = nn.Parameter(torch.ones(heads, clusters))
 
-    def forward(self, z: Float[Tensor, "n d"], only: slice = slice(None)) -> Float[Tensor, "s n k"]:
-        """log q of every cluster by every head, or by s of them; the rows of q sum to 1."""
-        hidden = einsum(z, self.hidden[only], "n d, r d h -> r n h") + self.hidden_bias[only].unsqueeze(1)
-        projected = torch.bmm(functional.gelu(hidden), self.projection[only]) + self.projection_bias[only].unsqueeze(1)
-        prototypes = functional.normalize(self.prototypes[only], dim=1) * self.lengths[only].unsqueeze(1)
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "r n k"]:
+        """log q of every cluster by every head; the rows of q sum to 1."""
+        hidden = einsum(z, self.hidden, "n d, r d h -> r n h") + self.hidden_bias.unsqueeze(1)
+        projected = torch.bmm(functional.gelu(hidden), self.projection) + self.projection_bias.unsqueeze(1)
+        prototypes = functional.normalize(self.prototypes, dim=1) * self.lengths.unsqueeze(1)
         cosines = torch.bmm(functional.normalize(projected, dim=2), prototypes)
         return torch.log_softmax(cosines / self.temperature, dim=2)
 

@@ -84,9 +84,12 @@ class ClusterTree(Centroids):
         self.counts.copy_(functional.one_hot(nearest, self.capacity).sum(dim=0))
 
     def age(self) -> None:
-        """ω ← (ω + count) / 2, and leaves whose ω is below the threshold die. Without waiting for the device."""
+        """ω ← (ω + count) / 2, and leaves whose ω is below the threshold die, but never the one of the largest ω.
+
+        Without waiting for the device.
+        """
         self.weights.copy_((self.weights + self.counts) / 2)
-        leaves = self.leaves & (self.weights >= self.threshold)
+        leaves = self.leaves & (self.weights >= self.weights.amax().clamp_max(self.threshold))
         self.weights.mul_(leaves)
         self.alive.copy_((self.below & leaves).any(dim=1))
 

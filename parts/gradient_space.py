@@ -5,20 +5,20 @@ Source of the histograms: Dalal, Triggs, "Histograms of Oriented Gradients for H
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from configs.schema import PositiveInt
-from losses.precision import in_full_precision
 from models.autoencoder import ImageShape
+from models.batched import map_batches
 from models.normalise import Normalise
 from models.oriented_gradients import HOGSettings
 from parts.backbone import Backbone
 from parts.hog_axes import HOGAxes, HOGAxesSettings
 from parts.phases import Compute
-from parts.training_features import BackboneFeatures
 
 
 class GradientsSettings(HOGSettings):
@@ -48,34 +48,33 @@ class GradientCoordinates(nn.Module):
         return found
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n m"]:
-        return along(self.axes, self.describe(images))
+        return self.axes.coordinates(self.normalise.unit(images))
 
 
-@in_full_precision
-def along(axes: HOGAxes, descriptors: Float[Tensor, "n p"]) -> Float[Tensor, "n m"]:
-    """The coordinates of descriptors along the axes, of length 1."""
-    return normalize((descriptors - axes.mean) @ axes.components.T, dim=1)
+@dataclass(frozen=True)
+class FeatureAndGradients:
+    """Both spaces side by side, (n, d + m), each of length 1.
 
+    Like an `ImageEncoder` it is asked for a batch, for any images, and for the training images, of which the backbone
+    may know its feature already.
 
-class FeaturesAndGradients(BackboneFeatures):
-    """Both spaces of all training images side by side, each of length 1.
-
-    Args:
-        backbone: gives the feature, which it may know already.
+    Attributes:
+        backbone: gives the feature.
         coordinates: the second space.
-        images: the training images.
-        compute: the machine.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        coordinates: GradientCoordinates,
-        images: UInt8[Tensor, "n c h w"],
-        compute: Compute,
-    ) -> None:
-        super().__init__(backbone, images, compute)
-        self.coordinates = coordinates
+    backbone: Backbone
+    coordinates: GradientCoordinates
 
-    def _computed(self) -> Float[Tensor, "n d"]:
-        return torch.cat([super()._computed(), self.compute.map(self.coordinates, self.images)], dim=1)
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n e"]:
+        """Of a batch, on its device."""
+        return torch.cat([self.backbone.encode(images), self.coordinates(images)], dim=1)
+
+    def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n e"]:
+        """Of any images, on the CPU."""
+        beside = map_batches(self.coordinates, images, self.backbone.device)
+        return torch.cat([self.backbone.embed(images), beside], dim=1)
+
+    def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n e"]:
+        """Of the training images, on the CPU."""
+        return torch.cat([self.backbone.points(images, compute), compute.map(self.coordinates, images)], dim=1)

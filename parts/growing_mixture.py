@@ -114,9 +114,9 @@ class GrowingMixture(nn.Module):
         return (z - self.centre) / self.spread
 
     def within(self, z: Float[Tensor, "n d"], rows: Int64[Tensor, " n"]) -> Float[Tensor, "n d"]:
-        """Standardised latents from the mean of their cluster on, in units of its standard deviation.
+        """Standardised latents, less the mean of their cluster, over its standard deviation.
 
-        It is one number for all dimensions, the geometric mean over the cluster's principal axes.
+        That is one number for all dimensions, the geometric mean over the cluster's principal axes.
         """
         return (z - self.means[rows]) * torch.exp(-self.log_scales[rows] / z.shape[1]).unsqueeze(1)
 

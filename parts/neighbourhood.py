@@ -64,7 +64,12 @@ class Neighbourhood(nn.Module):
         return recall_notes(self.recall)
 
     def partners(self, indices: Int64[Tensor, " b"], uniform: Float[Tensor, "b s"]) -> Int64[Tensor, " b"]:
-        """For every image where a walk of s steps to random neighbours ends, each by a number from 0 to 1."""
+        """The image at which a walk of s steps to random neighbours ends, for every image it begins at.
+
+        Args:
+            indices: where the walks begin.
+            uniform: a number from 0 to 1 for each step, by which its neighbour is drawn.
+        """
         assert self.indices is not None, "neighbours are found before heads are trained"
         self.indices = self.indices.to(indices.device)
         if self._bounds is None:

@@ -3,7 +3,7 @@
 A loss that holds cluster sizes to a prior keeps all images from ending in one cluster. Under a uniform prior it also
 cuts a large class into clusters of equal size. A learned prior gives way: it is a mixture of the uniform one and of the
 sizes that the clusters have. So a cluster that grows is held back less and less, and no cluster may vanish, for its
-expected share never falls below (1 - freedom) / k.
+expected share never falls below (1 - freedom) / k. At freedom 1 nothing is asked of the sizes.
 
 Source of the idea that the sizes may move away from a uniform prior, at a cost: Zhang, Ren, He, "P²OT: Progressive
 Partial Optimal Transport for Deep Imbalanced Clustering", ICLR 2024. The mixture is this project's own.
@@ -11,7 +11,7 @@ Partial Optimal Transport for Deep Imbalanced Clustering", ICLR 2024. The mixtur
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -31,7 +31,8 @@ class SizePriorSettings(Settings):
     """null: all clusters are of one size. learned: of the sizes that they take, within limits. Or the share of every
     cluster."""
     prior_freedom: Share = 0.8
-    """Of a learned prior: the weight of the sizes that the clusters have; the rest is uniform. 0: uniform."""
+    """Of a learned prior: the weight of the sizes that the clusters have; the rest is uniform. 0: uniform. 1: sizes are
+    not held at all."""
 
     def check_shares(self, clusters: int) -> None:
         """Raises ValueError where shares are given that are not `clusters` or do not sum to 1."""
@@ -40,6 +41,36 @@ class SizePriorSettings(Settings):
                 f"cluster.prior must hold {clusters} shares that sum to 1; received {len(self.prior)} with the sum "
                 f"{sum(self.prior):.3g}"
             )
+
+
+class MeanSizes(nn.Module):
+    """The sizes of k clusters by each of r heads, a moving average over batches that begins with equal ones.
+
+    The method holds it, so that it is in the checkpoint and a run that was stopped goes on with it.
+
+    Args:
+        heads: r.
+        clusters: k.
+        momentum: the weight of earlier batches.
+
+    Attributes:
+        shares: (r, k), rows sum to 1.
+    """
+
+    shares: Tensor
+
+    def __init__(self, heads: int, clusters: int, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("shares", torch.full((heads, clusters), 1 / clusters))
+
+    def follow(self, sizes: Float[Tensor, "r k"]) -> Float[Tensor, "r k"]:
+        """The average, moved towards the sizes in a batch."""
+        return self.shares.mul_(self.momentum).add_(sizes.detach(), alpha=1 - self.momentum)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        state_dict.setdefault(f"{prefix}shares", self.shares)  # earlier checkpoints are without
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class SizePrior(nn.Module):
@@ -54,29 +85,25 @@ class SizePrior(nn.Module):
     """
 
     fixed: Tensor
-    sizes: Tensor
 
     def __init__(self, settings: SizePriorSettings, heads: int, clusters: int, momentum: float = 0.0) -> None:
         super().__init__()
         self.is_uniform, self.learned = settings.prior is None, settings.prior == "learned"
         if self.learned:
-            self.freedom, self.momentum = settings.prior_freedom, momentum
+            self.freedom = settings.prior_freedom
+            self.estimate = MeanSizes(heads, clusters, momentum) if momentum else None
         shares = settings.prior if isinstance(settings.prior, tuple) else [1 / clusters] * clusters
         self.register_buffer("fixed", torch.tensor(shares), persistent=False)
-        if self.learned and momentum:
-            self.register_buffer("sizes", torch.full((heads, clusters), 1 / clusters))
 
     def forward(self, sizes: Float[Tensor, "r k"]) -> Float[Tensor, "*#r k"]:
         """The prior of a training step, in which the clusters have these sizes; follows them where it is learned."""
         if not self.learned:
             return self.fixed
-        if not self.momentum:
-            return self.given(sizes)
-        self.sizes.mul_(self.momentum).add_(sizes.detach(), alpha=1 - self.momentum)
-        return self.given(self.sizes)
+        return self.given(sizes if self.estimate is None else self.estimate.follow(sizes))
 
     def given(self, sizes: Float[Tensor, "*r k"]) -> Float[Tensor, "*#r k"]:
-        """The prior of clusters whose sizes over all images are known."""
+        """The prior of clusters whose sizes over all images are known; above 0."""
         if not self.learned:
             return self.fixed.to(sizes.device)
-        return torch.lerp(self.fixed.to(sizes), sizes.detach(), self.freedom)
+        mixed = torch.lerp(self.fixed.to(sizes), sizes.detach(), self.freedom)
+        return mixed.clamp_min(torch.finfo(mixed.dtype).tiny)  # at freedom 1 that of an empty cluster would be 0

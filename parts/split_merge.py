@@ -36,8 +36,8 @@ class DirichletProcess(NamedTuple):
     prior: WishartPrior
 
 
-class Sight(NamedTuple):
-    """All training points as the networks see them, on one device in float64.
+class Responsibilities(NamedTuple):
+    """All training points and the networks' soft assignments of them, on one device in float64.
 
     Attributes:
         points: (n, d), standardised.
@@ -81,7 +81,7 @@ class Change(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """Splits of clusters, or merges of pairs, by places in `Sight.rows`.
+    """Splits of clusters, or merges of pairs, by places in `Responsibilities.rows`.
 
     Attributes:
         places: (m, 1) or (m, 2).
@@ -98,33 +98,33 @@ class Proposals(NamedTuple):
     whole: Moments
 
 
-def estimate(sight: Sight, most: int, prior: WishartPrior) -> Table:
+def estimate(r: Responsibilities, most: int, prior: WishartPrior) -> Table:
     """The M step: most probable parameters given the soft assignments, and sub-clusters within hard clusters."""
-    k, d = sight.shares.shape[1], sight.points.shape[1]
+    k, d = r.shares.shape[1], r.points.shape[1]
     table = Table.empty(most, d)
-    sub_counts = sight.sub_labels.bincount(minlength=2 * k).view(k, 2)
-    own = torch.zeros_like(sight.shares).scatter_(1, sight.labels.unsqueeze(1), 1.0)  # (n, k)
-    soft = torch.stack([own * sight.sub_shares[:, side : side + 1] for side in (0, 1)], dim=2).flatten(1)  # (n, 2k)
+    sub_counts = r.sub_labels.bincount(minlength=2 * k).view(k, 2)
+    own = torch.zeros_like(r.shares).scatter_(1, r.labels.unsqueeze(1), 1.0)  # (n, k)
+    soft = torch.stack([own * r.sub_shares[:, side : side + 1] for side in (0, 1)], dim=2).flatten(1)  # (n, 2k)
     weights = soft.sum(dim=0).clamp_min(torch.finfo(soft.dtype).tiny)
-    sub_means = (soft.T @ sight.points / weights.unsqueeze(1)).view(k, 2, d)
+    sub_means = (soft.T @ r.points / weights.unsqueeze(1)).view(k, 2, d)
     for place in (sub_counts == 0).any(dim=1).nonzero()[:, 0].cpu().tolist():
-        sub_means[place] = halves(sight.points[sight.labels == place])
-    table.put(sight.rows.cpu(), weighted_moments(sight.points, sight.shares), sub_means, prior)
+        sub_means[place] = halves(r.points[r.labels == place])
+    table.put(r.rows.cpu(), weighted_moments(r.points, r.shares), sub_means, prior)
     return table
 
 
-def splits(sight: Sight, process: DirichletProcess) -> Proposals:
+def splits(r: Responsibilities, process: DirichletProcess) -> Proposals:
     """Of every cluster whose sub-clusters both have enough points, with the log of the Hastings ratio."""
-    k = sight.shares.shape[1]
-    subs = moments_of(sight.points, sight.sub_labels, 2 * k)
+    k = r.shares.shape[1]
+    subs = moments_of(r.points, r.sub_labels, 2 * k)
     first, second = (Moments(*(part[side::2] for part in subs)) for side in (0, 1))
     places = (torch.minimum(first.counts, second.counts) > FEWEST).nonzero()
     return _proposed(places, _only(first, places[:, 0]), _only(second, places[:, 0]), process, 1)
 
 
-def merges(sight: Sight, process: DirichletProcess) -> Proposals:
+def merges(r: Responsibilities, process: DirichletProcess) -> Proposals:
     """Of clusters with their nearest, by their means, with the log of the Hastings ratio. Empty ones have no part."""
-    clusters = moments_of(sight.points, sight.labels, sight.shares.shape[1])
+    clusters = moments_of(r.points, r.labels, r.shares.shape[1])
     filled = (clusters.counts > 0).nonzero()[:, 0]
     means = clusters.means[filled]
     distances = (means.unsqueeze(1) - means).square().sum(dim=2).fill_diagonal_(math.inf)
@@ -136,36 +136,36 @@ def merges(sight: Sight, process: DirichletProcess) -> Proposals:
     return _proposed(places, _only(clusters, places[:, 0]), _only(clusters, places[:, 1]), process, -1)
 
 
-def split(sight: Sight, table: Table, process: DirichletProcess, chances: Float[Tensor, " most"]) -> Change:
+def split(r: Responsibilities, table: Table, process: DirichletProcess, chances: Float[Tensor, " most"]) -> Change:
     """Accept splits, the best first, as far as there are free rows; both halves get the network's old weights.
 
     Args:
-        sight: of all points.
+        r: of all points.
         table: the clusters before; it is changed.
         process: the model.
         chances: uniform from 0 to 1, by row: a ratio H below 1 is accepted where its chance is below H.
     """
-    change, proposed = Change.none(table), splits(sight, process)
-    rows, free = sight.rows.cpu(), (~table.alive).nonzero()[:, 0].tolist()
+    change, proposed = Change.none(table), splits(r, process)
+    rows, free = r.rows.cpu(), (~table.alive).nonzero()[:, 0].tolist()
     for number in _accepted(proposed, chances[rows]):
         if not free:
             break
         place = int(proposed.places[number, 0])
         old, new = int(rows[place]), free.pop(0)
         for side, row in enumerate((old, new)):
-            members = sight.points[sight.sub_labels == 2 * place + side]
+            members = r.points[r.sub_labels == 2 * place + side]
             _put(change, row, _only(proposed.parts[side], torch.tensor([number])), members, process.prior)
         change.source[new] = old
     return change
 
 
-def merge(sight: Sight, table: Table, process: DirichletProcess, chances: Float[Tensor, " most"]) -> Change:
+def merge(r: Responsibilities, table: Table, process: DirichletProcess, chances: Float[Tensor, " most"]) -> Change:
     """Accept merges, the best first, each cluster once at most; clusters without points end.
 
     The network's weights for both are those of the cluster whose points are more probable. Arguments as in `split`.
     """
-    change, proposed = Change.none(table), merges(sight, process)
-    rows, labels = sight.rows.cpu(), sight.labels
+    change, proposed = Change.none(table), merges(r, process)
+    rows, labels = r.rows.cpu(), r.labels
     change.table.alive[rows[(labels.bincount(minlength=len(rows)) == 0).cpu()]] = False
     alone = set(range(len(rows)))
     for number in _accepted(proposed, chances[rows]):
@@ -175,7 +175,7 @@ def merge(sight: Sight, table: Table, process: DirichletProcess, chances: Float[
         alone.difference_update(pair)
         first, second = proposed.log_likelihoods[number]
         kept = int(second > first)
-        members = sight.points[(labels == pair[0]) | (labels == pair[1])]
+        members = r.points[(labels == pair[0]) | (labels == pair[1])]
         _put(change, int(rows[pair[kept]]), _only(proposed.whole, torch.tensor([number])), members, process.prior)
         change.table.alive[rows[pair[1 - kept]]] = False
     return change

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from parts.backbone import Backbone
 from parts.phases import Compute
 
 CPU = torch.device("cpu")
@@ -18,39 +17,24 @@ class TrainingFeatures:
     """Features of all training images, computed once: they are asked for only while the encoder rests.
 
     Args:
-        encode: images to features, (n, d).
+        points: the features of the training images, (n, d), on the CPU, as `ImageEncoder.points` gives them.
         images: the training images.
         compute: the machine.
     """
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], images: Num[Tensor, "n c h w"], compute: Compute) -> None:
-        self.encode, self.images, self.compute = encode, images, compute
+    def __init__(
+        self,
+        points: Callable[[Num[Tensor, "n c h w"], Compute], Float[Tensor, "n d"]],
+        images: Num[Tensor, "n c h w"],
+        compute: Compute,
+    ) -> None:
+        self.points, self.images, self.compute = points, images, compute
         self._held: dict[torch.device, Float[Tensor, "n d"]] = {}
 
     def __call__(self, device: torch.device = CPU) -> Float[Tensor, "n d"]:
         """The features, (n, d), on `device`."""
         if CPU not in self._held:
-            self._held[CPU] = self._computed()
+            self._held[CPU] = self.points(self.images, self.compute)
         if device not in self._held:
             self._held[device] = self._held[CPU].to(device)
         return self._held[device]
-
-    def _computed(self) -> Float[Tensor, "n d"]:
-        return self.compute.map(self.encode, self.images)
-
-
-class BackboneFeatures(TrainingFeatures):
-    """Features of a backbone alone, which may know them already.
-
-    Args:
-        backbone: gives the features.
-        images: the training images.
-        compute: the machine.
-    """
-
-    def __init__(self, backbone: Backbone, images: Num[Tensor, "n c h w"], compute: Compute) -> None:
-        super().__init__(backbone.encode, images, compute)
-        self.backbone = backbone
-
-    def _computed(self) -> Float[Tensor, "n d"]:
-        return self.backbone.points(self.images, self.compute)

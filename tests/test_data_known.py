@@ -49,6 +49,7 @@ def test_labels_by_index(tmp_path: Path) -> None:
     text = "index,label\n7,1\n0,0\n7,1\n"
     for images in (PICTURES, NAMELESS):
         assert labels(read(tmp_path, text, images)) == {0: "0", 7: "1"}
+        assert labels(read(tmp_path, "label, index\n1, 7\n0, 0\n", images)) == {0: "0", 7: "1"}
     # predict.py writes positions where images have no names.
     assert labels(read(tmp_path, text.replace("index", "file"), NAMELESS)) == {0: "0", 7: "1"}
 
@@ -60,7 +61,8 @@ def test_a_byte_that_is_no_utf8_is_found_as_a_gallery_writes_it(tmp_path: Path) 
 def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
     by_file = read(tmp_path, "first,second,link\ncats/a.png,cats/b.png,must\ndogs/a.png,cats/b.png,Cannot\n")
     by_index = read(tmp_path, "first,second,link\n0,1,must\n1,0,must\n3,1,cannot\n")
-    for found in (by_file, by_index):
+    spaced = read(tmp_path, "first, second, link\n0, 1, must\n3, 1, cannot\n")
+    for found in (by_file, by_index, spaced):
         assert isinstance(found, KnownPairs)
         assert (found.first.tolist(), found.second.tolist()) == ([0, 1], [1, 3])
         assert found.must.tolist() == [True, False]

@@ -32,7 +32,7 @@ from models.growing_heads import ClusterNetwork, SubclusterNetworks
 from parts.growing_mixture import GrowingMixture, Table
 from parts.moments import halves, moments_of, together, weighted_moments
 from parts.phases import Batch, GradientPhase
-from parts.split_merge import DirichletProcess, Sight, estimate, merge, merges, split, splits
+from parts.split_merge import DirichletProcess, Responsibilities, estimate, merge, merges, split, splits
 from tests.joint_runs import run, whole_and_resumed
 
 POINTS = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -172,17 +172,17 @@ SQUARE = groups((-1, -1), (-1, 1), (1, -1), (1, 1))
 NEVER, ALWAYS = torch.ones(6), torch.zeros(6)
 
 
-def seen(points: Tensor, labels: Tensor, subs: Tensor, rows: list[int]) -> Sight:
+def seen(points: Tensor, labels: Tensor, subs: Tensor, rows: list[int]) -> Responsibilities:
     """Of networks that are sure."""
     shares = torch.nn.functional.one_hot(labels, len(rows)).double()
-    return Sight(points, torch.tensor(rows), shares, torch.nn.functional.one_hot(subs, 2).double())
+    return Responsibilities(points, torch.tensor(rows), shares, torch.nn.functional.one_hot(subs, 2).double())
 
 
 def test_a_cluster_of_two_groups_splits_and_one_of_one_does_not() -> None:
     labels = torch.tensor([0, 0, 1, 2]).repeat_interleave(40)
     subs = torch.cat([torch.arange(2).repeat_interleave(40), torch.arange(40) % 2, (torch.arange(40) < 5).long()])
-    sight = seen(SQUARE, labels, subs, [1, 3, 4])
-    proposed = splits(sight, PROCESS)
+    soft = seen(SQUARE, labels, subs, [1, 3, 4])
+    proposed = splits(soft, PROCESS)
     assert proposed.places[:, 0].tolist() == [0, 1]  # the third has a sub-cluster of 5
     alone = [log_predictive(part, PROCESS.prior) for part in SQUARE.split(40)]
     whole = log_predictive(SQUARE[:80], PROCESS.prior)
@@ -190,7 +190,7 @@ def test_a_cluster_of_two_groups_splits_and_one_of_one_does_not() -> None:
     assert float(proposed.log_ratios[0]) == pytest.approx(wanted)
     assert wanted > 0 > float(proposed.log_ratios[1])
 
-    change = split(sight, estimate(sight, 6, PROCESS.prior), PROCESS, NEVER)
+    change = split(soft, estimate(soft, 6, PROCESS.prior), PROCESS, NEVER)
     assert change.table.alive.tolist() == [True, True, False, True, True, False]
     assert change.source.tolist() == [1, 1, 2, 3, 4, 5]
     assert change.fresh.nonzero()[:, 0].tolist() == [0, 1]
@@ -199,16 +199,14 @@ def test_a_cluster_of_two_groups_splits_and_one_of_one_does_not() -> None:
         part = SQUARE[40 * group : 40 * group + 40]
         assert torch.allclose(change.table.means[row], part.mean(dim=0), atol=1e-4)
         assert torch.allclose(change.table.sub_means[row], halves(part))
-    assert (
-        int(split(sight, estimate(sight, 6, PROCESS.prior), PROCESS, ALWAYS).table.alive.sum()) == 5
-    )  # chance below H
-    assert int(split(sight, estimate(sight, 5, PROCESS.prior), PROCESS, ALWAYS[:5]).table.alive.sum()) == 5  # no room
+    assert int(split(soft, estimate(soft, 6, PROCESS.prior), PROCESS, ALWAYS).table.alive.sum()) == 5  # chance below H
+    assert int(split(soft, estimate(soft, 5, PROCESS.prior), PROCESS, ALWAYS[:5]).table.alive.sum()) == 5  # no room
 
 
 def test_two_clusters_of_one_group_merge_and_those_of_two_do_not() -> None:
     labels = torch.cat([torch.arange(40) % 3 // 2, torch.tensor([2, 3, 4]).repeat_interleave(40)])
-    sight = seen(SQUARE, labels, torch.arange(160) % 2, [0, 1, 2, 3, 5])
-    proposed = merges(sight, PROCESS)
+    soft = seen(SQUARE, labels, torch.arange(160) % 2, [0, 1, 2, 3, 5])
+    proposed = merges(soft, PROCESS)
     assert [0, 1] in proposed.places.tolist()
     assert all(a < b for a, b in proposed.places.tolist())
     ratios = dict(zip(map(tuple, proposed.places.tolist()), proposed.log_ratios.tolist(), strict=True))
@@ -218,7 +216,7 @@ def test_two_clusters_of_one_group_merge_and_those_of_two_do_not() -> None:
     assert ratios[(0, 1)] == pytest.approx(gammas + log_predictive(SQUARE[:40], PROCESS.prior) - apart)
     assert [pair for pair, ratio in ratios.items() if ratio > 0] == [(0, 1)]
 
-    change = merge(sight, estimate(sight, 6, PROCESS.prior), PROCESS, NEVER)
+    change = merge(soft, estimate(soft, 6, PROCESS.prior), PROCESS, NEVER)
     assert int(change.table.alive.sum()) == 4
     (kept,) = change.fresh.nonzero()[:, 0].tolist()
     assert kept in (0, 1)
@@ -227,9 +225,9 @@ def test_two_clusters_of_one_group_merge_and_those_of_two_do_not() -> None:
 
 
 def test_clusters_without_points_end_and_one_cluster_has_none_to_merge_with() -> None:
-    sight = seen(SQUARE, torch.ones(160, dtype=torch.int64), torch.arange(160) % 2, [0, 3])
-    assert len(merges(sight, PROCESS).log_ratios) == 0
-    change = merge(sight, estimate(sight, 6, PROCESS.prior), PROCESS, ALWAYS)
+    soft = seen(SQUARE, torch.ones(160, dtype=torch.int64), torch.arange(160) % 2, [0, 3])
+    assert len(merges(soft, PROCESS).log_ratios) == 0
+    change = merge(soft, estimate(soft, 6, PROCESS.prior), PROCESS, ALWAYS)
     assert change.table.alive.nonzero()[:, 0].tolist() == [3]
 
 
@@ -339,8 +337,8 @@ def test_there_must_be_room_for_the_first_clusters_and_for_covariances() -> None
 def test_more_concentration_never_finds_fewer() -> None:
     """log H of a split grows by the logarithm of what the concentration grows by."""
     labels, subs = torch.tensor([0, 0, 1, 1]).repeat_interleave(40), torch.arange(160) % 2
-    sight = seen(SQUARE, labels, subs, [0, 1])
-    ratios = [splits(sight, PROCESS._replace(concentration=alpha)).log_ratios for alpha in (0.1, 1.0, 10.0)]
+    soft = seen(SQUARE, labels, subs, [0, 1])
+    ratios = [splits(soft, PROCESS._replace(concentration=alpha)).log_ratios for alpha in (0.1, 1.0, 10.0)]
     for less, more in pairwise(ratios):
         assert (more - less).tolist() == pytest.approx([math.log(10)] * 2)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from data.sources import load
+from engine.processes import launch
 from losses.deepect import data_compression_loss, node_centre_loss, node_centres
 from methods.base import TreeMethod
 from methods.deepect import DeepECT
@@ -225,6 +226,22 @@ def test_a_run_grows_a_tree_of_as_many_leaves() -> None:
     epochs = [row for row in state.history if row["phase"] == "cluster" and "loss" in row]
     assert len(epochs) == (6 - 2) + 1  # a leaf more before each but the first, and one to settle
     assert not [row for row in state.history if "notice" in row and "without images" in row["notice"]]
+
+
+@pytest.mark.parametrize(("batch_size", "latents"), [(40, 40), (256, 120)])
+def test_leaves_begin_with_their_share_of_a_batch(batch_size: int, latents: int) -> None:
+    """Of all images, where a batch could hold more."""
+    method = built(f"cluster.batch_size={batch_size}")
+    phase = next(phase for phase in method.phases(IMAGES, launch(method.config.runtime)) if phase.name == "initialise")
+    phase.fit()  # type: ignore[union-attr]
+    assert float(method.leaves.weights.sum()) == pytest.approx(latents)
+
+
+def test_the_largest_leaf_is_never_pruned() -> None:
+    method = built("cluster.prune_below=100")  # of 40 latents a step
+    run(method, IMAGES)
+    assert method.clusters == 1
+    assert not method.assign(IMAGES).labels.any()
 
 
 def test_pruned_leaves_are_no_clusters_of_the_answer() -> None:

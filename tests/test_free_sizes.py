@@ -59,7 +59,7 @@ def test_equal_clusters_are_no_news_and_many_are_not_all_named() -> None:
     assert "5, 5, … % of the images" in free.notes(SizePriorSettings(), 20)[0]
 
 
-@pytest.mark.parametrize("name", ["pace", "scan", "temi"])
+@pytest.mark.parametrize("name", ["pace", "scan", "temi", "turtle"])
 def test_a_run_and_its_checkpoint_say_it(name: str) -> None:
     images = torch.randint(0, 256, (80, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     config = small_config(name, settings=["clusters=2"])

@@ -73,8 +73,14 @@ def test_many_clusterers_cost_one_pass(digits: ImageSet, encoded: list[int], tmp
     run("frozen-kmeans", digits, store=store)
     shared = run("frozen-agglomerative", digits, store=store)
     run("frozen-pca-som", digits, store=store)
-    temi = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"]
-    run("temi", digits, store=store, settings=[*temi, "cluster.neighbours=5"])
+    network = [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}"]
+    for name, settings in {
+        "temi": ["cluster.neighbours=5"],
+        "pace": ["self_label=~"],
+        "scan": [],
+        "turtle": [],
+    }.items():
+        run(name, digits, store=store, settings=[*network, *settings])
     other_seed = run("frozen-kmeans", digits, store=store, settings=["seed=1"])
     assert other_seed.checkpoint.loop.shared == ["represent-frozen"]
     assert sum(encoded) == len(digits)

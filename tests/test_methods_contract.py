@@ -11,6 +11,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from configs.schema import RuntimeSettings
 from data.image_set import ImageSet
 from data.sources import load
 from engine.processes import launch
@@ -91,6 +92,14 @@ def test_saved_and_loaded_it_gives_the_same(name: str, method: Method, digits: I
     fresh.eval()  # as engine/restore.py does: batch-norm takes what it has learned
     assert torch.equal(fresh.embed(digits.images), method.embed(digits.images))
     assert torch.equal(fresh.assign(digits.images).labels, method.assign(digits.images).labels)
+
+
+def test_what_a_phase_keeps_is_the_methods_own(name: str, method: Method, digits: ImageSet) -> None:
+    """A checkpoint holds the method alone: a run that goes on would lose what an objective keeps for itself."""
+    own = {value.data_ptr() for value in method.state_dict().values() if isinstance(value, torch.Tensor)}
+    for phase in method.phases(digits.images, launch(RuntimeSettings(device="cpu"))):
+        kept = {key: value for key, value in phase.module.state_dict().items() if isinstance(value, torch.Tensor)}
+        assert [key for key, value in kept.items() if value.data_ptr() not in own] == [], phase.name
 
 
 @settings(max_examples=4, deadline=None)

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from estimators.neighbours import Neighbours
+from methods.registry import METHODS
+from methods.resolve import resolve_config
+from models.autoencoder import ImageShape
 from parts.neighbourhood import BUDGET, Neighbourhood, images_together, jaccard_similarity
 from tests.pretend_accelerator import DEVICE, pretend
 
@@ -122,6 +125,13 @@ def test_the_graph_is_found_on_the_device_and_its_recall_is_told_and_kept(monkey
     earlier = {key: value for key, value in here.get_extra_state().items() if key != "recall"}
     loaded.set_extra_state(earlier)
     assert loaded.notes == ()
+
+
+@pytest.mark.parametrize("name", ["pace", "scan", "temi"])
+def test_methods_on_approximate_neighbours_say_so(name: str) -> None:
+    method: Any = METHODS[name].build(resolve_config(name, None, [], {}), ImageShape(1, 8, 8))
+    method.neighbourhood.recall = 0.9961
+    assert "approximate neighbours, recall 0.996" in method.notes
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models import hubs, pretrained_sources
 from models.autoencoder import ModelError
-from models.pretrained import PretrainedNetwork, load_network
+from models.pretrained import PretrainedNetwork, _load, load_network
 from models.pretrained_data import pretraining_data
 from models.pretrained_input import IMAGENET_MEAN, IMAGENET_SD, NetworkInput
 from models.pretrained_settings import FrozenSettings
@@ -118,6 +118,16 @@ def test_a_network_of_torchvision_without_its_classes() -> None:
     assert found.facts.input.resize == round(SIZE * 256 / 224)
     assert found.facts.sha256 == sha256_of_weights(network)
     assert found.facts.pretrained_on == "data that its name does not tell"  # of a file, whatever the hub's were
+
+
+def test_loading_leaves_the_generator_where_it_was() -> None:
+    """A second run in one process finds the network loaded: it must draw what the first one drew."""
+    _load.cache_clear()
+    torch.manual_seed(0)
+    load_network(TINY)
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(torch.rand(3), drawn)
 
 
 def test_safetensors_hold_the_same_weights(tmp_path: Path) -> None:

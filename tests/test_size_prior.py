@@ -13,7 +13,9 @@ from configs.schema import RuntimeSettings
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
 from losses.scan import marginal_divergence
+from methods.registry import METHODS
 from methods.resolve import resolve_config
+from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Batch
@@ -54,7 +56,7 @@ def test_the_estimate_is_a_moving_average_from_the_uniform_one() -> None:
     # At the end sizes over all images are known, and heads are compared under the prior of these.
     assert prior.given(torch.tensor([0.6, 0.4])).tolist() == pytest.approx([0.575, 0.425])
     # It is part of what a stopped run goes on from.
-    assert prior.state_dict()["sizes"][0, 0].item() == pytest.approx(estimate)
+    assert prior.state_dict()["estimate.shares"][0, 0].item() == pytest.approx(estimate)
 
 
 def pull(size: float, settings: SizePriorSettings) -> float:
@@ -84,7 +86,7 @@ def found_sizes(prior: str | None, freedom: float = 0.8) -> list[int]:
     heads, neighbourhood = ClusterHeads(3, 8, 3, 4.0), Neighbourhood(0.0)
     neighbourhood.place((z @ z.T - 2 * torch.eye(200)).topk(8, dim=1).indices)
     compute = launch(RuntimeSettings(device="cpu"))
-    features = TrainingFeatures(lambda images: z, torch.zeros(200, 1, 1, 1, dtype=torch.uint8), compute)
+    features = TrainingFeatures(lambda *_: z, torch.zeros(200, 1, 1, 1, dtype=torch.uint8), compute)
     objective = HeadsObjective(heads, neighbourhood, features, SizePrior(settings, 3, 3), 3.0, 2, compute)
     adam = torch.optim.Adam(heads.parameters(), lr=0.1)
     for step in range(200):
@@ -106,6 +108,17 @@ def test_freedom_0_is_uniform() -> None:
     assert SizePrior(SizePriorSettings(prior="learned", prior_freedom=0), 1, 2)(sizes).tolist() == [[0.5, 0.5]]
 
 
+def test_freedom_1_asks_nothing_of_any_sizes() -> None:
+    """Where a cluster is empty too, of which the prior is 0."""
+    settings = SizePriorSettings(prior="learned", prior_freedom=1)
+    sizes = torch.tensor([[0.9, 0.1, 0.0]], requires_grad=True)
+    divergence = marginal_divergence(sizes, SizePrior(settings, 1, 3)(sizes))
+    assert divergence.tolist() == [0.0]
+    divergence.sum().backward()
+    assert isinstance(sizes.grad, Tensor)
+    assert bool(sizes.grad.isfinite().all())
+
+
 @pytest.mark.parametrize("name", ["pace", "scan", "temi"])
 def test_methods_take_a_prior_by_name_or_as_shares(name: str) -> None:
     def prior(*settings: str) -> object:
@@ -120,6 +133,15 @@ def test_methods_take_a_prior_by_name_or_as_shares(name: str) -> None:
             prior(f"cluster.prior={wrong}")
     with pytest.raises(Exception, match="prior_freedom"):
         prior("cluster.prior_freedom=1.5")
+
+
+@pytest.mark.parametrize("name", ["pace", "scan"])
+def test_a_checkpoint_holds_the_estimate_of_the_sizes(name: str) -> None:
+    config = resolve_config(name, None, ["cluster.prior=learned", "cluster.prior_momentum=0.5"], {})
+    method = METHODS[name].build(config, ImageShape(1, 8, 8))
+    phases = method.phases(torch.zeros(50, 1, 8, 8, dtype=torch.uint8), launch(config.runtime))
+    (kept,) = (phase.module.state_dict()["prior.estimate.shares"] for phase in phases if phase.name == "cluster")
+    assert kept.data_ptr() == method.state_dict()["prior.estimate.shares"].data_ptr()
 
 
 def test_a_freedom_beyond_1_is_refused() -> None:

@@ -18,7 +18,7 @@ from methods.temi import TEMI, TeacherObjective, TEMIConfig
 from models.autoencoder import ImageShape
 from models.projected_heads import ProjectedHeads
 from parts.phases import Batch, GradientPhase
-from tests.joint_runs import run
+from tests.joint_runs import run, whole_and_resumed
 from tests.test_dec import bars
 
 IMAGES = bars(120)
@@ -101,7 +101,7 @@ def test_loss_sizes_and_teacher_of_a_step_by_hand() -> None:
     total, weight = 0.0, sum((t[0] * t[1]).sum(dim=1) for t in teacher) / 2
     for head, (s, t) in enumerate(zip(student, teacher, strict=True)):
         sizes = 0.9 * 0.25 + 0.1 * torch.cat(t).mean(dim=0)
-        assert torch.allclose(objective.sizes[head], sizes, atol=1e-6)
+        assert torch.allclose(objective.sizes.shares[head], sizes, atol=1e-6)
         both = [((a * b) ** 0.6 / sizes).sum(dim=1).log() for a, b in ((s[0], t[1]), (s[1], t[0]))]
         total = total - (weight * (both[0] + both[1]) / 2).mean()
     assert float(loss) == pytest.approx(float(total), rel=1e-5)
@@ -127,6 +127,19 @@ def test_teachers_begin_as_their_students_and_the_answer_is_the_one_of_lowest_lo
     assert torch.equal(method.assign(IMAGES.images).labels, method.teachers(z)[best].argmax(dim=1))
 
 
+def test_a_resumed_run_ends_with_the_same_bits() -> None:
+    """From the middle of the training, and from before a head is selected: both go on with the mean sizes."""
+
+    def build() -> TEMI:
+        seed_all(0)
+        short = ("pretrain.min_steps=0", "cluster.heads=3", "cluster.min_steps=10", "cluster.epochs=1")
+        return TEMI(config(*short), ImageShape(1, 8, 8))
+
+    whole, _ = whole_and_resumed(build, IMAGES.images, [9, 16])
+    assert isinstance(whole, TEMI)
+    assert not torch.equal(whole.mean_sizes.shares, torch.full((3, 4), 0.25))
+
+
 def test_classes_that_lie_apart_are_found() -> None:
     seed_all(0)
     method = TEMI(config(), ImageShape(1, 8, 8))
@@ -142,7 +155,9 @@ def test_heads_are_apart_and_their_logits_are_cosines_by_the_temperature() -> No
     z = torch.nn.functional.normalize(torch.randn(6, 5), dim=1)
     log_q = heads(z).detach()
     assert torch.allclose(log_q.exp().sum(dim=2), torch.ones(3, 6), atol=1e-6)
-    assert torch.allclose(heads(z, slice(1, 2))[0], log_q[1], atol=1e-6)
+    one = ProjectedHeads(1, 5, 8, 4, 2, temperature=0.1)
+    one.take(heads, 1)
+    assert torch.allclose(one(z)[0], log_q[1], atol=1e-6)
     # Two logits differ by at most two cosines over the temperature.
     assert float((log_q[..., 0] - log_q[..., 1]).abs().max()) <= 20 + 1e-4
 
@@ -156,7 +171,16 @@ def test_a_prior_takes_the_place_of_equal_sizes() -> None:
         settings = (f"cluster.prior={given}", "cluster.prior_freedom=0.5", "cluster.heads=1", "cluster.beta=1.0")
         method = TEMI(config("clusters=3", *settings), ImageShape(1, 8, 8))
         objective = objective_of(method)
-        objective.sizes = sizes.unsqueeze(0)
+        objective.sizes.shares = sizes.unsqueeze(0)
         loss = float(objective.losses(torch.cat([sure, sure], dim=1), torch.cat([sure, sure], dim=1)))
         expected = torch.tensor(prior or [(1 / 3 + size) / 2 for size in sizes.tolist()], dtype=torch.float64)
         assert loss == pytest.approx(float((sizes * (sizes / expected).log()).sum()) - math.log(3), rel=1e-4)
+
+
+def test_a_prior_of_full_freedom_asks_nothing_even_of_an_empty_cluster() -> None:
+    settings = ("clusters=3", "cluster.prior=learned", "cluster.prior_freedom=1", "cluster.heads=1", "cluster.beta=1.0")
+    objective = objective_of(TEMI(config(*settings), ImageShape(1, 8, 8)))
+    objective.sizes.shares = torch.tensor([[0.75, 0.25, 0.0]])
+    sure = torch.eye(3)[[0, 0, 0, 1]].clamp_min(1e-30).log().unsqueeze(0)
+    loss = objective.losses(torch.cat([sure, sure], dim=1), torch.cat([sure, sure], dim=1))
+    assert float(loss) == pytest.approx(-math.log(3), rel=1e-5)
