@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.studies import unequal_table
 from benchmarks.studies.joint_table import SCORES, only, table
 from report.comparison.recorded import read_rows
 from report.rows import Row, value
@@ -33,6 +34,11 @@ def test_every_line_of_the_tables_stands_in_its_page() -> None:
         if missing := [line for line in lines if line not in said]:
             absent[record, page.name] = missing
     assert absent == {}
+
+
+def test_the_table_of_unequal_classes_stands_in_its_page() -> None:
+    said = (ROOT / "docs" / "unequal-sizes.md").read_text("utf-8").splitlines()
+    assert [line for line in unequal_table.table(RESULTS / "unequal") if line not in said] == []
 
 
 def test_the_readmes_rows_are_those_of_the_record() -> None:
@@ -83,6 +89,6 @@ def test_a_methods_page_and_its_config_say_the_same() -> None:
 
 
 def test_records_name_no_place_of_a_machine() -> None:
-    for file in RESULTS.glob("*.jsonl"):
+    for file in RESULTS.rglob("*.jsonl"):
         assert "checkpoint" not in file.read_text("utf-8")
         assert str(Path.home()) not in file.read_text("utf-8")
