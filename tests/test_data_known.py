@@ -53,6 +53,46 @@ def test_labels_by_index(tmp_path: Path) -> None:
     assert labels(read(tmp_path, text.replace("index", "file"), NAMELESS)) == {0: "0", 7: "1"}
 
 
+def test_positions_as_programs_write_columns_with_gaps(tmp_path: Path) -> None:
+    assert labels(read(tmp_path, "index,label\n7.0,b\n 0,a\n")) == {0: "a", 7: "b"}
+    assert labels(read(tmp_path, "index;label\n7,0;b\n0,00;a\n")) == {0: "a", 7: "b"}
+    pairs = read(tmp_path, "first,second,link\n1.0,0.0,must\n")
+    assert isinstance(pairs, KnownPairs)
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([0], [1])
+
+
+@pytest.mark.parametrize(
+    ("file", "position"),
+    [
+        ("dogs\\b.png", 4),
+        (" dogs/b.png ", 4),
+        ("./dogs/b.png", 4),
+        ("C:\\Users\\me\\pictures\\dogs\\b.png", 4),
+        ("pictures/x.png", 6),
+        ("c, d.png", 5),  # one image alone ends so
+        ("a.png", None),  # two do
+        ("birds/x.png", None),  # a folder that is not there
+        ("/else/x.png", None),
+    ],
+)
+def test_files_by_paths_as_people_have_them(tmp_path: Path, file: str, position: int | None) -> None:
+    text = f'file,label\n"{file}",a\ny.png,b\n'
+    if position is not None:
+        assert labels(read(tmp_path, text)) == {position: "a", 7: "b"}
+        return
+    with pytest.raises(DataError, match=r"not among .*\(line 2\)"):
+        read(tmp_path, text)
+
+
+def test_files_as_spreadsheets_of_windows_write_them(tmp_path: Path) -> None:
+    text = "file;label\r\nx.png;Grün\r\ny.png;b\r\n"
+    for encoding in ("utf-8-sig", "cp1252", "utf-16"):
+        (tmp_path / "known.csv").write_bytes(text.encode(encoding))
+        found = read_known(str(tmp_path / "known.csv"), PICTURES, 3, 0)
+        assert isinstance(found, KnownLabels)
+        assert labels(found) == {6: "Grün", 7: "b"}
+
+
 def test_a_byte_that_is_no_utf8_is_found_as_a_gallery_writes_it(tmp_path: Path) -> None:
     assert labels(read(tmp_path, "file,label\ncats/\\xe9.png,cat\nx.png,dog\n")) == {2: "cat", 6: "dog"}
 
@@ -74,6 +114,8 @@ def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("file,label\n", "a first line and no other"),
+        ("file,label,label\nx.png,a,b\n", "has 2 columns called label"),
+        ("PK\x03\x04", "is a spreadsheet or an archive: save it as CSV"),
         ("file,class\nx.png,cat\n", "has the columns class, file. It is a CSV file with the columns file and label"),
         ("file,label\nx.png,\ny.png, \n", "no label at all"),
         ("file,label\nx.png,cat\ny.png,cat\n", "only the class cat"),
