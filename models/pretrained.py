@@ -73,7 +73,7 @@ class PretrainedNetwork:
         self._networks: dict[torch.device, Callable[[Tensor], Tensor]] = {torch.device("cpu"): loaded.network}
         self._batch: dict[torch.device, int] = {}
         self._input, self._name = loaded.input, loaded.name
-        probe = self(torch.zeros(1, 3, loaded.input.size, loaded.input.size, dtype=torch.uint8))
+        probe = self._probed()
         known = settings.pretrained_on or loaded.pretrained_on or "data that its name does not tell"
         self.facts = NetworkFacts(loaded.name, loaded.sha256, known, loaded.input, probe.shape[1])
 
@@ -113,7 +113,26 @@ class PretrainedNetwork:
             raise ModelError(
                 f"{self._name} gives a tensor of shape {list(features.shape)}; needed is one vector an image, (n, d)."
             )
+        if len(features) != len(images):
+            raise ModelError(
+                f"{self._name} gives {len(features)} vectors for {len(images)} images: export it for any number of "
+                "images at a time."
+            )
         return features.float()
+
+    def _probed(self) -> Float[Tensor, "2 d"]:
+        """Features of two black images: a network that takes one image alone is found out here."""
+        size = self._input.size
+        try:
+            return self(torch.zeros(2, 3, size, size, dtype=torch.uint8))
+        except (ModelError, MemoryError):
+            raise
+        except Exception as error:  # of the code of others, which may raise anything
+            reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
+            raise ModelError(
+                f"{self._name} cannot compute features of images of 3 × {size} × {size} pixels: {reason:.200} "
+                f"If it was trained on images of another size, say it with size=N beside the network's name."
+            ) from error
 
     def _on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """The network on `device`, beside that on the CPU."""

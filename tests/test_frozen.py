@@ -66,6 +66,13 @@ def rates(method: Method, digits: ImageSet) -> dict[str, float]:
     return {phase.name: phase.optimiser.learning_rate for phase in phases if isinstance(phase, GradientPhase)}
 
 
+def test_features_that_are_no_numbers_name_the_network(digits: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = PretrainedNetwork.__call__
+    monkeypatch.setattr(PretrainedNetwork, "__call__", lambda *args: original(*args) * torch.nan)
+    with pytest.raises(ModelError, match=f"{NAME} gives NaN or infinite features for 120 of 120 images"):
+        run("frozen-kmeans", digits)
+
+
 def test_many_clusterers_cost_one_pass(digits: ImageSet, encoded: list[int], tmp_path: Path) -> None:
     alone = run("frozen-agglomerative", digits)
     encoded.clear()
@@ -166,7 +173,7 @@ def test_several_networks_stand_side_by_side(digits: ImageSet, encoded: list[int
     encoded.clear()
     more = f"beside=[{{{tiny_network_yaml()}, mean: [0, 0, 0], pretrained_on: noise}}]"
     two = run("frozen-kmeans", digits, store=store, settings=[f"representation.frozen.{more}"])
-    assert encoded == [1, len(digits)]  # a probe and the images; the first network's features were there
+    assert encoded == [2, len(digits)]  # a probe and the images; the first network's features were there
     z, first = two.method.embed(digits.images), one.method.embed(digits.images)
     size = first.shape[1]
     assert torch.equal(z[:, :size], first)
