@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from data.image_set import DataError, ImageSet
-from data.known import KnownLabels, KnownPairs, draw_known, known_labels, same_knowledge
+from data.known import KnownLabels, KnownPairs, draw_known, known_labels, labels_by_position, same_knowledge
 from data.known_file import check_there, read_known
 from data.names import Names
 from data.sources import load
@@ -150,6 +151,45 @@ def test_a_file_that_is_not_there_is_said_before_images_are_read(tmp_path: Path)
         check_there(str(tmp_path / "nothing.csv"))
     with pytest.raises(DataError, match="is no file"):
         check_there(str(tmp_path))
+
+
+class Series(dict[int, object]):
+    """As of pandas: a mapping by its index."""
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {1: "a", np.int64(3): "b"},
+        {1.0: "a", 3: "b", 0: None, 2: float("nan"), 4: ""},
+        Series({1: np.str_("a"), 3: "b"}),
+        [None, "a", float("nan"), "b", None],
+        np.array(["", "a", "", "b", ""]),
+    ],
+)
+def test_labels_by_position_as_python_has_them(known: object) -> None:
+    assert labels_by_position(known, 5) == {1: "a", 3: "b"}
+
+
+def test_arrays_hold_minus_one_where_nothing_is_known() -> None:
+    assert labels_by_position(np.array([-1, 0, 2]), 3) == {1: 0, 2: 2}
+    assert labels_by_position(torch.tensor([-1, 0, 2]), 3) == {1: 0, 2: 2}
+    assert labels_by_position({1: -1, 2: 0}, 3) == {1: -1, 2: 0}  # a label of its own where it is said
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (["a", "b"], "2 labels for 5 images. Labels are"),
+        (np.zeros((5, 2)), r"a label is \[0.0, 0.0\]"),
+        ({"0": "a"}, "'0' is no position of an image"),
+        ({0.5: "a"}, "0.5 is no position of an image"),
+        ({0: np.array([1, 2])}, "Labels are strings or numbers, one an image"),
+    ],
+)
+def test_labels_by_position_that_cannot_be_are_said(known: object, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        labels_by_position(known, 5)
 
 
 def test_a_draw_is_of_the_share_by_the_seed_and_grows() -> None:
