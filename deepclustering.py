@@ -224,9 +224,13 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
     def _config(self, X: Any) -> RunConfig:
         """The run's config, from the method's defaults, the settings, and what has a parameter of its own."""
-        for path, parameter in PARAMETERS.items():
-            if path in (self.settings or {}):
-                raise ConfigError(f"the setting {path} has a parameter of its own, {parameter}: give it there.")
+        for path in self.settings or {}:
+            if path in PARAMETERS:
+                raise ConfigError(f"the setting {path} has a parameter of its own, {PARAMETERS[path]}: give it there.")
+            if path.partition(".")[0] == "data" and not isinstance(X, str | Path):
+                raise ConfigError(
+                    f"the setting {path} is for data by name or path: of an array, give what shall be seen."
+                )
         # What is known by position reaches `fit` as it is; the config names files and shares alone.
         known = self.known if isinstance(self.known, str | Path | float | int) else None
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
