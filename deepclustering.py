@@ -228,13 +228,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             if path in PARAMETERS:
                 raise ConfigError(f"the setting {path} has a parameter of its own, {PARAMETERS[path]}: give it there.")
             if path.partition(".")[0] == "data" and not isinstance(X, str | Path):
-                raise ConfigError(
-                    f"the setting {path} is for data by name or path: of an array, give what shall be seen."
-                )
+                raise ConfigError(f"the setting {path} is for data by name or path: of an array, give a part.")
         # What is known by position reaches `fit` as it is; the config names files and shares alone.
-        known = self.known if isinstance(self.known, str | Path | float | int) else None
+        known = str(self.known) if isinstance(self.known, Path) else self.known
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
-        flags["known"] = str(known) if isinstance(known, Path) else known
+        flags["known"] = known if isinstance(known, str | float | int) else None
         file = Path(self.method) if str(self.method).endswith((".yaml", ".yml")) else None
         config = resolve_config(None if file else self.method, file, self._assignments(X), flags)
         if config.runtime.devices * config.runtime.nodes > 1:
@@ -250,7 +248,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
     def _knowledge(self, config: RunConfig, images: ImageSet) -> Known | None:
         """What `known` says of the training images."""
-        if self.known is not None and not isinstance(self.known, str | Path | float | int):
+        if not isinstance(self.known, str | Path | float | int | None):
             labels = labels_by_position(self.known, len(images))
             return known_labels(labels, len(images), config.clusters, "known")
         return read_known(config.known, images, config.clusters, config.seed)

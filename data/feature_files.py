@@ -51,13 +51,17 @@ def read_features(file: Path) -> FeatureFile:
     Raises:
         DataError: when there is no such file, or it is of another form.
     """
-    readers = {".npy": _from_npy, ".npz": _from_npz, ".parquet": _from_parquet}
+    check_there(file)
+    points, named = READERS[file.suffix.lower()](file)
+    return FeatureFile(torch.from_numpy(points.values), list(points.names) if named else None)
+
+
+def check_there(file: Path) -> None:
+    """Raises DataError where there is no such file, or its name says that it is of another kind."""
     if not is_file(file):
         raise DataError(f"there is no file {file}, which should hold features. {FORM}")
-    if file.suffix.lower() not in readers:
+    if file.suffix.lower() not in READERS:
         raise DataError(f"{file} ends in {file.suffix or 'nothing'!r}. {FORM}")
-    points, named = readers[file.suffix.lower()](file)
-    return FeatureFile(torch.from_numpy(points.values), list(points.names) if named else None)
 
 
 def _from_npy(file: Path) -> tuple[Points, bool]:
@@ -84,3 +88,6 @@ def _from_parquet(file: Path) -> tuple[Points, bool]:
         there = ", ".join(f"{field.name} ({field.type})" for field in schema) or "nothing"
         raise DataError(f"{file} has no column of features; it has: {there}. {FORM}")
     return points_of({"train": [file]}, columns)["train"], columns.name is not None
+
+
+READERS = {".npy": _from_npy, ".npz": _from_npz, ".parquet": _from_parquet}
