@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -23,9 +24,13 @@ def check_outside_data(config: BaseModel) -> None:
         if isinstance(section, SpacesSettings):
             for network in section.networks:
                 load_network(network)
-        elif isinstance(section, FeaturesSettings):
-            for file in section.files:
-                check_there(file)
+    for file in feature_files(config):
+        check_there(file)
+
+
+def feature_files(config: BaseModel) -> list[Path]:
+    """The files of features that a config names."""
+    return [file for section in _sections(config) if isinstance(section, FeaturesSettings) for file in section.files]
 
 
 def _sections(config: BaseModel) -> Iterator[BaseModel]:
