@@ -124,6 +124,7 @@ class PACE(SoftAssignments):
         size = self.backbone.latent + self.axes.size
         self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
+        self.prior = SizePrior(cluster, cluster.heads, config.clusters, cluster.prior_momentum)
         self.free_sizes = FreeSizes()
         self.target = TrainingTarget()
 
@@ -138,9 +139,8 @@ class PACE(SoftAssignments):
     def _phases(self, images: Num[Tensor, "n c h w"], compute: Compute, known: LinkedHeads | None) -> Sequence[Phase]:
         cluster, encode = self.config.cluster, JoinedFeature(self.backbone, self.axes)
         features = TrainingFeatures(encode, images, compute)
-        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
         objective = HeadsObjective(
-            self.heads, self.neighbourhood, features, prior, cluster.entropy, cluster.walk, compute, known
+            self.heads, self.neighbourhood, features, self.prior, cluster.entropy, cluster.walk, compute, known
         )
         return (
             *self.backbone.phases(images, compute),

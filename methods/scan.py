@@ -193,6 +193,7 @@ class SCAN(SoftAssignments):
         self.neighbourhood = Neighbourhood(power=0.0)
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
+        self.prior = SizePrior(config.cluster, config.cluster.heads, config.clusters, config.cluster.prior_momentum)
         self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -216,10 +217,9 @@ class SCAN(SoftAssignments):
 
     def _cluster(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Phase:
         cluster = self.config.cluster
-        prior = SizePrior(cluster, cluster.heads, self.config.clusters, cluster.prior_momentum)
         return GradientPhase(
             name="cluster",
-            module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, prior, compute),
+            module=NeighbourObjective(self._pairs(images, compute), self.neighbourhood, cluster, self.prior, compute),
             optimiser=cluster.resting_optimiser if self.backbone.rests else cluster.optimiser,
             epochs=epochs_needed(len(images), cluster.batch_size, cluster.epochs, cluster.min_steps),
             batch_size=cluster.batch_size,

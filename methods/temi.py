@@ -31,7 +31,7 @@ from parts.free_sizes import FreeSizes
 from parts.neighbourhood import Neighbourhood
 from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
-from parts.size_prior import Momentum, SizePrior, SizePriorSettings
+from parts.size_prior import Momentum, MovingSizes, SizePrior, SizePriorSettings
 from parts.training_features import BackboneFeatures
 
 WALKS = 10
@@ -83,6 +83,7 @@ class TeacherObjective(Objective):
     Args:
         students: r heads, trained.
         teachers: as many, which follow them.
+        sizes: of the clusters, as the teachers see them.
         neighbourhood: of the training images.
         features: of the training images.
         settings: of the step.
@@ -90,12 +91,11 @@ class TeacherObjective(Objective):
         compute: the machine: cluster sizes are those of the whole batch, whatever the number of processes.
     """
 
-    sizes: Tensor
-
     def __init__(
         self,
         students: ProjectedHeads,
         teachers: ProjectedHeads,
+        sizes: MovingSizes,
         neighbourhood: Neighbourhood,
         features: BackboneFeatures,
         settings: ClusterSettings,
@@ -103,11 +103,10 @@ class TeacherObjective(Objective):
         compute: Compute,
     ) -> None:
         super().__init__()
-        self.students, self.teachers = students, teachers
+        self.students, self.teachers, self.sizes = students, teachers, sizes
         self.neighbourhood, self.features = neighbourhood, features
         self.settings, self.compute = settings, compute
         self.prior = SizePrior(settings, settings.heads, clusters)
-        self.register_buffer("sizes", torch.full((settings.heads, clusters), 1 / clusters))
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         partners = self.neighbourhood.partners(batch.indices, batch.noise.uniform(1))
@@ -116,7 +115,7 @@ class TeacherObjective(Objective):
         with torch.no_grad():
             taught = self.teachers(pair)
             seen = self.compute.pooled(taught.exp().mean(dim=1))  # (r, k)
-            self.sizes.mul_(self.settings.sizes).add_(seen, alpha=1 - self.settings.sizes)
+            self.sizes.follow(seen, self.settings.sizes)
         losses = self.losses(self.students(pair), taught)  # (r,)
         # The sum, so that a head is trained as it would be alone.
         return {"loss": losses.sum(), "lowest": self.compute.pooled(losses.detach()).min()}
@@ -140,17 +139,16 @@ class TeacherObjective(Objective):
     def _relative_sizes(self) -> Float[Tensor, "r k"]:
         """Sizes over k times those expected. Of sure pairs the mean loss then is the divergence of the sizes from the
         prior, less log k: where it is uniform, the entropy of the sizes, as in the paper."""
-        if self.prior.is_uniform:
-            return self.sizes
-        return self.sizes / (self.sizes.shape[1] * self.prior.given(self.sizes))
+        sizes = self.sizes.value
+        return sizes if self.prior.is_uniform else sizes / (sizes.shape[1] * self.prior.given(sizes))
 
     @torch.no_grad()
     def own_losses(self, seed: int) -> Float[Tensor, " r"]:
         """Every head's loss over all training images, each with the same neighbours for all heads; on the CPU."""
-        z = self.features(self.sizes.device)
+        z = self.features(self.sizes.value.device)
         generator = torch.Generator().manual_seed(seed)  # the same neighbours on any device
         everyone = torch.arange(len(z), device=z.device)
-        total = torch.zeros(len(self.sizes), device=z.device)
+        total = torch.zeros(len(self.sizes.value), device=z.device)
         for _ in range(WALKS):
             ends = self.neighbourhood.partners(everyone, torch.rand(len(z), 1, generator=generator).to(z.device))
             for part, other in zip(torch.split(everyone, BATCH_SIZE), torch.split(ends, BATCH_SIZE), strict=True):
@@ -185,6 +183,7 @@ class TEMI(SoftAssignments):
         self.teachers = ProjectedHeads(cluster.heads, *sizes, cluster.temperature).requires_grad_(False)
         self.teachers.follow(self.students, 0.0)
         self.head = ProjectedHeads(1, *sizes, cluster.temperature)
+        self.sizes = MovingSizes(cluster.heads, config.clusters)
         self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -192,7 +191,7 @@ class TEMI(SoftAssignments):
         cluster, seed = self.config.cluster, self.config.seed
         features = BackboneFeatures(self.backbone, images, compute)
         neighbourhood, head, teachers, k = self.neighbourhood, self.head, self.teachers, self.config.clusters
-        objective = TeacherObjective(self.students, teachers, neighbourhood, features, cluster, k, compute)
+        objective = TeacherObjective(self.students, teachers, self.sizes, neighbourhood, features, cluster, k, compute)
 
         def select() -> None:
             features()  # by all processes, before one is alone

@@ -157,7 +157,9 @@ def load_network(settings: FrozenSettings) -> PretrainedNetwork:
     """
     files = [Path(name).expanduser() for name in (settings.model, settings.weights) if name is not None]
     stamps = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
-    return _load(settings, tuple(stamps))
+    # Building a network draws weights that are thrown away: runs would differ by whether it was loaded before.
+    with torch.random.fork_rng(devices=[]):
+        return _load(settings, tuple(stamps))
 
 
 @lru_cache(maxsize=2)

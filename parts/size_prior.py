@@ -11,7 +11,7 @@ Partial Optimal Transport for Deep Imbalanced Clustering", ICLR 2024. The mixtur
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -42,8 +42,31 @@ class SizePriorSettings(Settings):
             )
 
 
+class MovingSizes(nn.Module):
+    """Sizes of k clusters, for each of r heads, as a moving average over batches.
+
+    It belongs to the method that trains by it: a run that stops in the middle of a phase keeps the state of its method
+    alone.
+    """
+
+    value: Tensor
+
+    def __init__(self, heads: int, clusters: int) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.full((heads, clusters), 1 / clusters))
+
+    def follow(self, seen: Float[Tensor, "r k"], momentum: float) -> Float[Tensor, "r k"]:
+        """The average, once the sizes in a batch are `seen`."""
+        self.value.mul_(momentum).add_(seen, alpha=1 - momentum)
+        return self.value
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state_dict.setdefault(f"{prefix}value", self.value)  # checkpoints from before it was kept
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
 class SizePrior(nn.Module):
-    """The shares that are expected of k clusters, for each of r heads.
+    """The shares that are expected of k clusters, for each of r heads. With a momentum it is state of the method.
 
     Args:
         settings: which.
@@ -54,7 +77,6 @@ class SizePrior(nn.Module):
     """
 
     fixed: Tensor
-    sizes: Tensor
 
     def __init__(self, settings: SizePriorSettings, heads: int, clusters: int, momentum: float = 0.0) -> None:
         super().__init__()
@@ -64,7 +86,7 @@ class SizePrior(nn.Module):
         shares = settings.prior if isinstance(settings.prior, tuple) else [1 / clusters] * clusters
         self.register_buffer("fixed", torch.tensor(shares), persistent=False)
         if self.learned and momentum:
-            self.register_buffer("sizes", torch.full((heads, clusters), 1 / clusters))
+            self.sizes = MovingSizes(heads, clusters)
 
     def forward(self, sizes: Float[Tensor, "r k"]) -> Float[Tensor, "*#r k"]:
         """The prior of a training step, in which the clusters have these sizes; follows them where it is learned."""
@@ -72,8 +94,7 @@ class SizePrior(nn.Module):
             return self.fixed
         if not self.momentum:
             return self.given(sizes)
-        self.sizes.mul_(self.momentum).add_(sizes.detach(), alpha=1 - self.momentum)
-        return self.given(self.sizes)
+        return self.given(self.sizes.follow(sizes.detach(), self.momentum))
 
     def given(self, sizes: Float[Tensor, "*r k"]) -> Float[Tensor, "*#r k"]:
         """The prior of clusters whose sizes over all images are known."""

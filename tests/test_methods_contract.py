@@ -19,6 +19,7 @@ from methods.base import CentroidMethod, EmbeddingMethod, Generative, Method
 from methods.joint import JointMethod
 from methods.registry import METHOD_NAMES, METHODS
 from models.autoencoder import ImageShape
+from parts.phases import GradientPhase
 from tests.small import TESTED, run_config, small_config
 
 DRAWN = {"ae", "vae", "simclr", "umap"}
@@ -91,6 +92,19 @@ def test_saved_and_loaded_it_gives_the_same(name: str, method: Method, digits: I
     fresh.eval()  # as engine/restore.py does: batch-norm takes what it has learned
     assert torch.equal(fresh.embed(digits.images), method.embed(digits.images))
     assert torch.equal(fresh.assign(digits.images).labels, method.assign(digits.images).labels)
+
+
+def test_what_it_is_trained_with_is_its_own_state(name: str, method: Method, digits: ImageSet) -> None:
+    """A run that stops in the middle of a phase keeps the state of its method alone."""
+    phases = method.phases(digits.images, launch(small_config(name).runtime))
+    modules = set(method.modules())
+    tensors = {id(tensor) for tensor in method.state_dict(keep_vars=True).values()}  # type: ignore[call-arg]
+    for phase in phases:
+        if isinstance(phase, GradientPhase):
+            apart = [module for module in phase.module.modules() if module not in modules]
+            states = [module.state_dict(keep_vars=True) for module in apart]
+            own = [{key: state[key] for key in state if "." not in key} for state in states]  # without its parts'
+            assert [key for state in own for key in state if id(state[key]) not in tensors] == [], phase.name
 
 
 @settings(max_examples=4, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -10,9 +11,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from configs.schema import RuntimeSettings
+from data.image_set import ImageSet
+from engine.checkpoint import Checkpoint
+from engine.fit import fit
 from engine.processes import launch
 from engine.randomness import BatchNoise, seed_all
 from losses.scan import marginal_divergence
+from methods.points import config_for_points
 from methods.resolve import resolve_config
 from models.cluster_heads import ClusterHeads
 from parts.neighbourhood import Neighbourhood
@@ -20,6 +25,7 @@ from parts.phases import Batch
 from parts.size_prior import SizePrior, SizePriorSettings
 from parts.training_features import TrainingFeatures
 from parts.walked_agreement import HeadsObjective
+from tests.small import SMALL
 from tests.test_free_sizes import blobs
 
 LEARNED = SizePriorSettings(prior="learned", prior_freedom=0.75)
@@ -54,7 +60,7 @@ def test_the_estimate_is_a_moving_average_from_the_uniform_one() -> None:
     # At the end sizes over all images are known, and heads are compared under the prior of these.
     assert prior.given(torch.tensor([0.6, 0.4])).tolist() == pytest.approx([0.575, 0.425])
     # It is part of what a stopped run goes on from.
-    assert prior.state_dict()["sizes"][0, 0].item() == pytest.approx(estimate)
+    assert prior.state_dict()["sizes.value"][0, 0].item() == pytest.approx(estimate)
 
 
 def pull(size: float, settings: SizePriorSettings) -> float:
@@ -125,3 +131,23 @@ def test_methods_take_a_prior_by_name_or_as_shares(name: str) -> None:
 def test_a_freedom_beyond_1_is_refused() -> None:
     with pytest.raises(ValidationError, match="prior_freedom"):
         SizePriorSettings(prior_freedom=-0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("temi", ()), ("scan", ("cluster.prior=learned", "cluster.prior_momentum=0.5"))],
+)
+def test_a_run_that_goes_on_in_the_middle_has_the_sizes_that_it_had(name: str, settings: tuple[str, ...]) -> None:
+    """And chooses the same head: from every checkpoint on it ends with the same bits."""
+    points = ImageSet("points", "train", blobs(20, 10, 10)[:, :, None, None])
+    asked = [*SMALL[name], "clusters=3", "cluster.batch_size=10", "runtime.checkpoint_seconds=0", *settings]
+    asked = [text for text in asked if not text.startswith(("pretrain", "self_label"))]
+    config, _ = config_for_points(resolve_config(name, None, ["data.name=points", *asked], {}), asked)
+    kept: list[Checkpoint] = []
+    whole = fit(config, points, save=lambda checkpoint: kept.append(copy.deepcopy(checkpoint)))
+    places = {(checkpoint.loop.phase, checkpoint.loop.epoch, checkpoint.loop.batch) for checkpoint in kept}
+    assert len(places) > 6
+    for checkpoint in kept:
+        state = fit(config, points, earlier=checkpoint).checkpoint.method
+        for key, value in whole.checkpoint.method.items():
+            assert not isinstance(value, Tensor) or torch.equal(value, state[key]), key

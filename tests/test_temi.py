@@ -101,7 +101,7 @@ def test_loss_sizes_and_teacher_of_a_step_by_hand() -> None:
     total, weight = 0.0, sum((t[0] * t[1]).sum(dim=1) for t in teacher) / 2
     for head, (s, t) in enumerate(zip(student, teacher, strict=True)):
         sizes = 0.9 * 0.25 + 0.1 * torch.cat(t).mean(dim=0)
-        assert torch.allclose(objective.sizes[head], sizes, atol=1e-6)
+        assert torch.allclose(objective.sizes.value[head], sizes, atol=1e-6)
         both = [((a * b) ** 0.6 / sizes).sum(dim=1).log() for a, b in ((s[0], t[1]), (s[1], t[0]))]
         total = total - (weight * (both[0] + both[1]) / 2).mean()
     assert float(loss) == pytest.approx(float(total), rel=1e-5)
@@ -156,7 +156,7 @@ def test_a_prior_takes_the_place_of_equal_sizes() -> None:
         settings = (f"cluster.prior={given}", "cluster.prior_freedom=0.5", "cluster.heads=1", "cluster.beta=1.0")
         method = TEMI(config("clusters=3", *settings), ImageShape(1, 8, 8))
         objective = objective_of(method)
-        objective.sizes = sizes.unsqueeze(0)
+        objective.sizes.value = sizes.unsqueeze(0)
         loss = float(objective.losses(torch.cat([sure, sure], dim=1), torch.cat([sure, sure], dim=1)))
         expected = torch.tensor(prior or [(1 / 3 + size) / 2 for size in sizes.tolist()], dtype=torch.float64)
         assert loss == pytest.approx(float((sizes * (sizes / expected).log()).sum()) - math.log(3), rel=1e-4)
