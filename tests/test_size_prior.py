@@ -145,9 +145,9 @@ def test_a_run_that_goes_on_in_the_middle_has_the_sizes_that_it_had(name: str, s
     config, _ = config_for_points(resolve_config(name, None, ["data.name=points", *asked], {}), asked)
     kept: list[Checkpoint] = []
     whole = fit(config, points, save=lambda checkpoint: kept.append(copy.deepcopy(checkpoint)))
-    places = {(checkpoint.loop.phase, checkpoint.loop.epoch, checkpoint.loop.batch) for checkpoint in kept}
-    assert len(places) > 6
-    for checkpoint in kept:
+    amid = [checkpoint for checkpoint in kept if checkpoint.loop.batch]
+    chosen = [amid[0], next(checkpoint for checkpoint in kept if checkpoint.loop.phase == amid[-1].loop.phase + 1)]
+    for checkpoint in chosen:
         state = fit(config, points, earlier=checkpoint).checkpoint.method
         for key, value in whole.checkpoint.method.items():
             assert not isinstance(value, Tensor) or torch.equal(value, state[key]), key
