@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -55,7 +55,7 @@ from configs.load import ConfigError  # noqa: E402
 from configs.schema import RunConfig  # noqa: E402
 from data.arrays import LAYOUTS, as_classes, as_images, as_tensor  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
-from data.known import Known, known_labels  # noqa: E402
+from data.known import Known, known_labels, labels_by_position  # noqa: E402
 from data.known_file import read_known  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
@@ -93,8 +93,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         value_range: what floats stand for black and white. None: the lowest and the highest value of the training
             images; what lies beyond them in others is cut off.
         points: tables are points of a space, (n, d), such as features of a network, and no pixels.
-        known: labels of some training images, which dec, its family and pace learn from: {position: label}, a CSV file
-            or, where X is a set with labels, a share of it to draw. Scores leave these images out.
+        known: labels of some training images, which dec, its family and pace learn from: {position: label}, a list
+            with None or an array with -1 where nothing is known, a CSV file or, where X is a set with labels, a share
+            of it to draw. Scores leave these images out.
         device: auto, cpu, cuda or mps.
         verbose: show progress, on a terminal or in a notebook.
 
@@ -115,7 +116,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = (0.0, 1.0),
         points: bool = False,
-        known: Mapping[int, Any] | str | Path | float | None = None,
+        known: Mapping[int, Any] | Sequence[Any] | np.ndarray | str | Path | float | None = None,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
@@ -223,13 +224,15 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
     def _config(self, X: Any) -> RunConfig:
         """The run's config, from the method's defaults, the settings, and what has a parameter of its own."""
-        for path, parameter in PARAMETERS.items():
-            if path in (self.settings or {}):
-                raise ConfigError(f"the setting {path} has a parameter of its own, {parameter}: give it there.")
+        for path in self.settings or {}:
+            if path in PARAMETERS:
+                raise ConfigError(f"the setting {path} has a parameter of its own, {PARAMETERS[path]}: give it there.")
+            if path.partition(".")[0] == "data" and not isinstance(X, str | Path):
+                raise ConfigError(f"the setting {path} is for data by name or path: of an array, give a part.")
         # What is known by position reaches `fit` as it is; the config names files and shares alone.
-        known = None if isinstance(self.known, Mapping) else self.known
+        known = str(self.known) if isinstance(self.known, Path) else self.known
         flags = {"clusters": self.n_clusters, "seed": self.seed, "runtime.device": self.device}
-        flags["known"] = str(known) if isinstance(known, Path) else known
+        flags["known"] = known if isinstance(known, str | float | int) else None
         file = Path(self.method) if str(self.method).endswith((".yaml", ".yml")) else None
         config = resolve_config(None if file else self.method, file, self._assignments(X), flags)
         if config.runtime.devices * config.runtime.nodes > 1:
@@ -245,8 +248,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
 
     def _knowledge(self, config: RunConfig, images: ImageSet) -> Known | None:
         """What `known` says of the training images."""
-        if isinstance(self.known, Mapping):
-            return known_labels(self.known, len(images), config.clusters, "known")
+        if not isinstance(self.known, str | Path | float | int | None):
+            labels = labels_by_position(self.known, len(images))
+            return known_labels(labels, len(images), config.clusters, "known")
         return read_known(config.known, images, config.clusters, config.seed)
 
     def _image_set(self, X: Any, config: RunConfig, reset: bool) -> ImageSet:

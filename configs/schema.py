@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from configs.values import Misread, read
 
@@ -217,11 +217,12 @@ class RunConfig(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     runtime: RuntimeSettings = RuntimeSettings()
 
-    @model_validator(mode="after")
-    def _known_is_a_share_or_a_file(self) -> RunConfig:
-        if isinstance(self.known, float) and not 0 <= self.known < 1:
-            raise ValueError(f"known takes a share of the images from 0 to below 1, or a file; received {self.known:g}")
-        return self
+    @field_validator("known")
+    @classmethod
+    def _known_is_a_share_or_a_file(cls, known: str | float | None) -> str | float | None:
+        if isinstance(known, float) and not 0 <= known < 1:
+            raise ValueError("It takes a share of the images, from 0 to below 1, or a file of labels")
+        return known
 
     @property
     def title(self) -> str:

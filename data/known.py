@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, SupportsInt, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -157,6 +157,42 @@ def known_labels(labels: Mapping[int, Hashable], images: int, clusters: int, wha
     positions = sorted(labels)
     classes = torch.tensor([number[labels[position]] for position in positions])
     return KnownLabels(torch.tensor(positions), classes, tuple(map(str, values)))
+
+
+def labels_by_position(known: Any, images: int) -> dict[int, Hashable]:
+    """The labels of some images, as Python's users have them. None, NaN and empty strings say nothing.
+
+    Args:
+        known: {position: label}, or what has such items, as a Series of pandas; or a list or an array with an entry for
+            every image, in which -1 says nothing either, as in scikit-learn.
+        images: how many there are.
+
+    Raises DataError for anything else.
+    """
+    form = "Labels are {position: label}, or a list with a label or None for each image."
+    if hasattr(known, "items"):
+        pairs = [(_position(key, form), value) for key, value in known.items()]
+    else:
+        values = known.tolist() if hasattr(known, "tolist") else list(known)
+        if not isinstance(values, list) or len(values) != images:
+            count = len(values) if isinstance(values, list) else "one"
+            raise DataError(f"known: {count} labels for {images:,} images. {form}")
+        pairs = [(position, value) for position, value in enumerate(values) if not _is_minus_one(value)]
+    found = {position: value.item() if getattr(value, "ndim", 1) == 0 else value for position, value in pairs}
+    unfit = [value for value in found.values() if not (value is None or isinstance(value, str | int | float))]
+    if unfit:
+        raise DataError(f"known: a label is {unfit[0]!r:.60}. Labels are strings or numbers, one an image. {form}")
+    return {position: label for position, label in found.items() if label not in (None, "") and label == label}
+
+
+def _is_minus_one(value: Any) -> bool:
+    return getattr(value, "ndim", 0) == 0 and isinstance(value, SupportsInt) and bool(value == -1)
+
+
+def _position(key: Any, form: str) -> int:
+    if isinstance(key, str | bool) or not isinstance(key, SupportsInt) or int(key) != key:
+        raise DataError(f"known: {key!r:.60} is no position of an image, a whole number from 0 on. {form}")
+    return int(key)
 
 
 def same_knowledge(state: Mapping[str, Any] | None, known: Known | None) -> bool:

@@ -10,19 +10,28 @@ without a label says nothing, so that a table of all images may have labels for 
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
+import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from data.files import exists, is_file, reason, shortened
 from data.image_set import DataError, ImageSet
 from data.known import Known, KnownLabels, KnownPairs, draw_known, known_labels, known_pairs
+from data.names import path_ends
 from system.names import printable
 
 SEPARATORS = (",", ";", "\t")
+ZIP = b"PK\x03\x04"
+COLUMNS = ("file", "index", "label", "first", "second", "link")
 LINKS = {"must": True, "cannot": False}
 FORM = "It is a CSV file with the columns file and label, or index and label, or first, second and link."
+WHOLE = re.compile(r"\s*(\d+)(?:[.,]0*)?\s*")
+"""A whole number, also as programs write a column that has gaps: 17.0."""
 EXAMPLES = 3
 """Lines that a message shows."""
 
@@ -86,30 +95,51 @@ class _Places:
 
     def by_index(self, lines: Sequence[_Line], column: str) -> list[int]:
         """Raises DataError where one is no position of an image."""
-        wrong = [line for line in lines if self._index(line.fields[column]) is None]
+        found = [self._index(line.fields[column]) for line in lines]
+        wrong = [line for line, position in zip(lines, found, strict=True) if position is None]
         if wrong:
             raise self._unknown(wrong, column, f"An index is a number from 0 to {len(self.images) - 1:,}")
-        return [int(line.fields[column]) for line in lines]
+        return [position for position in found if position is not None]
 
     def by_name(self, lines: Sequence[_Line], column: str) -> list[int]:
         """Raises DataError where one is the name of no image. Images without names are called by their index."""
         if self.images.names is None:
             return self.by_index(lines, column)
-        wrong = [line for line in lines if line.fields[column] not in self._by_name]
+        found = [self._named(line.fields[column]) for line in lines]
+        wrong = [line for line, position in zip(lines, found, strict=True) if position is None]
         if wrong:
             raise self._unknown(
                 wrong, column, f"Their names are as {self.images.names[0]!r}, as predict.py writes them"
             )
-        return [self._by_name[line.fields[column]] for line in lines]
+        return [position for position in found if position is not None]
 
     def are_indices(self, lines: Sequence[_Line], columns: Sequence[str]) -> bool:
         """Whether these columns hold numbers alone, and no image is called so."""
         texts = {line.fields[column] for line in lines for column in columns}
-        return all(text.strip().isdecimal() for text in texts) and not texts & self._by_name.keys()
+        return all(WHOLE.fullmatch(text) for text in texts) and not texts & self._by_name.keys()
 
     def _index(self, text: str) -> int | None:
-        number = text.strip()  # spaces behind commas, as people write them; in a name they may be its own
-        return int(number) if number.isdecimal() and int(number) < len(self.images) else None
+        whole = WHOLE.fullmatch(text)
+        return int(whole[1]) if whole and int(whole[1]) < len(self.images) else None
+
+    def _named(self, text: str) -> int | None:
+        """The image of this name, be it with backslashes, from above its folder on, or its end if one alone has it."""
+        if text in self._by_name:
+            return self._by_name[text]
+        ends = path_ends(text.strip())
+        folder = path_ends(self.images.name)[-1]
+        below = [end for end in ends[1:] if ends[0].removesuffix(f"/{end}").rpartition("/")[2] == folder]
+        whole = next((end for end in (ends[0], *below) if end in self._by_name), None)
+        return self._by_end.get(ends[0]) if whole is None else self._by_name[whole]
+
+    @cached_property
+    def _by_end(self) -> dict[str, int | None]:
+        """The image whose name ends so; None where several do."""
+        found: dict[str, int | None] = {}
+        for name, position in self._by_name.items():
+            for end in path_ends(name)[1:]:
+                found[end] = position if found.get(end, position) == position else None
+        return found
 
     def _unknown(self, wrong: Sequence[_Line], column: str, remedy: str) -> DataError:
         shown = ", ".join(f"{shortened(line.fields[column])!r} (line {line.number})" for line in wrong[:EXAMPLES])
@@ -122,18 +152,23 @@ def _read(path: Path) -> tuple[set[str], list[_Line]]:
     """The columns' names, and the lines that hold something."""
     check_there(str(path))
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = next((line for line in file if line.strip()), "")
-            if not first:
-                raise DataError(f"{path} is empty. {FORM}")
-            separator = max(SEPARATORS, key=first.count)
-            file.seek(0)
-            lines = list(_lines(csv.reader(file, delimiter=separator)))
+        content = path.read_bytes()
+        if content.startswith(ZIP):
+            raise DataError(f"{path} is a spreadsheet or an archive: save it as CSV. {FORM}")
+        encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "replace")
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        if not first:
+            raise DataError(f"{path} is empty. {FORM}")
+        separator = max(SEPARATORS, key=first.count)
+        lines = list(_lines(csv.reader(io.StringIO(text, newline=""), delimiter=separator)))
     except (OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
     if len(lines) < 2:
         raise DataError(f"{path} has a first line and no other. {FORM}")
     head = [name.strip().lower() for name in lines[0][1]]
+    if twice := next((name for name in COLUMNS if head.count(name) > 1), None):
+        raise DataError(f"{path} has {head.count(twice)} columns called {twice}: take out all but one.")
     rows = [_Line(number, dict(zip(head, [*fields, *[""] * len(head)], strict=False))) for number, fields in lines[1:]]
     return set(head), rows
 
@@ -149,13 +184,22 @@ def _labels(lines: Sequence[_Line], places: _Places, column: str, clusters: int)
     positions = places.by_index(labelled, column) if column == "index" else places.by_name(labelled, column)
     labels: dict[int, str] = {}
     for position, line in zip(positions, labelled, strict=True):
-        label = " ".join(line.fields["label"].split())
+        label = " ".join(_as_text(line.fields["label"]).split())
         if labels.setdefault(position, label) != label:
             raise DataError(
                 f"{places.path}, line {line.number}: {shortened(line.fields[column])!r} is {label!r} here and "
                 f"{labels[position]!r} above. An image has one label."
             )
     return known_labels(labels, len(places.images), clusters, str(places.path))
+
+
+def _as_text(field: str) -> str:
+    """What is no UTF-8 is read as spreadsheets of Windows write it."""
+    try:
+        field.encode()
+    except UnicodeEncodeError:
+        return field.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return field
 
 
 def _pairs(lines: Sequence[_Line], places: _Places) -> KnownPairs:

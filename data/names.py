@@ -156,6 +156,12 @@ class Names(Sequence[str]):
         return np.arange(len(self), dtype=np.int64) if self._chosen is None else self._chosen
 
 
+def path_ends(name: str) -> list[str]:
+    """A path with slashes, then without its first part, and so on: "a/b/c.png", "b/c.png", "c.png"."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    return ["/".join(parts[start:]) for start in range(len(parts))] or [""]
+
+
 def _packed(content: bytes) -> Tensor:
     # Names of one set are much alike: a tenth of the bytes is usual.
     return torch.frombuffer(bytearray(zlib.compress(content, 1)), dtype=torch.uint8)

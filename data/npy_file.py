@@ -45,7 +45,7 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
 
 
 def _holds_points(path: Path, reading: Reading) -> bool:
-    array = _array(path)
+    array = array_of(path)
     if array.ndim != 2:
         return False
     if reading.kind == "points":
@@ -61,14 +61,14 @@ def _holds_points(path: Path, reading: Reading) -> bool:
 
 
 def _points(path: Path, reading: Reading) -> Points:
-    values = as_points(_array(path), str(path))
-    labels = None if reading.labels == "none" else labels_beside(path, _array)
+    values = as_points(array_of(path), str(path))
+    labels = None if reading.labels == "none" else labels_beside(path, array_of)
     return Points(Names.rows(path.name, len(values)), str(path), values, labels)
 
 
 def _numbers(path: Path, reading: Reading) -> Numbers:
-    raw = _array(path)
-    values = None if reading.labels == "none" else labels_beside(path, _array)
+    raw = array_of(path)
+    values = None if reading.labels == "none" else labels_beside(path, array_of)
     laid = images_of(raw, str(path), None if values is None else len(values))
     return Numbers(
         Names.rows(path.name, len(laid.images)),
@@ -80,7 +80,7 @@ def _numbers(path: Path, reading: Reading) -> Numbers:
     )
 
 
-def _array(path: Path) -> Array:
+def array_of(path: Path) -> Array:
     try:
         # Copied where it is written to, which nothing does: torch warns of memory that may only be read.
         array = np.load(path, mmap_mode="c", allow_pickle=False)

@@ -61,9 +61,9 @@ def load(path: Path, split: str, reading: Reading = DEFAULT) -> ImageSet:
 
 def _points(path: Path, reading: Reading) -> tuple[dict[str, Points], tuple[str, ...]] | None:
     """Its points by split, and the classes' names; None for images."""
-    with _opened(path) as archive:
-        roles = point_roles(_shapes(archive, path), path, reading)
-        return None if roles is None else points_in(roles, path, lambda name: _array(archive, name, path), reading)
+    with opened(path) as archive:
+        roles = point_roles(shapes(archive, path), path, reading)
+        return None if roles is None else points_in(roles, path, lambda name: array_in(archive, name, path), reading)
 
 
 def _decoded(files: Mapping[str, Path], reading: Reading) -> Decoded:
@@ -77,10 +77,10 @@ def _decoded(files: Mapping[str, Path], reading: Reading) -> Decoded:
 
 
 def _splits(path: Path, reading: Reading) -> tuple[dict[str, Numbers], tuple[str, ...]]:
-    with _opened(path) as archive:
-        roles = roles_of(_shapes(archive, path), str(path), FORM)
+    with opened(path) as archive:
+        roles = roles_of(shapes(archive, path), str(path), FORM)
         found = {split: _numbers(archive, split, roles, path, reading) for split in roles.images}
-        names = None if roles.class_names is None else _array(archive, roles.class_names, path)
+        names = None if roles.class_names is None else array_in(archive, roles.class_names, path)
     if names is None or reading.labels == "none":
         return found, ()
     if names.ndim != 1 or names.dtype.kind not in "US":
@@ -91,13 +91,13 @@ def _splits(path: Path, reading: Reading) -> tuple[dict[str, Numbers], tuple[str
 def _numbers(archive: Any, split: str, roles: Roles, path: Path, reading: Reading) -> Numbers:
     name = roles.images[split]
     where = f"{path}: `{name}`"
-    raw = _array(archive, name, path)
+    raw = array_in(archive, name, path)
     values: Values | None = None
     notes = [f"`{other}` was not read" for other in roles.others]
     if reading.labels != "none":
         if split in roles.labels:
             label = roles.labels[split]
-            values = values_of(_array(archive, label, path), f"{path}: `{label}`")
+            values = values_of(array_in(archive, label, path), f"{path}: `{label}`")
         elif len(roles.images) == 1:
             values = labels_beside(path, _sole_array)
     laid = images_of(raw, where, None if values is None else len(values))
@@ -112,13 +112,13 @@ def _numbers(archive: Any, split: str, roles: Roles, path: Path, reading: Readin
 
 def _sole_array(path: Path) -> Array:
     """The one array of an archive of labels."""
-    with _opened(path) as archive:
+    with opened(path) as archive:
         if len(archive.files) != 1:
             raise DataError(f"{path} has {', '.join(archive.files) or 'nothing'}; labels are one array. {NONE}")
-        return _array(archive, archive.files[0], path)
+        return array_in(archive, archive.files[0], path)
 
 
-def _shapes(archive: Any, path: Path) -> dict[str, Shape]:
+def shapes(archive: Any, path: Path) -> dict[str, Shape]:
     """The shapes and types of all arrays, from their headers."""
     shapes = {}
     for name in archive.files:
@@ -145,7 +145,7 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, by_columns, dtype
 
 
-def _array(archive: Any, name: str, path: Path) -> Array:
+def array_in(archive: Any, name: str, path: Path) -> Array:
     try:
         large = _streamed(archive, name)
         array: Array = archive[name] if large is None else large
@@ -166,7 +166,7 @@ def _streamed(archive: Any, name: str) -> Array | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """The archive, whose damage ends in a DataError wherever it shows."""
     try:
         # Opened here, because numpy leaves a damaged file open.

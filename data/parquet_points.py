@@ -70,6 +70,14 @@ def point_columns(schema: Any, path: Path, reading: Reading) -> PointColumns | N
     return PointColumns(tuple(features), label, name, others)
 
 
+def without_whole_numbers(schema: Any) -> Any:
+    """The schema without columns of single whole numbers: they may be classes, whatever they are called."""
+    from pyarrow import schema as schema_with
+    from pyarrow import types
+
+    return schema_with([field for field in schema if not types.is_integer(field.type)])
+
+
 def points_of(files: Mapping[str, Sequence[Path]], columns: PointColumns) -> dict[str, Points]:
     """Every split, whose files all have these columns.
 

@@ -5,6 +5,7 @@ A point of d numbers goes where an image goes, as (d, 1, 1) in float32. Every di
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def names_of(rows: Sequence[str] | Array | None, file: str, count: int, where: s
         return Names.rows(file, count)
     if len(rows) != count:
         raise DataError(f"{where} has {count:,} points but {len(rows):,} names.")
-    return Names.of([str(row) for row in rows])
+    return Names.of([os.fsdecode(row) if isinstance(row, bytes) else str(row) for row in rows])
 
 
 def point_set(

@@ -128,7 +128,8 @@ def other_data(checkpoint: Checkpoint, images: ImageSet, known: Known | None) ->
             f"{len(images)} of fingerprint {images.fingerprint[:12]}"
         )
     if not same_knowledge(checkpoint.data.get("known"), known):
-        changed.append("what is known of the images: the file has changed")
+        of_a_file = isinstance(checkpoint.config.get("known"), str) and known is not None
+        changed.append(f"what is known of the images: {'the file has changed' if of_a_file else 'not the same'}")
     return changed
 
 

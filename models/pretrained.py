@@ -73,7 +73,7 @@ class PretrainedNetwork:
         self._networks: dict[torch.device, Callable[[Tensor], Tensor]] = {torch.device("cpu"): loaded.network}
         self._batch: dict[torch.device, int] = {}
         self._input, self._name = loaded.input, loaded.name
-        probe = self(torch.zeros(1, 3, loaded.input.size, loaded.input.size, dtype=torch.uint8))
+        probe = self._probed()
         known = settings.pretrained_on or loaded.pretrained_on or "data that its name does not tell"
         self.facts = NetworkFacts(loaded.name, loaded.sha256, known, loaded.input, probe.shape[1])
 
@@ -113,7 +113,26 @@ class PretrainedNetwork:
             raise ModelError(
                 f"{self._name} gives a tensor of shape {list(features.shape)}; needed is one vector an image, (n, d)."
             )
+        if len(features) != len(images):
+            raise ModelError(
+                f"{self._name} gives {len(features)} vectors for {len(images)} images: export it for any number of "
+                "images at a time."
+            )
         return features.float()
+
+    def _probed(self) -> Float[Tensor, "2 d"]:
+        """Features of two black images: a network that takes one image alone is found out here."""
+        size = self._input.size
+        try:
+            return self(torch.zeros(2, 3, size, size, dtype=torch.uint8))
+        except (ModelError, MemoryError):
+            raise
+        except Exception as error:  # of the code of others, which may raise anything
+            reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
+            raise ModelError(
+                f"{self._name} cannot compute features of images of 3 × {size} × {size} pixels: {reason:.200} "
+                f"If it was trained on images of another size, say it with size=N beside the network's name."
+            ) from error
 
     def _on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """The network on `device`, beside that on the CPU."""
@@ -138,8 +157,7 @@ def load_network(settings: FrozenSettings) -> PretrainedNetwork:
     """
     files = [Path(name).expanduser() for name in (settings.model, settings.weights) if name is not None]
     stamps = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
-    # Its architecture draws weights, which the file's replace. A second run in one process finds the network loaded and
-    # draws none of these: both must go on with the same numbers.
+    # Building a network draws weights that are thrown away: runs would differ by whether it was loaded before.
     with torch.random.fork_rng(devices=[]):
         return _load(settings, tuple(stamps))
 

@@ -30,9 +30,9 @@ def from_torchscript(file: Path, settings: FrozenSettings) -> Loaded:
             warnings.simplefilter("ignore")  # torch announces the end of the format, and reads it still
             network: nn.Module = torch.jit.load(str(file), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"{file} is no TorchScript file ({reason:.120}). Weights alone go to `weights`, beside model=timm:NAME."
+            f"{file} is no TorchScript file, as torch.jit.save writes it. Weights alone go to `weights`, beside a "
+            "network's name, such as model=torchvision:resnet50."
         ) from error
     return Loaded(network, file.stem, sha256_of(file), _input(settings), None)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -197,6 +199,9 @@ def _from_hub(wanted: str, repository: str | None) -> str:
     raise ModelError(f"{repository} holds no weights of {wanted} under a usual name: give a file with `weights`.")
 
 
+WEIGHTS = "Weights are a .safetensors file, or tensors by name that torch.save wrote (.pt, .pth or .bin)."
+
+
 def read_weights(file: Path) -> dict[str, Tensor]:
     """Tensors by name from a file of torch or of safetensors. No code in it is run.
 
@@ -208,17 +213,32 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             content = optional("safetensors.torch", str(file)).load_file(str(file))
         else:
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            content = _unpickled(file)
     except ModelError:
         raise
     except Exception as error:  # of pickle, zip and safetensors, each with classes of its own
-        raise ModelError(f"{file} holds no weights that can be read: {error!s:.160}") from error
+        raise ModelError(f"{file} holds no weights that can be read{_reason(error)}. {WEIGHTS}") from error
     for inner in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(inner), Mapping):
             content = content[inner]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError(f"{file} holds no weights by name.")
+        there = f", but: {', '.join(map(str, content))!s:.120}" if isinstance(content, Mapping) else ""
+        raise ModelError(f"{file} holds no weights by name{there}. {WEIGHTS}")
     return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _unpickled(file: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*TorchScript archive")  # which is refused
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _reason(error: Exception) -> str:
+    """What people can act on; what torch says besides is advice on how to run a stranger's code."""
+    if "TorchScript" in str(error):
+        return ": it is TorchScript, a network with its weights. Give it as `model`, without `weights`"
+    unknown = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+    return f": beside tensors it holds objects of {unknown[1]}, which are not loaded" if unknown else ""
 
 
 CLASSES = ("fc.", "classifier.", "head.", "heads.", "last_linear.", "head_dist.", "AuxLogits.", "aux")

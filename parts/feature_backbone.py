@@ -11,8 +11,9 @@ from jaxtyping import Float, Num
 from torch import Tensor
 
 from configs.schema import PositiveInt
+from data.feature_files import read_features
+from data.image_set import DataError
 from models.autoencoder import ImageShape, ModelError
-from models.feature_files import read_features
 from models.projection import unit_length
 from parts.backbone import RestingBackbone
 from parts.given_features import FeaturesSettings, GivenFeatures
@@ -33,7 +34,7 @@ class FeaturesPretrainSettings(FeaturesSettings):
             return self
         try:
             return self.model_copy(update={"spaces": dimensions(self.files)})
-        except ModelError:
+        except DataError:
             return self  # said when the method is built
 
 
@@ -41,7 +42,7 @@ def dimensions(files: Sequence[Path]) -> tuple[int, ...]:
     """Of the features in every file.
 
     Raises:
-        ModelError: when one cannot be read.
+        DataError: when one cannot be read.
     """
     return tuple(read_features(file).features.shape[1] for file in files)
 
@@ -54,7 +55,8 @@ class FeatureBackbone(RestingBackbone):
         shape: of the images.
 
     Raises:
-        ModelError: when a file cannot be read, or does not have the dimensions that are said.
+        DataError: when a file cannot be read.
+        ModelError: when one does not have the dimensions that are said.
     """
 
     name = "features"

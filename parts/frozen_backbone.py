@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from models.autoencoder import ImageShape, refuse_points
+from models.autoencoder import ImageShape, ModelError, refuse_points
 from models.batched import map_batches
 from models.pretrained import load_network
 from models.pretrained_settings import FrozenSettings, SpacesSettings
@@ -103,15 +103,17 @@ class FrozenBackbone(FrozenFeatures):
         def encode(batch: Tensor) -> Tensor:
             return self.encode(batch, progress.add)
 
+        name = self.facts.name
+
         def fit() -> None:
-            known.features = compute.map(encode, images)
+            known.features = _finite(compute.map(encode, images), name)
 
         return (FitPhase("represent-frozen", FeatureState(known), fit, progress, draws=False),)
 
     def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
         # A run that goes on after its first phase computes them once more.
         if self.known.features is None:
-            self.known.features = compute.map(self.encode, images)
+            self.known.features = _finite(compute.map(self.encode, images), self.facts.name)
         return self.known.features
 
     def encode(
@@ -141,6 +143,17 @@ class FrozenBackbone(FrozenFeatures):
                 f"the run was made with {state['network']} of weights with SHA-256 {state['sha256'][:16]}…, and "
                 f"{self.facts.name} has {self.facts.sha256[:16]}… here: give back the weights of the run"
             )
+
+
+def _finite(features: Float[Tensor, "n d"], name: str) -> Float[Tensor, "n d"]:
+    """Raises ModelError where a network gives NaN or infinite numbers."""
+    broken = int((~features.isfinite()).any(dim=1).sum())
+    if broken:
+        raise ModelError(
+            f"{name} gives NaN or infinite features for {broken:,} of {len(features):,} images. Are its weights, and "
+            "the mean and sd of its input, the right ones? precision=32-true may help as well."
+        )
+    return features
 
 
 class FrozenSpaces(FrozenFeatures):

@@ -10,8 +10,8 @@ from jaxtyping import Float, Num
 from torch import Tensor
 
 from configs.schema import Settings
+from data.feature_files import FeatureFile, read_features
 from models.autoencoder import ImageShape, ModelError
-from models.feature_files import FeatureFile, read_features
 from models.normalise import Normalise
 from models.projection import unit_length
 from parts.image_encoders import ImageEncoder
@@ -62,7 +62,8 @@ class GivenFeatures(ImageEncoder):
         """represent-features: the files are read.
 
         Raises:
-            ModelError: when one does not hold a row for each image, or is not of its size.
+            DataError: when one cannot be read.
+        ModelError: when one does not hold a row for each image, or is not of its size.
         """
         seen = self.seen
         spaces = [self._matched(file, len(images)) for file in self.settings.files]

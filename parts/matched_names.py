@@ -15,8 +15,8 @@ SHOWN = 3
 def rows_by_name(images: Sequence[str], rows: Sequence[str], file: str) -> list[int]:
     """The row of every image.
 
-    A row is an image's where both have the same name. Where not all images are found so, the last parts of the names
-    are compared, "a.png" of "cats/a.png": as long as no two images and no two rows end alike.
+    A row is an image's where both have the same name, be it with backslashes. Where not all images are found so, the
+    last parts of the names are compared, "a.png" of "cats/a.png": as long as no two images and no two rows end alike.
 
     Args:
         images: their names, paths below what the user named.
@@ -28,7 +28,10 @@ def rows_by_name(images: Sequence[str], rows: Sequence[str], file: str) -> list[
     """
     known, asked = _numbered(rows, file), list(images)
     if any(name not in known for name in images):
-        last = [PurePosixPath(name).name for name in rows]
+        slashed = [name.replace("\\", "/") for name in rows]  # as Windows writes paths
+        known = _numbered(slashed, file)
+    if any(name not in known for name in images):
+        last = [PurePosixPath(name).name for name in slashed]
         own = [PurePosixPath(name).name for name in images]
         if max(Counter(last).values()) == 1 and max(Counter(own).values()) == 1:
             known, asked = _numbered(last, file), own

@@ -20,6 +20,7 @@ from engine.phase_store import PhaseStore
 from engine.processes import launch
 from engine.progress import Display
 from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver, usual_config
+from methods.outside_data import check_outside_data
 from methods.points import config_for_points
 from methods.resolve import resolve_config
 from report.tensorboard.page import TensorBoardObserver
@@ -79,6 +80,8 @@ def train(request: Request, display: Display) -> Ended:
     check_clusters(asked, request.flags["clusters"], request.settings)
     folder = request.out or default_folder(asked, usual_config(request.method, request.config))
     path = folder / "checkpoint.pt"
+    if not request.resume:
+        check_outside_data(asked)
     processes = launch(asked.runtime)
     images, validation = processes.first_then_all(lambda: load_images(asked, request.data_root))
     config, notes = _config_for(asked, images, request, display)

@@ -160,3 +160,24 @@ def test_agreement_is_that_of_every_two() -> None:
     found = agreements_of([torch.from_numpy(labels) for labels in answers])
     pairs = ((0, 1), (0, 2), (1, 2))
     assert found == pytest.approx([adjusted_rand_score(answers[i], answers[j]) for i, j in pairs])
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "reason"),
+    [
+        ("idec", "known=0.1", None),
+        ("idec", "known={}/known.csv", "the file of known labels is of all images"),
+        ("features-kmeans", "representation.features.file={}/named.npz", None),
+        ("features-kmeans", "representation.features.file={}/rows.npy", "rows.npy does not name its rows"),
+    ],
+)
+def test_what_is_of_all_images_is_not_fitted_to_halves(
+    source: str, setting: str, reason: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "known.csv").write_text("index,label\n0,a\n1,b\n")
+    np.save(tmp_path / "rows.npy", np.zeros((4, 2)))
+    np.savez(tmp_path / "named.npz", features=np.zeros((4, 2)), names=np.array(list("abcd")))
+    (tried,) = plan_over_k([source], [2], [0], [setting.format(tmp_path)], "digits", lambda config: 4)
+    assert (len(tried.whole), len(tried.halves)) == (1, 2 if reason is None else 0)
+    assert tried.without_halves.startswith(reason or "")
+    assert bool(tried.without_halves) == (reason is not None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from data.image_set import DataError, ImageSet
-from data.known import KnownLabels, KnownPairs, draw_known, known_labels, same_knowledge
+from data.known import KnownLabels, KnownPairs, draw_known, known_labels, labels_by_position, same_knowledge
 from data.known_file import check_there, read_known
 from data.names import Names
 from data.sources import load
@@ -54,6 +55,46 @@ def test_labels_by_index(tmp_path: Path) -> None:
     assert labels(read(tmp_path, text.replace("index", "file"), NAMELESS)) == {0: "0", 7: "1"}
 
 
+def test_positions_as_programs_write_columns_with_gaps(tmp_path: Path) -> None:
+    assert labels(read(tmp_path, "index,label\n7.0,b\n 0,a\n")) == {0: "a", 7: "b"}
+    assert labels(read(tmp_path, "index;label\n7,0;b\n0,00;a\n")) == {0: "a", 7: "b"}
+    pairs = read(tmp_path, "first,second,link\n1.0,0.0,must\n")
+    assert isinstance(pairs, KnownPairs)
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([0], [1])
+
+
+@pytest.mark.parametrize(
+    ("file", "position"),
+    [
+        ("dogs\\b.png", 4),
+        (" dogs/b.png ", 4),
+        ("./dogs/b.png", 4),
+        ("C:\\Users\\me\\pictures\\dogs\\b.png", 4),
+        ("pictures/x.png", 6),
+        ("c, d.png", 5),  # one image alone ends so
+        ("a.png", None),  # two do
+        ("birds/x.png", None),  # a folder that is not there
+        ("/else/x.png", None),
+    ],
+)
+def test_files_by_paths_as_people_have_them(tmp_path: Path, file: str, position: int | None) -> None:
+    text = f'file,label\n"{file}",a\ny.png,b\n'
+    if position is not None:
+        assert labels(read(tmp_path, text)) == {position: "a", 7: "b"}
+        return
+    with pytest.raises(DataError, match=r"not among .*\(line 2\)"):
+        read(tmp_path, text)
+
+
+def test_files_as_spreadsheets_of_windows_write_them(tmp_path: Path) -> None:
+    text = "file;label\r\nx.png;Grün\r\ny.png;b\r\n"
+    for encoding in ("utf-8-sig", "cp1252", "utf-16"):
+        (tmp_path / "known.csv").write_bytes(text.encode(encoding))
+        found = read_known(str(tmp_path / "known.csv"), PICTURES, 3, 0)
+        assert isinstance(found, KnownLabels)
+        assert labels(found) == {6: "Grün", 7: "b"}
+
+
 def test_a_byte_that_is_no_utf8_is_found_as_a_gallery_writes_it(tmp_path: Path) -> None:
     assert labels(read(tmp_path, "file,label\ncats/\\xe9.png,cat\nx.png,dog\n")) == {2: "cat", 6: "dog"}
 
@@ -76,6 +117,8 @@ def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("file,label\n", "a first line and no other"),
+        ("file,label,label\nx.png,a,b\n", "has 2 columns called label"),
+        ("PK\x03\x04", "is a spreadsheet or an archive: save it as CSV"),
         ("file,class\nx.png,cat\n", "has the columns class, file. It is a CSV file with the columns file and label"),
         ("file,label\nx.png,\ny.png, \n", "no label at all"),
         ("file,label\nx.png,cat\ny.png,cat\n", "only the class cat"),
@@ -110,6 +153,45 @@ def test_a_file_that_is_not_there_is_said_before_images_are_read(tmp_path: Path)
         check_there(str(tmp_path / "nothing.csv"))
     with pytest.raises(DataError, match="is no file"):
         check_there(str(tmp_path))
+
+
+class Series(dict[int, object]):
+    """As of pandas: a mapping by its index."""
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {1: "a", np.int64(3): "b"},
+        {1.0: "a", 3: "b", 0: None, 2: float("nan"), 4: ""},
+        Series({1: np.str_("a"), 3: "b"}),
+        [None, "a", float("nan"), "b", None],
+        np.array(["", "a", "", "b", ""]),
+    ],
+)
+def test_labels_by_position_as_python_has_them(known: object) -> None:
+    assert labels_by_position(known, 5) == {1: "a", 3: "b"}
+
+
+def test_arrays_hold_minus_one_where_nothing_is_known() -> None:
+    assert labels_by_position(np.array([-1, 0, 2]), 3) == {1: 0, 2: 2}
+    assert labels_by_position(torch.tensor([-1, 0, 2]), 3) == {1: 0, 2: 2}
+    assert labels_by_position({1: -1, 2: 0}, 3) == {1: -1, 2: 0}  # a label of its own where it is said
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (["a", "b"], "2 labels for 5 images. Labels are"),
+        (np.zeros((5, 2)), r"a label is \[0.0, 0.0\]"),
+        ({"0": "a"}, "'0' is no position of an image"),
+        ({0.5: "a"}, "0.5 is no position of an image"),
+        ({0: np.array([1, 2])}, "Labels are strings or numbers, one an image"),
+    ],
+)
+def test_labels_by_position_that_cannot_be_are_said(known: object, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        labels_by_position(known, 5)
 
 
 def test_a_draw_is_of_the_share_by_the_seed_and_grows() -> None:

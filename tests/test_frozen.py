@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from configs.schema import RuntimeSettings
-from data.image_set import ImageSet
+from data.image_set import DataError, ImageSet
 from data.sources import load
 from engine import progress
 from engine.checkpoint import Checkpoint
@@ -33,6 +33,7 @@ from parts.phases import GradientPhase, Progress
 from report.onnx_file import write_onnx
 from report.score_table import score_row
 from report.table import render
+from report.train_run import Request, train
 from tests.small import small_config
 from tests.tiny_network import NAME, tiny_network, tiny_network_yaml
 
@@ -64,6 +65,33 @@ def rates(method: Method, digits: ImageSet) -> dict[str, float]:
     """The learning rate of every trained phase."""
     phases = method.phases(digits.images, launch(RuntimeSettings(device="cpu")))
     return {phase.name: phase.optimiser.learning_rate for phase in phases if isinstance(phase, GradientPhase)}
+
+
+def test_features_that_are_no_numbers_name_the_network(digits: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = PretrainedNetwork.__call__
+    monkeypatch.setattr(PretrainedNetwork, "__call__", lambda *args: original(*args) * torch.nan)
+    with pytest.raises(ModelError, match=f"{NAME} gives NaN or infinite features for 120 of 120 images"):
+        run("frozen-kmeans", digits)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "said"),
+    [
+        ("frozen-kmeans", ["representation.frozen.model=gone.pt"], "there is no file gone.pt"),
+        ("frozen-kmeans", ["representation.frozen.beside=[gone.ts]"], "there is no file gone.ts"),
+        ("temi", ["pretrain={objective: frozen, model: nothing}"], "there is no network 'nothing'"),
+        ("features-kmeans", ["representation.features.beside=[gone.npy]"], "there is no file .*, which should hold"),
+        ("turtle", ["pretrain={objective: features, file: README.md}"], "README.md ends in '.md'"),
+    ],
+)
+def test_what_is_not_to_be_had_is_said_before_images_are_read(
+    method: str, settings: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("report.train_run.load_images", None)
+    tiny = [f"representation.frozen={{{tiny_network_yaml()}}}"] if method == "frozen-kmeans" else []
+    request = Request(method, None, [*tiny, *settings], {"clusters": 3}, None, None, False, False, False)
+    with pytest.raises((ModelError, DataError), match=said):
+        train(request, Display(quiet=True))
 
 
 def test_many_clusterers_cost_one_pass(digits: ImageSet, encoded: list[int], tmp_path: Path) -> None:
@@ -172,7 +200,7 @@ def test_several_networks_stand_side_by_side(digits: ImageSet, encoded: list[int
     encoded.clear()
     more = f"beside=[{{{tiny_network_yaml()}, mean: [0, 0, 0], pretrained_on: noise}}]"
     two = run("frozen-kmeans", digits, store=store, settings=[f"representation.frozen.{more}"])
-    assert encoded == [1, len(digits)]  # a probe and the images; the first network's features were there
+    assert encoded == [2, len(digits)]  # a probe and the images; the first network's features were there
     z, first = two.method.embed(digits.images), one.method.embed(digits.images)
     size = first.shape[1]
     assert torch.equal(z[:, :size], first)

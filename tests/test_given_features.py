@@ -12,7 +12,8 @@ import torch
 from pyarrow import parquet
 from torch.nn.functional import normalize
 
-from data.image_set import ImageSet
+from data.feature_files import read_features
+from data.image_set import DataError, ImageSet
 from data.names import Names
 from data.sources import load
 from engine.fit import Fitted, fit
@@ -21,7 +22,6 @@ from evaluation.predictions import EvaluationError
 from methods.base import OnOutsideData
 from methods.resolve import resolve_config
 from models.autoencoder import ModelError
-from models.feature_files import read_features
 from report.onnx_file import write_onnx
 from tests.small import small_config
 
@@ -49,9 +49,9 @@ def test_files_of_every_kind_hold_the_same(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (np.zeros(5), "of shape \\[5\\]"),
+        (np.zeros(5), r"of shape \(5,\)"),
         (np.array([["a", "b"]]), "holds <U1"),
-        (np.array([[1.0, np.nan]]), "NaN or infinite"),
+        (np.array([[1.0, np.nan]]), "NaN, infinite or too large"),
         (np.array([[object()]]), "cannot be read"),
         (None, "there is no file"),
     ],
@@ -59,8 +59,49 @@ def test_files_of_every_kind_hold_the_same(kind: str, tmp_path: Path) -> None:
 def test_what_holds_no_features_is_refused(content: np.ndarray | None, said: str, tmp_path: Path) -> None:
     if content is not None:
         np.save(tmp_path / "f.npy", content)
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(DataError, match=said):
         read_features(tmp_path / "f.npy")
+
+
+@pytest.mark.parametrize("column", ["class", "breed", "Target", "Unnamed: 0"])
+def test_classes_and_numbers_of_rows_are_no_features(column: str, tmp_path: Path) -> None:
+    table = {"file": [f"{i}.png" for i in range(60)], column: np.arange(60), "a": FEATURES[:, 0], "b": FEATURES[:, 1]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "f.parquet")
+    found = read_features(tmp_path / "f.parquet")
+    assert torch.equal(found.features, torch.from_numpy(FEATURES[:, :2]).float())
+    assert found.names == table["file"]
+
+
+@pytest.mark.parametrize("column", ["label", "class_id"])
+def test_classes_as_fractions_are_no_features(column: str, tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({column: np.arange(60) / 1, "a": FEATURES[:, 0]}), tmp_path / "f.parquet")
+    assert torch.equal(read_features(tmp_path / "f.parquet").features, torch.from_numpy(FEATURES[:, :1]).float())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"features": FEATURES, "names": np.array(["a"] * 60, dtype=object)}, r"`names` .* with .astype\(str\)"),
+        ({"codes": FEATURES}, "has `codes`. Features are"),
+        ({"images": np.zeros((60, 2, 2)), "embeddings": FEATURES, "y": np.arange(60)}, None),
+    ],
+)
+def test_arrays_are_told_apart_by_their_names(arrays: dict[str, np.ndarray], said: str | None, tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", **arrays)  # type: ignore[arg-type]
+    if said is None:
+        assert torch.equal(read_features(tmp_path / "f.npz").features, torch.from_numpy(FEATURES).float())
+        return
+    with pytest.raises(DataError, match=said):
+        read_features(tmp_path / "f.npz")
+
+
+def test_lists_of_different_lengths_and_other_files_are_said(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({"features": [[1.0, 2.0], [3.0]]}), tmp_path / "f.parquet")
+    (tmp_path / "f.csv").write_text("1,2\n3,4\n")
+    with pytest.raises(DataError, match="lists of different lengths"):
+        read_features(tmp_path / "f.parquet")
+    with pytest.raises(DataError, match="ends in '.csv'. Features are"):
+        read_features(tmp_path / "f.csv")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +161,7 @@ def test_rows_are_matched_by_names_in_any_order_and_to_any_part(digits: ImageSet
         (["a.png", "b.png", "x.png"], r"1 of 3 images have no row in .*: cats/c.png. Names there are such as a.png"),
         (["a.png", "a.png", "c.png"], "several rows of the name a.png"),
         (["cats/a.png", "dogs/b.png", "dogs/a.png"], "2 of 3 images have no row in .*: cats/b.png, cats/c.png"),
-        (["a.png", "b.png"], "3 features and 2 names"),
+        (["a.png", "b.png"], "3 points but 2 names"),
     ],
 )
 def test_names_that_are_missing_or_stand_for_several_are_said(
@@ -128,7 +169,7 @@ def test_names_that_are_missing_or_stand_for_several_are_said(
 ) -> None:
     np.savez(tmp_path / "f.npz", features=FEATURES[:3], names=np.array(names))
     images = named(digits.subset(torch.arange(3)), ["cats/a.png", "cats/b.png", "cats/c.png"])
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises((DataError, ModelError), match=said):
         run(tmp_path / "f.npz", images)
 
 

@@ -145,7 +145,10 @@ def test_a_table_of_clusters_with_labels_for_some_is_a_file_of_known_labels(told
         (("--method", "dkm", "--known", "0.1"), "dkm cannot learn from known labels. These can: dec, idec, "),
         (("--method", "umap-kmeans", "--known", "0.1"), "pace."),
         (("--method", "dec", "--known", "labels.csv"), "known: labels.csv does not exist"),
-        (("--method", "dec", "--known", "1.5"), "known takes a share of the images from 0 to below 1, or a file"),
+        (
+            ("--method", "dec", "--known", "1.5"),
+            "known: received 1.5. It takes a share of the images, from 0 to below 1, or a file",
+        ),
         (("--method", "dec", "--known", "0.1", "--clusters", "5"), "10 classes, and 5 clusters"),
     ],
 )

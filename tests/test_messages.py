@@ -53,7 +53,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 6), dtype=np.uint8)
     ("given", "images", "message"),
     [
         ({"n_clusters": 41}, IMAGES, "41 clusters for 40 images.*ask for fewer clusters"),
-        ({"settings": {"data.validation": "many"}}, IMAGES, "data.validation: received 'many'"),
+        ({"settings": {"data.validation": "many"}}, "digits", "data.validation: received 'many'"),
+        ({"settings": {"data.subset": 5}}, IMAGES, "data.subset is for data by name or path: of an array, give"),
         ({"settings": {"cluster": "{"}}, IMAGES, "the setting cluster: '{' is no valid YAML"),
         ({"settings": {"cluster.redos.k": 3}}, IMAGES, "the setting cluster.redos.k: redos is a value"),
         ({"settings": {"clusters": 3}}, IMAGES, "clusters has a parameter of its own, n_clusters"),

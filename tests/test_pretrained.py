@@ -176,6 +176,50 @@ def test_what_cannot_be_had_is_said(changes: dict[str, str], said: str) -> None:
         load_network(FrozenSettings(**changes))
 
 
+@pytest.mark.parametrize(
+    ("network", "size", "said"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten()), 8, r"of 3 × 8 × 8 pixels: .*expected input.* to have 1 ch"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2)), 12, r"of 3 × 12 × 12 pixels: .* say it with size=N"),
+        (nn.Flatten(0), 8, "a tensor of shape"),
+        (nn.Unflatten(2, (1, 8)), 8, "a tensor of shape"),
+    ],
+)
+def test_networks_that_do_not_take_the_images_are_said(
+    network: nn.Module, size: int, said: str, tmp_path: Path
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(network).save(str(tmp_path / "n.pt"))
+    with pytest.raises(ModelError, match=said):
+        load_network(FrozenSettings(model=str(tmp_path / "n.pt"), size=size))
+
+
+def test_a_network_for_one_image_at_a_time_is_said(tmp_path: Path) -> None:
+    class One(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean(dim=(0, 2, 3)).view(1, 3)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(One(), torch.zeros(1, 3, 8, 8)).save(str(tmp_path / "one.pt"))
+    with pytest.raises(ModelError, match="one gives 1 vectors for 2 images: export it for any number"):
+        load_network(FrozenSettings(model=str(tmp_path / "one.pt"), size=8))
+
+
+def test_weights_in_files_of_other_kinds_are_said(torchscript: Path, tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1), "options": Path("x")}, tmp_path / "objects.pth")
+    torch.save({"teacher": {}, "student": {}}, tmp_path / "two.pth")
+    said = {
+        torchscript: "it is TorchScript, a network with its weights. Give it as `model`",
+        tmp_path / "objects.pth": "beside tensors it holds objects of pathlib",
+        tmp_path / "two.pth": "no weights by name, but: teacher, student. Weights are",
+    }
+    for file, words in said.items():
+        with pytest.raises(ModelError, match=words):
+            load_network(FrozenSettings(model=f"torchvision:{NAME}", weights=str(file)))
+
+
 def test_a_hub_that_cannot_be_reached_is_said_with_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pretrained_sources, "reachable", lambda url: False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
@@ -227,7 +271,7 @@ def test_batches_are_halved_where_memory_is_too_small() -> None:
     images = IMAGES.repeat(9, 1, 1, 1)
     counted: list[int] = []
     assert torch.allclose(network(images, counted.append), by_hand(images), atol=1e-5)
-    assert sizes == [1, 8, 8, 8, 8, 8, 5]  # first the probe; 32 and 16 were too many
+    assert sizes == [2, 8, 8, 8, 8, 8, 5]  # first the probe; 32 and 16 were too many
     assert counted == sizes[1:]
 
 

@@ -21,10 +21,12 @@ from torch import Tensor
 
 from configs.load import ConfigError
 from configs.schema import RunConfig
+from data.feature_files import read_features
 from engine.checkpoint import read_checkpoint
 from engine.errors import CheckpointError
 from evaluation.agreement import adjusted_rand_index
 from evaluation.contingency import contingency
+from methods.outside_data import feature_files
 from report.comparison.plan import Run, folder_of, refuse_shared_folders, resolve_source
 from report.rows import BETWEEN_NOTES, CRITERIA, SD, Row, Value, value
 
@@ -113,14 +115,24 @@ def plan_over_k(
             apart = bool(base.data.subset or base.data.validation)
             whole = tuple(_run(source, settings, seed, data, k, (base.data.split,), apart) for seed in seeds)
             half = n // 2
-            if half < (k or 2):
-                tried.append(Tried(k, whole, (), f"half of {n} images is fewer than {k or 2} clusters"))
+            if reason := _without_halves(base, n, k):
+                tried.append(Tried(k, whole, (), reason))
                 continue
             later = range(max(seeds) + 1, max(seeds) + 1 + max(FEWEST_HALVES, len(seeds)))
             of_half = [*settings, f"data.subset={half}"]
             tried.append(Tried(k, whole, tuple(_run(source, of_half, seed, data, k, (), True) for seed in later)))
     refuse_shared_folders([run for one in tried for run in one.runs])
     return tried
+
+
+def _without_halves(config: RunConfig, n: int, k: int | None) -> str:
+    """Why halves of the images cannot be fitted to; empty where they can."""
+    if n // 2 < (k or 2):
+        return f"half of {n} images is fewer than {k or 2} clusters"
+    if isinstance(config.known, str):
+        return "the file of known labels is of all images"
+    nameless = [file.name for file in feature_files(config) if read_features(file).names is None]
+    return f"{nameless[0]} does not name its rows, so it is of all images" if nameless else ""
 
 
 def _run(
