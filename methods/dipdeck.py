@@ -41,6 +41,7 @@ from parts.initialisation import fit_clusterer
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 
 UNTRAINED = -1
+REMEDY = "raise cluster.threshold"
 
 
 class DipClusters(nn.Module):
@@ -260,6 +261,11 @@ class DipDECK(JointMethod):
         if not bool(self.table.alive.any()):
             return super().notes
         p, cluster = float(self.table.p.max()), self.config.cluster
+        if self.clusters == 1:
+            return (
+                *super().notes,
+                f"all {cluster.start} clusters were merged into one, which tells no groups apart: {REMEDY}",
+            )
         found = f"found {self.clusters} of {cluster.start} clusters, largest p {p:.2f}"
         return (*super().notes, f"{found} (merged from {cluster.threshold:g})")
 

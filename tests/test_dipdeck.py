@@ -18,7 +18,7 @@ from estimators.settings import KMeansClustererSettings
 from evaluation.agreement import agreement
 from evaluation.contingency import contingency
 from losses.dipdeck import cluster_relations, inverse_spacing, related_distance
-from methods.dipdeck import DipDECK, DipDECKConfig
+from methods.dipdeck import REMEDY, DipDECK, DipDECKConfig
 from models.autoencoder import ImageShape
 from models.settings import DenseSettings
 from parts.phases import Batch, GradientPhase
@@ -172,7 +172,7 @@ def test_one_cluster_may_be_left() -> None:
     assert method.clusters == 1
     assert method.assign(alike).labels.tolist() == [0] * 100
     assert state.history[-1]["notice"] == "ended: one cluster is left"
-    assert method.notes == ("found 1 of 3 clusters, largest p 0.00 (merged from 0.5)",)
+    assert method.notes == (f"all 3 clusters were merged into one, which tells no groups apart: {REMEDY}",)
 
 
 def test_it_begins_with_no_more_clusters_than_images() -> None:
