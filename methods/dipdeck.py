@@ -41,7 +41,7 @@ from parts.initialisation import fit_clusterer
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 
 UNTRAINED = -1
-REMEDY = "raise cluster.threshold"
+REMEDY = "raise cluster.threshold, or pretrain longer"
 
 
 class DipClusters(nn.Module):
