@@ -8,7 +8,7 @@ A row a method. `SET.jsonl` in the folder has the runs with default settings, `S
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +26,6 @@ ORDER = (
     *("deepdpm", "dipdeck", "turtle", "scan", "temi", "pace"),
 )
 """Two stages first, then relatives beside each other."""
-NO_RUN = "–"
 
 
 def main(folder: Annotated[Path, typer.Argument(help="Records, two for each set.")]) -> None:
@@ -54,9 +53,10 @@ def table(folder: Path) -> list[str]:
     ]
     for method in ORDER:
         for prior, words in (("", ""), ("-learned", ", prior learned")):
-            rows = [found[name, prior].get(method) for name in SETS]
-            if any(row is not None for row in rows):
-                lines.append(f"| `{method}`{words} | {' | '.join(cell for row in rows for cell in cells(row))} |")
+            rows = [found[name, prior].get(method, {}) for name in SETS]
+            if any(rows):
+                cells = [column.show(row) for row in rows for column in SCORES]
+                lines.append(f"| `{method}`{words} | {' | '.join(cells)} |")
     return lines
 
 
@@ -70,11 +70,6 @@ def runs(file: Path) -> Mapping[str, Row]:
     if unknown := sorted(set(rows) - set(ORDER)):
         raise RecordError(f"{file} has runs of {', '.join(unknown)}, which have no place in the table.")
     return rows
-
-
-def cells(row: Row | None) -> Sequence[str]:
-    """The scores of a run."""
-    return [NO_RUN for _ in SCORES] if row is None else [column.show(row) for column in SCORES]
 
 
 if __name__ == "__main__":
