@@ -14,7 +14,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -95,23 +95,14 @@ class _Places:
 
     def by_index(self, lines: Sequence[_Line], column: str) -> list[int]:
         """Raises DataError where one is no position of an image."""
-        found = [self._index(line.fields[column]) for line in lines]
-        wrong = [line for line, position in zip(lines, found, strict=True) if position is None]
-        if wrong:
-            raise self._unknown(wrong, column, f"An index is a number from 0 to {len(self.images) - 1:,}")
-        return [position for position in found if position is not None]
+        return self._found(lines, column, self._index, f"An index is a number from 0 to {len(self.images) - 1:,}")
 
     def by_name(self, lines: Sequence[_Line], column: str) -> list[int]:
         """Raises DataError where one is the name of no image. Images without names are called by their index."""
         if self.images.names is None:
             return self.by_index(lines, column)
-        found = [self._named(line.fields[column]) for line in lines]
-        wrong = [line for line, position in zip(lines, found, strict=True) if position is None]
-        if wrong:
-            raise self._unknown(
-                wrong, column, f"Their names are as {self.images.names[0]!r}, as predict.py writes them"
-            )
-        return [position for position in found if position is not None]
+        remedy = f"Their names are as {self.images.names[0]!r}, as predict.py writes them"
+        return self._found(lines, column, self._named, remedy)
 
     def are_indices(self, lines: Sequence[_Line], columns: Sequence[str]) -> bool:
         """Whether these columns hold numbers alone, and no image is called so."""
@@ -140,6 +131,13 @@ class _Places:
             for end in path_ends(name)[1:]:
                 found[end] = position if found.get(end, position) == position else None
         return found
+
+    def _found(self, lines: Sequence[_Line], column: str, find: Callable[[str], int | None], remedy: str) -> list[int]:
+        """The positions that `find` gives for the fields of a column. Raises DataError where it gives none."""
+        found = [(line, find(line.fields[column])) for line in lines]
+        if wrong := [line for line, position in found if position is None]:
+            raise self._unknown(wrong, column, remedy)
+        return [position for _, position in found if position is not None]
 
     def _unknown(self, wrong: Sequence[_Line], column: str, remedy: str) -> DataError:
         shown = ", ".join(f"{shortened(line.fields[column])!r} (line {line.number})" for line in wrong[:EXAMPLES])
