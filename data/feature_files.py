@@ -7,7 +7,9 @@ are never features, since they may be classes or count the rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -54,6 +56,29 @@ def read_features(file: Path) -> FeatureFile:
     check_there(file)
     points, named = READERS[file.suffix.lower()](file)
     return FeatureFile(torch.from_numpy(points.values), list(points.names) if named else None)
+
+
+class FeatureFacts(NamedTuple):
+    """What is asked of a file before its features are: their dimensions, and whether its rows have names."""
+
+    dimensions: int
+    named: bool
+
+
+def feature_facts(file: Path) -> FeatureFacts:
+    """Of a file that is read for them once, however many configs name it, until it changes.
+
+    Raises:
+        DataError: as `read_features`.
+    """
+    check_there(file)
+    return _facts(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _facts(file: Path, changed: int) -> FeatureFacts:
+    found = read_features(file)
+    return FeatureFacts(found.features.shape[1], found.names is not None)
 
 
 def check_there(file: Path) -> None:

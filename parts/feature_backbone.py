@@ -11,7 +11,7 @@ from jaxtyping import Float, Num
 from torch import Tensor
 
 from configs.schema import PositiveInt
-from data.feature_files import read_features
+from data.feature_files import feature_facts
 from data.image_set import DataError
 from models.autoencoder import ImageShape, ModelError
 from models.projection import unit_length
@@ -44,7 +44,7 @@ def dimensions(files: Sequence[Path]) -> tuple[int, ...]:
     Raises:
         DataError: when one cannot be read.
     """
-    return tuple(read_features(file).features.shape[1] for file in files)
+    return tuple(feature_facts(file).dimensions for file in files)
 
 
 class FeatureBackbone(RestingBackbone):

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from configs.load import ConfigError
 from configs.schema import RunConfig
-from data.feature_files import read_features
+from data.feature_files import feature_facts
 from engine.checkpoint import read_checkpoint
 from engine.errors import CheckpointError
 from evaluation.agreement import adjusted_rand_index
@@ -131,7 +131,7 @@ def _without_halves(config: RunConfig, n: int, k: int | None) -> str:
         return f"half of {n} images is fewer than {k or 2} clusters"
     if isinstance(config.known, str):
         return "the file of known labels is of all images"
-    nameless = [file.name for file in feature_files(config) if read_features(file).names is None]
+    nameless = [file.name for file in feature_files(config) if not feature_facts(file).named]
     return f"{nameless[0]} does not name its rows, so it is of all images" if nameless else ""
 
 
