@@ -32,9 +32,11 @@ from methods.dec import TrainingTarget
 from methods.joint import SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
+from parts.backbone import Backbone
 from parts.free_sizes import FreeSizes
+from parts.gradient_space import FeatureAndGradients, GradientCoordinates
 from parts.head_search import evolve
-from parts.hog_axes import HOGAxes, HOGAxesSettings, JoinedFeature
+from parts.hog_axes import HOGAxes, HOGAxesSettings
 from parts.known_links import KnownLinks, LinkedHeads
 from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
@@ -134,25 +136,33 @@ class PACE(SoftAssignments):
         )
         return (
             *self.backbone.phases(images, compute),
-            self._neighbours(feature, features),
+            self._neighbours(features),
             self._heads(objective, len(images)),
             self._selection(objective),
             *self._self_labelling(feature.encode, images, compute),
         )
 
     @property
-    def _feature(self) -> JoinedFeature:
-        return JoinedFeature(self.backbone, self.axes)
+    def _feature(self) -> Backbone | FeatureAndGradients:
+        """What heads see of images: the feature and, with axes, the coordinates along them; of length 1 together."""
+        if not self.axes.size:
+            return self.backbone
+        return FeatureAndGradients(self.backbone, self._coordinates, self.axes.joined)
 
-    def _neighbours(self, feature: JoinedFeature, features: TrainingFeatures) -> Phase:
-        axes, neighbourhood, wanted = self.axes, self.neighbourhood, self.config.cluster.neighbours
+    @property
+    def _coordinates(self) -> GradientCoordinates:
+        return GradientCoordinates(self.axes, self.backbone.normalise)
+
+    def _neighbours(self, features: TrainingFeatures) -> Phase:
+        axes, coordinates, neighbourhood = self.axes, self._coordinates, self.neighbourhood
+        backbone, wanted = self.backbone, self.config.cluster.neighbours
 
         def find() -> None:
             images, compute = features.images, features.compute
             if axes.size:
-                descriptors = compute.map(feature.describe, images)
+                descriptors = compute.map(coordinates.describe, images)
                 axes.place(compute.once(lambda: axes.fit(descriptors)))
-            neighbourhood.find(features(feature.backbone.device), wanted, compute)
+            neighbourhood.find(features(backbone.device), wanted, compute)
 
         return FitPhase("neighbours", nn.ModuleDict({"axes": axes, "neighbourhood": neighbourhood}), find)
 

@@ -30,7 +30,8 @@ from models.batched import BATCH_SIZE
 from models.task_encoders import TaskEncoders
 from parts.backbone import Backbone
 from parts.free_sizes import NEIGHBOURS, FreeSizes
-from parts.gradient_space import FeatureAndGradients, GradientCoordinates, GradientsSettings
+from parts.gradient_space import FeatureAndGradients, GradientCoordinates, GradientsSettings, side_by_side
+from parts.hog_axes import HOGAxes, HOGAxesSettings
 from parts.inner_classifiers import InnerClassifiers
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
 from parts.size_prior import SizePriorSettings
@@ -153,8 +154,9 @@ class TURTLE(SoftAssignments):
         self.coordinates: GradientCoordinates | None = None
         sizes = list(self.backbone.spaces)
         if cluster.gradients is not None:
-            self.coordinates = GradientCoordinates(shape, cluster.gradients, self.backbone.normalise)
-            sizes.append(self.coordinates.axes.size)
+            axes = HOGAxes(shape, HOGAxesSettings(**cluster.gradients.model_dump()))
+            self.coordinates = GradientCoordinates(axes, self.backbone.normalise)
+            sizes.append(axes.size)
         self.labellings = TaskEncoders(cluster.starts, sizes, k)
         rate = cluster.inner.learning_rate
         self.classifiers = nn.ModuleList(InnerClassifiers(cluster.starts, size, k, rate) for size in sizes)
@@ -189,7 +191,9 @@ class TURTLE(SoftAssignments):
     @property
     def _spaces(self) -> Backbone | FeatureAndGradients:
         """What gives the spaces of images."""
-        return self.backbone if self.coordinates is None else FeatureAndGradients(self.backbone, self.coordinates)
+        if self.coordinates is None:
+            return self.backbone
+        return FeatureAndGradients(self.backbone, self.coordinates, side_by_side)
 
     def _gradients(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         coordinates = self.coordinates

@@ -5,11 +5,10 @@ Source of the histograms: Dalal, Triggs, "Histograms of Oriented Gradients for H
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -19,10 +18,7 @@ from estimators.pca import PCA
 from estimators.settings import PCASettings
 from losses.precision import in_full_precision
 from models.autoencoder import ImageShape
-from models.batched import map_batches
 from models.oriented_gradients import HOGSettings, OrientedGradients
-from parts.backbone import Backbone
-from parts.phases import Compute
 
 
 class HOGAxesSettings(HOGSettings):
@@ -95,45 +91,3 @@ class HOGAxes(nn.Module):
     def joined(self, z: Float[Tensor, "n d"], coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n e"]:
         """Both as one vector of length 1, (n, d + m)."""
         return normalize(torch.cat([z, self.weight * coordinates], dim=1), dim=1)
-
-
-@dataclass(frozen=True)
-class JoinedFeature:
-    """What heads see of images: the encoder's feature and the gradients' coordinates, (n, d + m), of length 1 together.
-
-    Like an `ImageEncoder` it is asked for a batch, for any images, and for the training images, of which the backbone
-    may know its feature already.
-
-    Attributes:
-        backbone: gives the feature.
-        axes: give the coordinates; without any the feature is all.
-    """
-
-    backbone: Backbone
-    axes: HOGAxes
-
-    def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n e"]:
-        """Of a batch, on its device."""
-        z: Tensor = self.axes(self.backbone.encode(images), self.backbone.normalise.unit(images))
-        return z
-
-    def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n e"]:
-        """Of any images, on the CPU."""
-        z = self.backbone.embed(images)
-        if not self.axes.size:
-            return z
-        return self.axes.joined(z, map_batches(self.coordinates, images, self.backbone.device))
-
-    def points(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n e"]:
-        """Of the training images, on the CPU."""
-        z = self.backbone.points(images, compute)
-        return self.axes.joined(z, compute.map(self.coordinates, images)) if self.axes.size else z
-
-    def describe(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n p"]:
-        """The histograms, whose axes are to be found."""
-        found: Tensor = self.axes.describe(self.backbone.normalise.unit(images))
-        return found
-
-    def coordinates(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n m"]:
-        """Those along the axes, of length 1."""
-        return self.axes.coordinates(self.backbone.normalise.unit(images))
