@@ -16,6 +16,7 @@ from data.known import Known, same_knowledge
 from data.sources import FILE_READERS, names
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
 from engine.errors import CheckpointError, UsageError
+from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from methods.resolve import resolve_config
 from system.atomic import remove_torn
@@ -26,6 +27,11 @@ LONGEST_NAME = 200
 """Bytes: most file systems end at 255, and temporary files have longer names than what they stand for."""
 IDX_ENDINGS = (".gz", ".idx3-ubyte")
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+def shared_phases() -> PhaseStore:
+    """Where runs find the finished phases of others: beside them."""
+    return PhaseStore(CHECKPOINTS / "phases")
 
 
 def default_folder(config: RunConfig, usual: RunConfig | None = None) -> Path:

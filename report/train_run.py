@@ -16,10 +16,17 @@ from data.prepare import prepare
 from engine.checkpoint import Checkpoint
 from engine.fit import fit
 from engine.number_of_clusters import check_clusters, is_open, settled
-from engine.phase_store import PhaseStore
 from engine.processes import launch
 from engine.progress import Display
-from engine.run_folder import CHECKPOINTS, alone, default_folder, earlier_run, list_left_out, saver, usual_config
+from engine.run_folder import (
+    alone,
+    default_folder,
+    earlier_run,
+    list_left_out,
+    saver,
+    shared_phases,
+    usual_config,
+)
 from methods.outside_data import check_outside_data
 from methods.points import config_for_points
 from methods.resolve import resolve_config
@@ -101,7 +108,7 @@ def train(request: Request, display: Display) -> Ended:
                 processes=processes,
                 save=saver(folder),
                 earlier=earlier,
-                store=PhaseStore(CHECKPOINTS / "phases") if request.share else None,
+                store=shared_phases() if request.share else None,
                 display=display,
                 watch=lambda run: [_observer(folder, images, run, earlier, known)],
             )
