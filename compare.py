@@ -63,7 +63,7 @@ def main(
     # Here, where torch and all that stands on it are needed: --help answers without these seconds.
     from configs.load import ConfigError
     from data.image_set import DataError
-    from engine.run_folder import CHECKPOINTS
+    from engine.checkpoints_folder import CHECKPOINTS
     from report.aggregate import over_seeds
     from report.comparison.hyperparameters import log_hyperparameters
     from report.comparison.over_k import parse_k, plan_over_k

@@ -20,6 +20,7 @@ from engine.checkpoint import Checkpoint
 from engine.environment import arithmetic, describe_environment, describe_machine
 from engine.errors import UsageError
 from engine.keeper import Keeper
+from engine.kept_features import recall_features
 from engine.loop import Loop
 from engine.observer import Observer
 from engine.phase_keys import phase_keys
@@ -113,6 +114,8 @@ def fit(
     checkpoint = _begin(config, images, processes, notes, known)
     if earlier is not None:
         _go_on(method, earlier, checkpoint, len(phases), display)
+        if store is not None:
+            recall_features(method, earlier.loop.keys, lambda key: processes.once(lambda: store.get(key)))
     begun = None if earlier is None else earlier.optimiser
     keeper = Keeper(method, checkpoint, phases, save)
     # That nothing can be written is found out now, and not after the training.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from configs.load import validate
 from configs.schema import RunConfig
 from engine.checkpoint import Checkpoint
+from engine.checkpoints_folder import shared_phases
 from engine.errors import CheckpointError
+from engine.kept_features import recall_features
 from methods.base import Method
 from methods.former_names import under_todays_name
 from methods.registry import METHODS, method_names
@@ -13,7 +15,7 @@ from models.autoencoder import shape_of
 
 
 def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
-    """The config and the method, with the weights and arrays of the checkpoint.
+    """The config and the method, with the weights and arrays of the checkpoint, and the features that its run left.
 
     Args:
         checkpoint: of a run.
@@ -34,4 +36,5 @@ def restore(checkpoint: Checkpoint, source: str) -> tuple[RunConfig, Method]:
         method.load_state_dict(checkpoint.method)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"the weights in {source} do not fit its config: {error}") from error
+    recall_features(method, checkpoint.loop.keys, shared_phases().get)
     return config, method

@@ -14,9 +14,9 @@ from configs.schema import RunConfig
 from data.image_set import ImageSet
 from data.known import Known, same_knowledge
 from data.sources import FILE_READERS, names
+from engine import checkpoints_folder
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_text
 from engine.errors import CheckpointError, UsageError
-from engine.phase_store import PhaseStore
 from engine.processes import Processes
 from methods.resolve import resolve_config
 from system.atomic import remove_torn
@@ -26,12 +26,6 @@ from system.names import printable
 LONGEST_NAME = 200
 """Bytes: most file systems end at 255, and temporary files have longer names than what they stand for."""
 IDX_ENDINGS = (".gz", ".idx3-ubyte")
-CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
-
-
-def shared_phases() -> PhaseStore:
-    """Where runs find the finished phases of others: beside them."""
-    return PhaseStore(CHECKPOINTS / "phases")
 
 
 def default_folder(config: RunConfig, usual: RunConfig | None = None) -> Path:
@@ -52,7 +46,7 @@ def default_folder(config: RunConfig, usual: RunConfig | None = None) -> Path:
         parts.append(f"k{config.clusters}")
     if usual is not None and usual.name == config.name and (others := _unusual(config, usual)):
         parts.append(hashlib.sha256("\n".join(others).encode("utf-8", "surrogatepass")).hexdigest()[:6])
-    return CHECKPOINTS / _fitting("-".join([*parts, f"s{config.seed}"]))
+    return checkpoints_folder.CHECKPOINTS / _fitting("-".join([*parts, f"s{config.seed}"]))
 
 
 def usual_config(method: str | None, file: Path | None, named: Sequence[str] = ()) -> RunConfig:

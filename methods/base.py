@@ -197,6 +197,16 @@ class OnOutsideData(Protocol):
 
 
 @runtime_checkable
+class KeepsFeatures(Protocol):
+    """A method that may stand on frozen networks, whose features no checkpoint holds."""
+
+    @property
+    def kept_features(self) -> Sequence[nn.Module]:
+        """The features of every network, in the order of the phases that compute them, which come first."""
+        ...
+
+
+@runtime_checkable
 class NamedImages(Protocol):
     """A method that may look up what others computed of the images, by what the images are called."""
 

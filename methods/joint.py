@@ -35,6 +35,7 @@ from parts.initialisation import Centroids
 from parts.joint_training import JointTraining
 from parts.phases import Compute, Phase
 from parts.pretraining_settings import PretrainingSettings, objective_of
+from parts.seen_images import SeenImages
 from parts.vae_pretraining import VAEPretrainSettings
 
 
@@ -187,6 +188,11 @@ class JointMethod(nn.Module, ABC):
     @property
     def notes(self) -> tuple[str, ...]:
         return self.backbone.notes
+
+    @property
+    def kept_features(self) -> tuple[SeenImages, ...]:
+        """What the frozen networks in its backbone made of the training images."""
+        return self.backbone.kept_features
 
     @property
     def pretrained_on(self) -> str | None:

@@ -205,6 +205,11 @@ class TwoStage(nn.Module):
         return (*self.encoder.notes, *reducers, *self.clusterer.notes)
 
     @property
+    def kept_features(self) -> tuple[SeenImages, ...]:
+        """What the frozen networks in its encoder made of the training images."""
+        return self.encoder.kept_features
+
+    @property
     def pretrained_on(self) -> str | None:
         """The data of others that its encoder was trained on."""
         return self.encoder.pretrained_on

@@ -1,7 +1,8 @@
 """The features of a network that others trained, as a representation and as what joint methods stand on.
 
 The network is no part of the method's state: a checkpoint holds its name and the SHA-256 of its weights. The features
-of the training images are a phase of their own, so that runs share them, and no part of a checkpoint either.
+of the training images are a phase of their own, so that runs share them, and no part of a checkpoint either: who opens
+one finds them in the store of phases (`engine.kept_features`).
 """
 
 from __future__ import annotations
@@ -20,46 +21,15 @@ from models.pretrained_settings import FrozenSettings, SpacesSettings
 from models.projection import unit_length
 from parts.backbone import Backbone, RestingBackbone
 from parts.phases import Compute, FitPhase, Phase, Progress
+from parts.seen_images import SeenImages
+
+FROZEN_PHASE = "represent-frozen"
 
 
 class FrozenPretrainSettings(SpacesSettings):
     """In place of a pretraining: a network that others trained, or several, and that rest."""
 
     objective: Literal["frozen"] = "frozen"
-
-
-class KnownFeatures:
-    """The features of the training images, once they are computed.
-
-    Attributes:
-        images: the training images; None before there are any.
-        features: (n, d), on the CPU.
-    """
-
-    def __init__(self) -> None:
-        self.images: UInt8[Tensor, "n c h w"] | None = None
-        self.features: Float[Tensor, "n d"] | None = None
-
-    def of(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"] | None:
-        """The features of `images` where these are the training images, else None."""
-        known = self.images
-        if known is None or self.features is None or images.device != known.device:
-            return None
-        return self.features if images is known or torch.equal(images, known) else None
-
-
-class FeatureState(nn.Module):
-    """`KnownFeatures` as the outcome of a phase, which other runs take."""
-
-    def __init__(self, known: KnownFeatures) -> None:
-        super().__init__()
-        self.known = known
-
-    def get_extra_state(self) -> dict[str, Tensor | None]:
-        return {"features": self.known.features}
-
-    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
-        self.known.features = state["features"]
 
 
 class FrozenFeatures(RestingBackbone):
@@ -93,12 +63,16 @@ class FrozenBackbone(FrozenFeatures):
         facts = load_network(settings).facts
         super().__init__(shape, facts.features)
         self.settings, self.facts = settings, facts
-        self.known = KnownFeatures()
+        self._seen = (SeenImages(),)  # in a tuple, so that it is no part of the state
+
+    @property
+    def kept_features(self) -> tuple[SeenImages, ...]:
+        return self._seen
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """represent-frozen: the features of the training images."""
-        self.known.images = images
-        known, progress = self.known, Progress(len(compute.shard(images)))
+        (seen,) = self._seen
+        progress = Progress(len(compute.shard(images)))
 
         def encode(batch: Tensor) -> Tensor:
             return self.encode(batch, progress.add)
@@ -106,15 +80,16 @@ class FrozenBackbone(FrozenFeatures):
         name = self.facts.name
 
         def fit() -> None:
-            known.features = _finite(compute.map(encode, images), name)
+            seen.remember(images, _finite(compute.map(encode, images), name))
 
-        return (FitPhase("represent-frozen", FeatureState(known), fit, progress, draws=False),)
+        return (FitPhase(FROZEN_PHASE, seen, fit, progress, draws=False),)
 
     def points(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Float[Tensor, "n d"]:
-        # A run that goes on after its first phase computes them once more.
-        if self.known.features is None:
-            self.known.features = _finite(compute.map(self.encode, images), self.facts.name)
-        return self.known.features
+        (seen,) = self._seen
+        # A run that goes on after its first phase, and finds them in no store, computes them once more.
+        if not seen.is_fitted:
+            seen.remember(images, _finite(compute.map(self.encode, images), self.facts.name))
+        return seen.arrays["places"]
 
     def encode(
         self, images: UInt8[Tensor, "n c h w"], done: Callable[[int], None] | None = None
@@ -123,8 +98,15 @@ class FrozenBackbone(FrozenFeatures):
         return unit_length(load_network(self.settings)(images, done))
 
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        known = self.known.of(images)
-        return map_batches(self.encode, images, self.device) if known is None else known
+        """The features of any images, on the CPU. Only those that are not known yet are computed."""
+        (seen,) = self._seen
+        found = seen.recall(images, torch.full((len(images), self.latent), torch.nan))
+        new = found.isnan().any(dim=1)
+        if new.all():
+            return map_batches(self.encode, images, self.device)
+        if new.any():
+            found[new] = map_batches(self.encode, images[new], self.device)
+        return found
 
     @property
     def pretrained_on(self) -> str:
@@ -175,6 +157,10 @@ class FrozenSpaces(FrozenFeatures):
     @property
     def spaces(self) -> tuple[int, ...]:
         return tuple(member.latent for member in self._members)
+
+    @property
+    def kept_features(self) -> tuple[SeenImages, ...]:
+        return tuple(seen for member in self._members for seen in member.kept_features)
 
     def phases(self, images: UInt8[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """represent-frozen, of every network."""

@@ -15,6 +15,7 @@ from models.batched import map_batches
 from models.normalise import Normalise
 from models.oriented_gradients import HOGSettings, OrientedGradients
 from parts.phases import Compute, Phase
+from parts.seen_images import SeenImages
 
 
 class ImageEncoder(nn.Module, ABC):
@@ -61,6 +62,11 @@ class ImageEncoder(nn.Module, ABC):
     def networks(self) -> Mapping[str, nn.Module]:
         """What can be drawn layer by layer."""
         return {}
+
+    @property
+    def kept_features(self) -> tuple[SeenImages, ...]:
+        """The features of a frozen network, or of several, by image: the outcome of its phase, not of its state."""
+        return ()
 
     @property
     def pretrained_on(self) -> str | None:

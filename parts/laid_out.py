@@ -81,6 +81,10 @@ class LaidOut(RestingBackbone):
         return "a layout by UMAP, in which new images lie among their neighbours: train with layout=null"
 
     @property
+    def kept_features(self) -> tuple[SeenImages, ...]:
+        return self.inner.kept_features
+
+    @property
     def pretrained_on(self) -> str | None:
         return self.inner.pretrained_on
 

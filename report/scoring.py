@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from data.image_set import NoSplitError
 from data.prepare import splits_to_score
-from engine.run_folder import CHECKPOINTS
+from engine.checkpoints_folder import CHECKPOINTS
 from evaluation.classify import clusters_as_features, labels_of
 from evaluation.dendrogram_purity import tree_purity
 from evaluation.evaluate import sampling_notes

@@ -14,6 +14,7 @@ from data.known import Known
 from data.known_file import read_known
 from data.prepare import prepare
 from engine.checkpoint import Checkpoint
+from engine.checkpoints_folder import shared_phases
 from engine.fit import fit
 from engine.number_of_clusters import check_clusters, is_open, settled
 from engine.processes import launch
@@ -24,7 +25,6 @@ from engine.run_folder import (
     earlier_run,
     list_left_out,
     saver,
-    shared_phases,
     usual_config,
 )
 from methods.outside_data import check_outside_data

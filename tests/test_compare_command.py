@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 import compare
-from engine import run_folder
+from engine import checkpoints_folder
 from report import reported, table
 from report.comparison import results
 from report.comparison.results import ENDINGS
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def _own_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of a test stand beside a user's; they are called otherwise."""
-    monkeypatch.setattr(run_folder, "CHECKPOINTS", folder / "runs")
+    monkeypatch.setattr(checkpoints_folder, "CHECKPOINTS", folder / "runs")
 
 
 class Forked:

@@ -17,7 +17,7 @@ import train
 from benchmarks.studies.known_k import mixture
 from configs.load import ConfigError
 from data.image_set import ImageSet
-from engine import run_folder
+from engine import checkpoints_folder
 from engine.checkpoint import read_checkpoint
 from report import scoring
 from report.comparison import results
@@ -46,7 +46,7 @@ def here(schedule: Schedule) -> None:
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (run_folder, scoring):
+    for module in (checkpoints_folder, scoring):
         monkeypatch.setattr(module, "CHECKPOINTS", tmp_path / "runs")
     monkeypatch.setattr(compare, "carry_out", here)
 

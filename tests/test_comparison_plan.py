@@ -11,7 +11,7 @@ import pytest
 from configs.load import ConfigError, to_yaml
 from data.known_file import read_known
 from data.prepare import prepare
-from engine import run_folder
+from engine import checkpoints_folder
 from engine.fit import fit
 from engine.run_folder import saver
 from methods.points import config_for_points
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def _own_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_folder, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(checkpoints_folder, "CHECKPOINTS", tmp_path)
 
 
 def test_seeds_are_counted_or_listed() -> None:

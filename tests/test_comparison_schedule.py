@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import run_folder
+from engine import checkpoints_folder
 from report.comparison import schedule as scheduling
 from report.comparison.plan import Run, plan
 from report.comparison.schedule import Schedule
@@ -24,7 +24,7 @@ WRITE = "import sys; from pathlib import Path; Path(sys.argv[1]).write_text(sys.
 
 @pytest.fixture(autouse=True)
 def _own_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_folder, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(checkpoints_folder, "CHECKPOINTS", tmp_path)
 
 
 def runs(*names: str, seeds: Sequence[int] = (0,)) -> list[Run]:
@@ -98,7 +98,7 @@ def test_a_stop_reaches_the_runs_under_way_and_begins_no_other(monkeypatch: pyte
 
 def until_it_is_killed(folder: Path) -> None:
     """Two runs, of which the second takes longer than the process lives."""
-    run_folder.CHECKPOINTS = folder
+    checkpoints_folder.CHECKPOINTS = folder
     slow = "import sys, time; time.sleep(2) if 'pca' in sys.argv[1] else None; " + WRITE
     with pytest.MonkeyPatch.context() as patch:
         use(patch, slow)

@@ -19,6 +19,7 @@ from engine import progress
 from engine.checkpoint import Checkpoint
 from engine.errors import CheckpointError
 from engine.fit import Fitted, fit
+from engine.kept_features import recall_features
 from engine.phase_store import PhaseStore
 from engine.processes import launch
 from engine.progress import Display
@@ -114,10 +115,71 @@ def test_many_clusterers_cost_one_pass(digits: ImageSet, encoded: list[int], tmp
     assert sum(encoded) == len(digits)
     assert shared.checkpoint.loop.shared == ["represent-frozen"]
     assert torch.equal(shared.assignments.labels, alone.assignments.labels)
-    fresh = shared.method.embed(digits.images[:7])  # new images are encoded when they are asked for
+    fresh = shared.method.embed(255 - digits.images[:7])  # new images are encoded when they are asked for
     assert sum(encoded) == len(digits) + 7
-    assert torch.allclose(fresh, shared.method.embed(digits.images)[:7], atol=1e-5)
     assert torch.allclose(fresh.norm(dim=1), torch.ones(7))
+    assert torch.equal(shared.method.embed(digits.images[:7]), shared.method.embed(digits.images)[:7])
+    assert sum(encoded) == len(digits) + 7
+
+
+TINY = f"{{objective: frozen, {tiny_network_yaml()}}}"
+TWO = f"{{objective: frozen, {tiny_network_yaml()}, beside: [{{{tiny_network_yaml()}, mean: [0, 0, 0]}}]}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("frozen-kmeans", []),
+        ("frozen-pca-agglomerative", []),
+        ("scan", [f"pretrain={TINY}"]),
+        ("turtle", [f"pretrain={TWO}"]),
+    ],
+)
+def test_who_opens_a_run_has_its_features_without_another_pass(
+    name: str,
+    settings: list[str],
+    digits: ImageSet,
+    encoded: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted = run(name, digits, store=PhaseStore(tmp_path), settings=settings)
+    monkeypatch.setattr("engine.restore.shared_phases", lambda: PhaseStore(tmp_path / "empty"))
+    computing = restore(fitted.checkpoint, "here")[1]
+    monkeypatch.setattr("engine.restore.shared_phases", lambda: PhaseStore(tmp_path))
+    method = restore(fitted.checkpoint, "here")[1]
+    encoded.clear()
+    assert torch.equal(predict(method, digits).assignments.labels, fitted.assignments.labels)
+    some = torch.cat([255 - digits.images[:3], digits.images[[5, 2]]])
+    found = method.embed(some)
+    networks = len(computing.kept_features)
+    assert sum(encoded) == 3 * networks  # the new ones, by every network
+    assert torch.allclose(found, computing.embed(some), atol=1e-5)
+    assert sum(encoded) == (3 + 5) * networks
+
+
+def test_features_of_older_versions_do_not_tell_their_images(digits: ImageSet, encoded: list[int]) -> None:
+    fitted = run("frozen-kmeans", digits)
+    method = restore(fitted.checkpoint, "here")[1]
+    older = {"state": {"_extra_state": {"features": torch.zeros(120, 4)}}, "history": [{"phase": "represent-frozen"}]}
+    other = {"state": {"weight": torch.zeros(3)}, "history": [{"phase": "pretrain"}]}
+    for stored in (older, other, None):
+        recall_features(method, ["key"], lambda _, stored=stored: stored)
+    encoded.clear()
+    assert torch.equal(method.assign(digits.images).labels, fitted.assignments.labels)
+    assert sum(encoded) == len(digits)
+
+
+def test_a_run_that_goes_on_has_its_features_without_another_pass(
+    digits: ImageSet, encoded: list[int], tmp_path: Path
+) -> None:
+    store, saved = PhaseStore(tmp_path), []
+    whole = run("frozen-pca-kmeans", digits, store=store, save=lambda found: saved.append(copy.deepcopy(found)))
+    earlier = next(checkpoint for checkpoint in saved if checkpoint.loop.phase == 1)
+    encoded.clear()
+    again = run("frozen-pca-kmeans", digits, store=store, earlier=earlier)
+    assert not encoded
+    assert torch.equal(again.assignments.labels, whole.assignments.labels)
 
 
 def test_a_run_that_goes_on_ends_with_the_same_bits(digits: ImageSet) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import train
 from benchmarks.studies.known_k import mixture
 from configs.schema import DataSettings, RunConfig
-from engine.run_folder import CHECKPOINTS, default_folder, usual_config
+from engine.checkpoints_folder import CHECKPOINTS
+from engine.run_folder import default_folder, usual_config
 from methods.resolve import resolve_config
 from tests.runs import ROOT, call
 
