@@ -27,18 +27,15 @@ from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt, Share
 from data.known import Known
-from methods.contrastive import SizePriorConfig
+from methods.contrastive import NeighbourHeads, SizePriorConfig
 from methods.dec import TrainingTarget
-from methods.joint import SoftAssignments
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
 from parts.backbone import Backbone
-from parts.free_sizes import FreeSizes
 from parts.gradient_space import FeatureAndGradients, GradientCoordinates
 from parts.head_search import evolve
 from parts.hog_axes import HOGAxes, HOGAxesSettings
 from parts.known_links import KnownLinks, LinkedHeads
-from parts.neighbourhood import Neighbourhood
 from parts.phases import Compute, FitPhase, GradientPhase, Phase, epochs_needed
 from parts.self_labelling import SelfLabelObjective, SelfLabelSettings
 from parts.size_prior import Momentum, SizePrior, SizePriorSettings
@@ -96,7 +93,7 @@ class PACEConfig(SizePriorConfig):
         return {**super().for_points, "cluster.hog.components": 0, **off}
 
 
-class PACE(SoftAssignments):
+class PACE(NeighbourHeads[ClusterHeads]):
     """A contrastive encoder, then heads that agree between neighbours, then encoder and the best head together.
 
     Args:
@@ -108,16 +105,14 @@ class PACE(SoftAssignments):
     """
 
     def __init__(self, config: PACEConfig, shape: ImageShape) -> None:
-        super().__init__(config, shape)
+        super().__init__(config, shape, config.cluster.jaccard)
         self.config = config
         cluster = config.cluster
         self.axes = HOGAxes(shape, cluster.hog)
-        self.neighbourhood = Neighbourhood(cluster.jaccard)
         size = self.backbone.latent + self.axes.size
         self.heads = ClusterHeads(cluster.heads, size, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, size, config.clusters, cluster.scale)
         self.prior = SizePrior(cluster, cluster.heads, config.clusters, cluster.prior_momentum)
-        self.free_sizes = FreeSizes()
         self.target = TrainingTarget()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -242,15 +237,5 @@ class PACE(SoftAssignments):
         return self._feature.embed(images)
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
-        return (*super().notes, *self.neighbourhood.notes, *sizes)
-
-    @property
     def space(self) -> str:
         return f"feature ({self.backbone.latent + self.axes.size}-d)"
-
-    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The head's probabilities."""
-        log_p: Tensor = self.head(z)[0]
-        return log_p.exp()

@@ -18,12 +18,10 @@ from configs.schema import AugmentationSettings, OptimiserSettings, PositiveFloa
 from data.augmentation import Augmentation
 from losses.scan import disagreement, marginal_divergence
 from losses.self_labelling import balanced_cross_entropy
-from methods.contrastive import SizePriorConfig
-from methods.joint import SoftAssignments
+from methods.contrastive import NeighbourHeads, SizePriorConfig
 from models.autoencoder import ImageShape
 from models.cluster_heads import ClusterHeads
 from parts.contrastive_pretraining import CROP_FLIP_LIGHT
-from parts.free_sizes import FreeSizes
 from parts.neighbour_pairs import AugmentedPairs, Classifier, RestingPairs
 from parts.neighbourhood import Neighbourhood, own_losses
 from parts.neighbours_phase import neighbours_phase
@@ -163,7 +161,7 @@ class SelfLabelObjective(Objective):
         return {"loss": balanced_cross_entropy(log_q, labels, shares), "confident": shares.sum()}
 
 
-class SCAN(SoftAssignments):
+class SCAN(NeighbourHeads[ClusterHeads]):
     """A contrastive encoder; encoder and heads that agree between neighbours; encoder and the best head on their own.
 
     On an encoder that rests (a network of others, points as they are) the heads alone are trained, on its feature.
@@ -181,11 +179,9 @@ class SCAN(SoftAssignments):
         super().__init__(config, shape)
         self.config = config
         cluster, latent = config.cluster, self.backbone.latent
-        self.neighbourhood = Neighbourhood(power=0.0)
         self.heads = ClusterHeads(cluster.heads, latent, config.clusters, cluster.scale)
         self.head = ClusterHeads(1, latent, config.clusters, cluster.scale)
         self.prior = SizePrior(cluster, cluster.heads, config.clusters, cluster.prior_momentum)
-        self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain: the encoder. neighbours: by its feature. cluster: encoder and heads. select: a head. self-label."""
@@ -250,17 +246,3 @@ class SCAN(SoftAssignments):
                 batch_size=settings.batch_size,
             ),
         )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
-        return (*super().notes, *self.neighbourhood.notes, *sizes)
-
-    @property
-    def space(self) -> str:
-        return f"feature ({self.backbone.latent}-d)"
-
-    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The head's probabilities."""
-        log_p: Tensor = self.head(z)[0]
-        return log_p.exp()

@@ -22,12 +22,10 @@ from torch import Tensor, nn
 
 from configs.schema import OptimiserSettings, PositiveFloat, PositiveInt
 from losses.temi import pair_weight, pointwise_mutual_information
-from methods.contrastive import SizePriorConfig
-from methods.joint import SoftAssignments
+from methods.contrastive import NeighbourHeads, SizePriorConfig
 from models.autoencoder import ImageShape
 from models.batched import BATCH_SIZE
 from models.projected_heads import ProjectedHeads
-from parts.free_sizes import FreeSizes
 from parts.neighbourhood import Neighbourhood
 from parts.neighbours_phase import neighbours_phase
 from parts.phases import Batch, Compute, FitPhase, GradientPhase, Objective, Phase, epochs_needed
@@ -154,7 +152,7 @@ class TeacherObjective(Objective):
         return self.losses(self.students(pair), self.teachers(pair)) * len(images)
 
 
-class TEMI(SoftAssignments):
+class TEMI(NeighbourHeads[ProjectedHeads]):
     """TEMI, as the top of this file describes it.
 
     Args:
@@ -170,13 +168,11 @@ class TEMI(SoftAssignments):
         self.config = config
         cluster = config.cluster
         sizes = (self.backbone.latent, cluster.hidden, cluster.bottleneck, config.clusters)
-        self.neighbourhood = Neighbourhood(power=0.0)
         self.students = ProjectedHeads(cluster.heads, *sizes, cluster.temperature)
         self.teachers = ProjectedHeads(cluster.heads, *sizes, cluster.temperature).requires_grad_(False)
         self.teachers.follow(self.students, 0.0)
         self.head = ProjectedHeads(1, *sizes, cluster.temperature)
         self.mean_sizes = MeanSizes(cluster.heads, config.clusters, cluster.sizes)
-        self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """pretrain, or represent-frozen. neighbours: in the feature. cluster: the heads. select: one."""
@@ -205,17 +201,3 @@ class TEMI(SoftAssignments):
             ),
             FitPhase("select", nn.ModuleDict({"head": head, "neighbourhood": neighbourhood}), select),
         )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        sizes = self.free_sizes.notes(self.config.cluster, self.config.clusters)
-        return (*super().notes, *self.neighbourhood.notes, *sizes)
-
-    @property
-    def space(self) -> str:
-        return f"feature ({self.backbone.latent}-d)"
-
-    def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The chosen teacher's probabilities."""
-        log_q: Tensor = self.head(z)[0]
-        return log_q.exp()
