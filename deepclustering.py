@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ from data.arrays import LAYOUTS, as_classes, as_images, as_tensor  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
 from data.known import Known, known_labels, labels_by_position  # noqa: E402
 from data.known_file import read_known  # noqa: E402
-from data.prepare import prepare  # noqa: E402
+from data.prepare import all_names, prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from engine.errors import CheckpointError, Interrupted  # noqa: E402
 from engine.fit import REFUSED, fit  # noqa: E402
@@ -150,7 +151,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             images = self._image_set(X, config, reset=True)
             if images.are_points:
                 config, _ = config_for_points(config, self._assignments(X))
-            fitted = fit(config, images, known=self._knowledge(config, images), display=Display(quiet=not self.verbose))
+            notes: list[str] = []
+            known = self._knowledge(config, images, notes.append)
+            fitted = fit(config, images, known=known, notes=notes, display=Display(quiet=not self.verbose))
         except Interrupted as error:
             raise KeyboardInterrupt from error
         except REFUSED as error:
@@ -246,12 +249,13 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         settings = {"data.name": name, **kind, **(self.settings or {})}
         return [f"{path}={_as_text(value)}" for path, value in settings.items()]
 
-    def _knowledge(self, config: RunConfig, images: ImageSet) -> Known | None:
-        """What `known` says of the training images."""
+    def _knowledge(self, config: RunConfig, images: ImageSet, tell: Callable[[str], None]) -> Known | None:
+        """What `known` says of the training images; `tell` hears what a table must say besides."""
         if not isinstance(self.known, str | Path | float | int | None):
             labels = labels_by_position(self.known, len(images))
             return known_labels(labels, len(images), config.clusters, "known")
-        return read_known(config.known, images, config.clusters, config.seed)
+        whole = partial(all_names, config.data)
+        return read_known(config.known, images, config.clusters, config.seed, whole, tell)
 
     def _image_set(self, X: Any, config: RunConfig, reset: bool) -> ImageSet:
         if isinstance(X, str | Path):

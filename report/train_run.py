@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from configs.schema import RunConfig
 from data.image_set import ImageSet
 from data.known import Known
 from data.known_file import read_known
-from data.prepare import prepare
+from data.prepare import all_names, prepare
 from engine.checkpoint import Checkpoint
 from engine.checkpoints_folder import shared_phases
 from engine.fit import fit
@@ -92,7 +93,11 @@ def train(request: Request, display: Display) -> Ended:
     processes = launch(asked.runtime)
     images, validation = processes.first_then_all(lambda: load_images(asked, request.data_root))
     config, notes = _config_for(asked, images, request, display)
-    known = read_known(config.known, images, config.clusters, config.seed)
+    skipped: list[str] = []
+    whole = partial(all_names, config.data, request.data_root)
+    known = read_known(config.known, images, config.clusters, config.seed, whole, skipped.append)
+    for note in ([] if known is None else [known.note(len(images))]) + skipped:
+        display.notice(note)
     with alone(folder, processes):
         earlier = processes.once(lambda: earlier_run(path, config, images, known, request.resume, request.overwrite))
         processes.once(lambda: list_left_out(folder, images))
@@ -103,7 +108,7 @@ def train(request: Request, display: Display) -> Ended:
                 config,
                 images,
                 known=known,
-                notes=notes,
+                notes=[*notes, *skipped],
                 validation=validation,
                 processes=processes,
                 save=saver(folder),

@@ -143,6 +143,40 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> No
         read(tmp_path, text)
 
 
+HELD_OUT = ("test/a.png", "test/cats/b.png", "test/new.png")
+
+
+def read_beside_held_out(tmp_path: Path, text: str) -> tuple[KnownLabels | KnownPairs, list[str]]:
+    told: list[str] = []
+    (tmp_path / "known.csv").write_text(text)
+    images = PICTURES.subset(torch.arange(1, N))  # without cats/a.png
+    found = read_known(str(tmp_path / "known.csv"), images, 3, 0, lambda: (*FILES, *HELD_OUT), told.append)
+    assert isinstance(found, KnownLabels | KnownPairs)
+    return found, told
+
+
+@pytest.mark.parametrize("held_out", [*HELD_OUT, "cats/a.png", "cats\\a.png", "/home/pictures/test/a.png", "new.png"])
+def test_lines_of_held_out_images_are_skipped_and_counted(tmp_path: Path, held_out: str) -> None:
+    found, told = read_beside_held_out(tmp_path, f"file,label\nx.png,a\n{held_out},c\ny.png,b\n")
+    assert isinstance(found, KnownLabels)
+    assert (found.images.tolist(), found.names) == ([5, 6], ("a", "b"))
+    assert told == ["1 line of known.csv skipped: of images that are held out"]
+    pairs, told = read_beside_held_out(tmp_path, f"first,second,link\n{held_out},x.png,must\nx.png,y.png,cannot\n")
+    assert isinstance(pairs, KnownPairs)
+    assert (pairs.images.tolist(), pairs.must.tolist(), len(told)) == ([5, 6], [False], 1)
+
+
+def test_no_held_out_image_lends_its_label_to_a_training_image(tmp_path: Path) -> None:
+    """b.png is the end of a training image's name, and of a held-out one's; the whole names tell them apart."""
+    whole, told = read_beside_held_out(tmp_path, "file,label\ncats/b.png,a\nx.png,b\n")
+    assert (whole.images.tolist(), told) == ([0, 5], [])
+    for text in ("file,label\nb.png,a\nx.png,b\n", "file,label\nnothing.png,a\nx.png,b\n"):
+        with pytest.raises(DataError, match=r"not among the 7 training images .*\(line 2\)"):
+            read_beside_held_out(tmp_path, text)
+    with pytest.raises(DataError, match="all images here are held out"):
+        read_beside_held_out(tmp_path, "file,label\ntest/a.png,a\ntest/new.png,b\n")
+
+
 def test_files_of_images_without_names_are_their_positions(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"not among the 8 training images of images .*'x.png' \(line 2\)"):
         read(tmp_path, "file,label\nx.png,cat\n", NAMELESS)

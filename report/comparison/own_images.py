@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
 from data.known_file import read_known
-from data.prepare import prepare
+from data.prepare import all_names, prepare
 from data.sources import names
 from engine.checkpoint import Checkpoint
 from engine.run_folder import other_data
@@ -72,7 +73,9 @@ class OwnImages:
         """
         try:
             images = self._read(config)
-            return other_data(checkpoint, images, read_known(config.known, images, config.clusters, config.seed))
+            whole = partial(all_names, config.data, self._data_root)
+            known = read_known(config.known, images, config.clusters, config.seed, whole)
+            return other_data(checkpoint, images, known)
         except DataError:
             return []
 
