@@ -246,6 +246,9 @@ def _pairs(lines: Sequence[_Line], places: _Places) -> KnownPairs:
         raise DataError(
             f"{places.path}, line {wrong[0].number}: the link is {wrong[0].fields['link']!r}; it is must or cannot."
         )
+    alone = [line for line in lines if not (line.fields["first"].strip() and line.fields["second"].strip())]
+    if alone:
+        raise DataError(f"{places.path}, line {alone[0].number}: a link is one of two images, first and second.")
     resolve = places.by_index if places.are_indices(lines, ("first", "second")) else places.by_name
     links: dict[tuple[int, int], bool] = {}
     for line, (a, b) in places.fitted(lines, resolve(lines, "first"), resolve(lines, "second")):

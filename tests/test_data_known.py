@@ -130,6 +130,7 @@ def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
         ),
         ("index,label\n8,cat\n-1,dog\n", r"'8' \(line 2\), '-1' \(line 3\). An index is a number from 0 to 7"),
         ("first,second,link\nx.png,y.png,maybe\n", "line 2: the link is 'maybe'; it is must or cannot"),
+        ("first,second,link\n0,1,must\n0,,must\n", "line 3: a link is one of two images, first and second"),
         ("first,second,link\nx.png,x.png,must\n", "line 2: x.png is linked with itself"),
         ("first,second,link\nx.png,y.png,must\ny.png,x.png,cannot\n", "line 3: y.png and x.png are linked by must and"),
         (
@@ -189,8 +190,14 @@ def test_a_file_that_is_not_there_is_said_before_images_are_read(tmp_path: Path)
         check_there(str(tmp_path))
 
 
-class Series(dict[int, object]):
-    """As of pandas: a mapping by its index."""
+class Series:
+    """As of pandas: it has the items of a mapping by its index, and is none."""
+
+    def __init__(self, values: dict[int, object]) -> None:
+        self.values = values
+
+    def items(self) -> object:
+        return self.values.items()
 
 
 @pytest.mark.parametrize(
@@ -198,7 +205,7 @@ class Series(dict[int, object]):
     [
         {1: "a", np.int64(3): "b"},
         {1.0: "a", 3: "b", 0: None, 2: float("nan"), 4: ""},
-        Series({1: np.str_("a"), 3: "b"}),
+        Series({1: np.str_("a"), 3: "b", 4: -1, 2: np.int64(-1), 0: -1.0}),
         [None, "a", float("nan"), "b", None],
         np.array(["", "a", "", "b", ""]),
     ],
