@@ -16,14 +16,16 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
+from configs.schema import RunConfig
 from data.files import exists, is_file, reason, shortened
 from data.image_set import DataError, ImageSet
 from data.known import Known, KnownLabels, KnownPairs, draw_known, known_labels, known_pairs
 from data.names import path_ends
+from data.prepare import all_names
 from system.names import printable
 
 SEPARATORS = (",", ";", "\t")
@@ -42,6 +44,24 @@ HELD_OUT = -1
 class _Line(NamedTuple):
     number: int
     fields: dict[str, str]
+
+
+def known_of(
+    config: RunConfig,
+    images: ImageSet,
+    tell: Callable[[str], None] = lambda note: None,
+    data_root: Path | None = None,
+) -> Known | None:
+    """What a run's setting `known` says of its training images; see `read_known`.
+
+    Args:
+        config: of the run.
+        images: the training images.
+        tell: hears what a table must say besides.
+        data_root: a folder to search first for a named data set.
+    """
+    whole = partial(all_names, config.data, data_root)
+    return read_known(config.known, images, config.clusters, config.seed, whole, tell)
 
 
 def read_known(

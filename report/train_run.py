@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +11,8 @@ from configs.load import to_yaml
 from configs.schema import RunConfig
 from data.image_set import ImageSet
 from data.known import Known
-from data.known_file import read_known
-from data.prepare import all_names, prepare
+from data.known_file import known_of
+from data.prepare import prepare
 from engine.checkpoint import Checkpoint
 from engine.checkpoints_folder import shared_phases
 from engine.fit import fit
@@ -94,8 +93,7 @@ def train(request: Request, display: Display) -> Ended:
     images, validation = processes.first_then_all(lambda: load_images(asked, request.data_root))
     config, notes = _config_for(asked, images, request, display)
     skipped: list[str] = []
-    whole = partial(all_names, config.data, request.data_root)
-    known = read_known(config.known, images, config.clusters, config.seed, whole, skipped.append)
+    known = known_of(config, images, skipped.append, request.data_root)
     for note in ([] if known is None else [known.note(len(images))]) + skipped:
         display.notice(note)
     with alone(folder, processes):

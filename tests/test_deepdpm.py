@@ -25,7 +25,7 @@ from losses.normal_inverse_wishart import (
     posterior_covariances,
     posterior_means,
 )
-from methods.deepdpm import DeepDPM, DeepDPMConfig, SplittingObjective, Sureness
+from methods.deepdpm import DeepDPM, DeepDPMConfig, SplittingObjective
 from methods.resolve import resolve_config
 from models.autoencoder import ImageShape, ModelError
 from models.growing_heads import ClusterNetwork, SubclusterNetworks
@@ -280,18 +280,11 @@ def test_the_number_is_found_from_either_side(start: int) -> None:
     (note,) = method.notes
     assert note.startswith("5 clusters found, kept by the last ")
     assert len(note) <= 80
+    assert method.sureness.notes(5, 5)[0].startswith(
+        "5 clusters found (cluster.most allows no more), kept by the last "
+    )
     assert float(method.sureness.split) < 0 > float(method.sureness.merge)
     assert int(method.sureness.moves) == 8
-
-
-def test_a_run_with_no_room_for_more_clusters_says_so() -> None:
-    sureness = Sureness()
-    for changed in (True, False, False):
-        sureness.count(changed)
-    sureness.split.fill_(41.0)
-    kept = "kept by the last 2 of 3 moves; log H: split 41"
-    assert sureness.notes(7, 8) == (f"7 clusters found, {kept}",)
-    assert sureness.notes(8, 8) == (f"8 clusters found (cluster.most allows no more), {kept}",)
 
 
 def test_a_resumed_run_ends_with_the_same_bits() -> None:

@@ -180,7 +180,10 @@ def test_from_python() -> None:
     assert (model.labels_ == other.labels_).all()  # y is not looked at
     assert model.checkpoint_.data["known"]["images"].tolist() == list(range(50))
     assert model.score_table(pixels, labels)["n"] == 150
-    with pytest.raises(ValueError, match="raw-kmeans cannot learn from known labels"):
+    for told_or_wrong, said in ((labels[:50], "was told the labels of all images"), ([[0, 1]] * 50, "labels")):
+        with pytest.raises(ValueError, match=said):
+            model.score_table(pixels[:50], told_or_wrong)
+    with pytest.raises(ValueError, match="raw-kmeans cannot learn from known labels. These can: dec, idec, "):
         DeepClustering("raw-kmeans", known=known).fit(pixels)
     with pytest.raises(ValueError, match=r"known=0.1 draws from the labels of images"):
         DeepClustering("dec", known=0.1).fit(pixels)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
-from data.known_file import read_known
-from data.prepare import all_names, prepare
+from data.known_file import known_of
+from data.prepare import prepare
 from data.sources import names
 from engine.checkpoint import Checkpoint
 from engine.run_folder import other_data
@@ -73,9 +72,7 @@ class OwnImages:
         """
         try:
             images = self._read(config)
-            whole = partial(all_names, config.data, self._data_root)
-            known = read_known(config.known, images, config.clusters, config.seed, whole)
-            return other_data(checkpoint, images, known)
+            return other_data(checkpoint, images, known_of(config, images, data_root=self._data_root))
         except DataError:
             return []
 
