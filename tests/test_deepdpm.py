@@ -255,8 +255,6 @@ def spots(groups: int, each: int = 60) -> ImageSet:
 
 
 FIVE = spots(5)
-
-
 FEWER = ("cluster.rounds=3", "cluster.start=3")
 
 
