@@ -331,7 +331,7 @@ def test_loss_and_m_step_of_a_round_by_hand() -> None:
 def test_there_must_be_room_for_the_first_clusters_and_for_covariances() -> None:
     with pytest.raises(ModelError, match="cluster.most to 16 or less"):
         GrowingMixture(2048, 100, 10.0)
-    with pytest.raises(ConfigError, match="start is 9 and most is 4"):
+    with pytest.raises(ConfigError, match=r"not valid:\n  cluster: start is 9 and most is 4"):
         config("cluster.start=9", "cluster.most=4")
 
 
