@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -53,21 +53,23 @@ from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E40
 
 from configs.load import ConfigError  # noqa: E402
 from configs.schema import RunConfig  # noqa: E402
-from data.arrays import LAYOUTS, as_classes, as_images, as_tensor  # noqa: E402
+from data.arrays import LAYOUTS, as_images, as_tensor, labelled  # noqa: E402
 from data.image_set import DataError, ImageSet  # noqa: E402
 from data.known import Known, known_labels, labels_by_position  # noqa: E402
-from data.known_file import read_known  # noqa: E402
+from data.known_file import known_of  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from engine.errors import CheckpointError, Interrupted  # noqa: E402
-from engine.fit import REFUSED, fit  # noqa: E402
+from engine.fit import fit  # noqa: E402
 from engine.progress import Display  # noqa: E402
 from engine.randomness import generator_states, restore_generators  # noqa: E402
 from engine.restore import restore  # noqa: E402
 from evaluation.predictions import predict  # noqa: E402
 from methods.base import Assignments, Method  # noqa: E402
 from methods.points import config_for_points  # noqa: E402
+from methods.registry import check_known  # noqa: E402
 from methods.resolve import resolve_config  # noqa: E402
+from report.refusals import refused_as_value_error  # noqa: E402
 from report.score_table import ScoreTable, count_seen, score_row, without_known  # noqa: E402
 
 FORM = f"Images are {LAYOUTS}, or a table with image_shape. Tables of other numbers: points=True."
@@ -131,6 +133,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         self.device = device
         self.verbose = verbose
 
+    @refused_as_value_error()
     def fit(self, X: Any, y: object = None) -> DeepClustering:
         """Train on images. `y` is not looked at: labels to learn from are the parameter `known`.
 
@@ -150,11 +153,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             images = self._image_set(X, config, reset=True)
             if images.are_points:
                 config, _ = config_for_points(config, self._assignments(X))
-            fitted = fit(config, images, known=self._knowledge(config, images), display=Display(quiet=not self.verbose))
+            notes: list[str] = []
+            known = self._knowledge(config, images, notes.append)
+            fitted = fit(config, images, known=known, notes=notes, display=Display(quiet=not self.verbose))
         except Interrupted as error:
             raise KeyboardInterrupt from error
-        except REFUSED as error:
-            raise ValueError(str(error)) from error
         finally:
             restore_generators(before)
         self._take(config, fitted.method, fitted.checkpoint)
@@ -179,6 +182,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         z: np.ndarray = self.method_.embed(images).numpy()
         return z
 
+    @refused_as_value_error()
     def score_table(self, X: Any, labels: Any = None) -> ScoreTable:
         """The table of `eval.py`: print it, or take a value by its name, such as `["nmi"]`.
 
@@ -189,16 +193,14 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         Args:
             X: images, or a data set's name or path, whose own labels count where `labels` are None.
             labels: (n,), the class of every image, of any kind.
+
+        Raises:
+            ValueError: images or labels that cannot be, or the fit was told the labels of all.
         """
         images = self._new(X)
         if not isinstance(X, str | Path) and count_seen(self.checkpoint_, images) < len(images):
             images = replace(images, split="new")
-        if labels is not None:
-            indices, names = as_classes(labels)
-            if len(indices) != len(images):
-                raise ValueError(f"{len(images)} images and {len(indices)} labels: there must be one for each image.")
-            images = replace(images, labels=torch.from_numpy(indices), class_names=names)
-        images = without_known(self.checkpoint_, images)
+        images = without_known(self.checkpoint_, images if labels is None else labelled(images, labels))
         predictions = predict(self.method_, images, encoder=self.checkpoint_.pretrained)
         return ScoreTable(score_row(self.checkpoint_, self.config_, self.method_, predictions))
 
@@ -246,12 +248,13 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         settings = {"data.name": name, **kind, **(self.settings or {})}
         return [f"{path}={_as_text(value)}" for path, value in settings.items()]
 
-    def _knowledge(self, config: RunConfig, images: ImageSet) -> Known | None:
-        """What `known` says of the training images."""
+    def _knowledge(self, config: RunConfig, images: ImageSet, tell: Callable[[str], None]) -> Known | None:
+        """What `known` says of the training images; `tell` hears what a table must say besides."""
         if not isinstance(self.known, str | Path | float | int | None):
+            check_known(config.method)
             labels = labels_by_position(self.known, len(images))
             return known_labels(labels, len(images), config.clusters, "known")
-        return read_known(config.known, images, config.clusters, config.seed)
+        return known_of(config, images, tell)
 
     def _image_set(self, X: Any, config: RunConfig, reset: bool) -> ImageSet:
         if isinstance(X, str | Path):
@@ -292,13 +295,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         low, high = self.value_range_
         return np.clip((array.astype(np.float64) - low) / (high - low if high > low else 1.0), 0, 1)
 
+    @refused_as_value_error()
     def _new(self, X: Any) -> ImageSet:
         """Images to answer for, of the shape that the method was fitted to."""
         check_is_fitted(self)
-        try:
-            images = self._image_set(X, self.config_, reset=False)
-        except REFUSED as error:
-            raise ValueError(str(error)) from error
+        images = self._image_set(X, self.config_, reset=False)
         if tuple(images.images.shape[1:]) != self.shape_:
             raise ValueError(
                 f"the images have the shape {tuple(images.images.shape[1:])} (channels, height, width); the model was "

@@ -141,7 +141,7 @@ def make_gallery(
     images = predictions.images
     title = printable(f"Clusters of {Path(images.name).name}")
     k = len(set(found.cluster.tolist()) - {NOISE})
-    about = f"{len(images):,} images, {k} clusters by {run.config.title}, seed {run.config.seed}."
+    about = f"{len(images):,} images, {k} cluster{'s' if k != 1 else ''} by {run.config.title}, seed {run.config.seed}."
     return build_gallery(folder, predictions, found, names, title, about)
 
 

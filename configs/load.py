@@ -250,8 +250,11 @@ def _explain(schema: type[BaseModel], detail: Any) -> str:
     """One line on one invalid key."""
     location = [str(part) for part in detail["loc"]]
     if detail["type"] != "extra_forbidden":
-        name = ".".join(_follow(schema, location)[0]) or "the whole"
+        name = ".".join(_follow(schema, location)[0])
         received = detail["input"]
+        if detail["type"] == "value_error" and isinstance(received, Mapping):
+            # Settings that do not go together. Nobody wrote the section as a whole: it would hide what is said of it.
+            return f"  {name}{': ' if name else ''}{detail['ctx']['error']}."
         if isinstance(received, Misread):
             return f"  {name}: received {received.value!r:.80}. {received.allowed}."
         # pydantic says "Value error, " before the text of our own errors.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Num, Shaped, UInt8
+from jaxtyping import Num, Shaped, UInt8
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from data.image_set import DataError
+from data.image_set import DataError, ImageSet
 
 Array = Shaped[np.ndarray, "..."]  # of any dtype
 
@@ -73,7 +74,13 @@ def as_tensor(images: Num[np.ndarray, "n c h w"]) -> Num[Tensor, "n c h w"]:
         return torch.from_numpy(np.ascontiguousarray(images))
 
 
-def as_classes(labels: ArrayLike) -> tuple[Int64[np.ndarray, " n"], tuple[str, ...]]:
-    """Labels of any kind as integers from 0, and the names of the classes, in the order of their values."""
+def labelled(images: ImageSet, labels: ArrayLike) -> ImageSet:
+    """The images with labels of any kind, one for each; classes are in the order of their values.
+
+    Raises DataError for another number of labels.
+    """
     values, indices = np.unique(np.asarray(labels), return_inverse=True)
-    return indices.astype(np.int64).reshape(-1), tuple(str(value) for value in values.tolist())
+    if indices.size != len(images):
+        raise DataError(f"{len(images)} images and {indices.size} labels: there must be one for each image.")
+    classes = torch.from_numpy(indices.astype(np.int64).reshape(-1))
+    return replace(images, labels=classes, class_names=tuple(str(value) for value in values.tolist()))

@@ -163,8 +163,8 @@ def labels_by_position(known: Any, images: int) -> dict[int, Hashable]:
     """The labels of some images, as Python's users have them. None, NaN and empty strings say nothing.
 
     Args:
-        known: {position: label}, or what has such items, as a Series of pandas; or a list or an array with an entry for
-            every image, in which -1 says nothing either, as in scikit-learn.
+        known: {position: label}; a Series of pandas, which has such items; or a list or an array with an entry for
+            every image. In all but the first -1 says nothing either, as in scikit-learn.
         images: how many there are.
 
     Raises DataError for anything else.
@@ -177,7 +177,9 @@ def labels_by_position(known: Any, images: int) -> dict[int, Hashable]:
         if not isinstance(values, list) or len(values) != images:
             count = len(values) if isinstance(values, list) else "one"
             raise DataError(f"known: {count} labels for {images:,} images. {form}")
-        pairs = [(position, value) for position, value in enumerate(values) if not _is_minus_one(value)]
+        pairs = list(enumerate(values))
+    if not isinstance(known, Mapping):
+        pairs = [(position, value) for position, value in pairs if not _is_minus_one(value)]
     found = {position: value.item() if getattr(value, "ndim", 1) == 0 else value for position, value in pairs}
     unfit = [value for value in found.values() if not (value is None or isinstance(value, str | int | float))]
     if unfit:

@@ -5,7 +5,8 @@
     dogs/b.png,dog          4,dog                   cats/a.png,dogs/b.png,cannot
 
 Files are called as `predict.py` calls them. An index is an image's position in the training set, from 0 on. A line
-without a label says nothing, so that a table of all images may have labels for a few.
+without a label says nothing, so that a table of all images may have labels for a few. A line that names another image
+of the same data set, one that is held out, is skipped: what is known of it reaches no training.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
+from configs.schema import RunConfig
 from data.files import exists, is_file, reason, shortened
 from data.image_set import DataError, ImageSet
 from data.known import Known, KnownLabels, KnownPairs, draw_known, known_labels, known_pairs
 from data.names import path_ends
+from data.prepare import all_names
 from system.names import printable
 
 SEPARATORS = (",", ";", "\t")
@@ -34,6 +37,8 @@ WHOLE = re.compile(r"\s*(\d+)(?:[.,]0*)?\s*")
 """A whole number, also as programs write a column that has gaps: 17.0."""
 EXAMPLES = 3
 """Lines that a message shows."""
+HELD_OUT = -1
+"""The place of an image of the data set that is none of the training images."""
 
 
 class _Line(NamedTuple):
@@ -41,7 +46,32 @@ class _Line(NamedTuple):
     fields: dict[str, str]
 
 
-def read_known(asked: str | float | None, images: ImageSet, clusters: int, seed: int) -> Known | None:
+def known_of(
+    config: RunConfig,
+    images: ImageSet,
+    tell: Callable[[str], None] = lambda note: None,
+    data_root: Path | None = None,
+) -> Known | None:
+    """What a run's setting `known` says of its training images; see `read_known`.
+
+    Args:
+        config: of the run.
+        images: the training images.
+        tell: hears what a table must say besides.
+        data_root: a folder to search first for a named data set.
+    """
+    whole = partial(all_names, config.data, data_root)
+    return read_known(config.known, images, config.clusters, config.seed, whole, tell)
+
+
+def read_known(
+    asked: str | float | None,
+    images: ImageSet,
+    clusters: int,
+    seed: int,
+    whole: Callable[[], Iterable[str]] = tuple,
+    tell: Callable[[str], None] = lambda note: None,
+) -> Known | None:
     """What the setting `known` says of the training images; None where it says nothing.
 
     Args:
@@ -49,6 +79,9 @@ def read_known(asked: str | float | None, images: ImageSet, clusters: int, seed:
         images: the training images. Their own labels are looked at for a draw alone.
         clusters: k.
         seed: of the draw.
+        whole: the names of all images of the data set, held out or not; asked for where the file has one that no
+            training image has.
+        tell: hears what a table must say besides: how many lines were skipped.
 
     Raises DataError for a file that cannot be read or used, and for images without labels to draw from.
     """
@@ -58,7 +91,7 @@ def read_known(asked: str | float | None, images: ImageSet, clusters: int, seed:
         return draw_known(images, asked, seed, clusters)
     path = Path(asked).expanduser()
     columns, lines = _read(path)
-    places = _Places(images, path)
+    places = _Places(images, path, whole, tell)
     if {"first", "second", "link"} <= columns:
         return _pairs(lines, places)
     what = "index" if "index" in columns and "file" not in columns else "file"
@@ -81,10 +114,12 @@ def check_there(asked: str | float | None) -> None:
 
 
 class _Places:
-    """Where the images that a file names stand in the training set."""
+    """Where the images that a file names stand in the training set; `HELD_OUT` where they are no training images."""
 
-    def __init__(self, images: ImageSet, path: Path) -> None:
-        self.images, self.path = images, path
+    def __init__(
+        self, images: ImageSet, path: Path, whole: Callable[[], Iterable[str]], tell: Callable[[str], None]
+    ) -> None:
+        self.images, self.path, self._whole, self._tell = images, path, whole, tell
         names = images.names
         self.called: Sequence[str] = [f"image {i}" for i in range(len(images))] if names is None else names
         self._by_name: dict[str, int] = {}
@@ -109,25 +144,50 @@ class _Places:
         texts = {line.fields[column] for line in lines for column in columns}
         return all(WHOLE.fullmatch(text) for text in texts) and not texts & self._by_name.keys()
 
+    def fitted(self, lines: Sequence[_Line], *ends: Sequence[int]) -> list[tuple[_Line, tuple[int, ...]]]:
+        """The lines all of whose images are training images, with the places of these. Tells how many others are."""
+        placed = list(zip(lines, zip(*ends, strict=True), strict=True))
+        found = [(line, places) for line, places in placed if HELD_OUT not in places]
+        if placed and not found:
+            trained = f"the training images of {self.images.name} ({self.images.split})"
+            raise DataError(f"{self.path}: all images here are held out, none is among {trained}.")
+        if skipped := len(placed) - len(found):
+            name = shortened(printable(self.path.name))
+            self._tell(f"{skipped:,} line{'s' if skipped > 1 else ''} of {name} skipped: of images that are held out")
+        return found
+
     def _index(self, text: str) -> int | None:
         whole = WHOLE.fullmatch(text)
         return int(whole[1]) if whole and int(whole[1]) < len(self.images) else None
 
     def _named(self, text: str) -> int | None:
-        """The image of this name, be it with backslashes, from above its folder on, or its end if one alone has it."""
+        """The image of this name, be it with backslashes, from above its folder on, or its end if one alone has it.
+
+        A whole name goes before the end of one. No image that is held out lends its label to a training image whose
+        name ends alike.
+        """
         if text in self._by_name:
             return self._by_name[text]
         ends = path_ends(text.strip())
         folder = path_ends(self.images.name)[-1]
         below = [end for end in ends[1:] if ends[0].removesuffix(f"/{end}").rpartition("/")[2] == folder]
-        whole = next((end for end in (ends[0], *below) if end in self._by_name), None)
-        return self._by_end.get(ends[0]) if whole is None else self._by_name[whole]
+        names = (text, ends[0], *below)
+        whole = next((name for name in names if name in self._by_name), None)
+        if whole is not None:
+            return self._by_name[whole]
+        return HELD_OUT if any(name in self._held_out for name in names) else self._by_end.get(ends[0])
+
+    @cached_property
+    def _held_out(self) -> frozenset[str]:
+        """The names of the other images of the data set, also as a gallery shows them."""
+        names = [name for name in self._whole() if name not in self._by_name]
+        return frozenset((*names, *map(printable, names))) - self._by_name.keys()
 
     @cached_property
     def _by_end(self) -> dict[str, int | None]:
-        """The image whose name ends so; None where several do."""
+        """The image whose name ends so; None where several do, but for images that are all held out."""
         found: dict[str, int | None] = {}
-        for name, position in self._by_name.items():
+        for name, position in (*self._by_name.items(), *((name, HELD_OUT) for name in self._held_out)):
             for end in path_ends(name)[1:]:
                 found[end] = position if found.get(end, position) == position else None
         return found
@@ -181,7 +241,7 @@ def _labels(lines: Sequence[_Line], places: _Places, column: str, clusters: int)
     labelled = [line for line in lines if line.fields["label"].strip()]
     positions = places.by_index(labelled, column) if column == "index" else places.by_name(labelled, column)
     labels: dict[int, str] = {}
-    for position, line in zip(positions, labelled, strict=True):
+    for line, (position,) in places.fitted(labelled, positions):
         label = " ".join(_as_text(line.fields["label"]).split())
         if labels.setdefault(position, label) != label:
             raise DataError(
@@ -206,10 +266,12 @@ def _pairs(lines: Sequence[_Line], places: _Places) -> KnownPairs:
         raise DataError(
             f"{places.path}, line {wrong[0].number}: the link is {wrong[0].fields['link']!r}; it is must or cannot."
         )
+    alone = [line for line in lines if not (line.fields["first"].strip() and line.fields["second"].strip())]
+    if alone:
+        raise DataError(f"{places.path}, line {alone[0].number}: a link is one of two images, first and second.")
     resolve = places.by_index if places.are_indices(lines, ("first", "second")) else places.by_name
-    ends = zip(resolve(lines, "first"), resolve(lines, "second"), strict=True)
     links: dict[tuple[int, int], bool] = {}
-    for line, (a, b) in zip(lines, ends, strict=True):
+    for line, (a, b) in places.fitted(lines, resolve(lines, "first"), resolve(lines, "second")):
         together = LINKS[line.fields["link"].strip().lower()]
         if a == b:
             raise DataError(f"{places.path}, line {line.number}: {places.called[a]} is linked with itself.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,19 @@ def prepare(
     if settings.subset is not None:
         images = draw(images, settings.subset, settings.draw, seed)
     return images
+
+
+def all_names(settings: DataSettings, data_root: Path | None = None) -> Iterable[str]:
+    """The names of all images of the data set, fitted or held out; none where they have no names.
+
+    Args:
+        settings: the run's section `data`.
+        data_root: a folder to search first for a named data set.
+    """
+    try:
+        return load(settings.name, "all", data_root, reading_of(settings)).names or ()
+    except DataError:  # its other splits are not to be had: then nobody is told of them
+        return ()
 
 
 def found_at(name: str, place: str | None) -> str:

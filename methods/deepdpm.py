@@ -133,8 +133,13 @@ class Sureness(nn.Module):
         self.moves += 1
         self.kept.copy_(torch.zeros_like(self.kept) if changed else self.kept + 1)
 
-    def notes(self, clusters: int) -> tuple[str, ...]:
-        """ "10 clusters found, kept by the last 6 of 20 moves; log H: split -35, merge -210", once that is known."""
+    def notes(self, clusters: int, most: int) -> tuple[str, ...]:
+        """ "10 clusters found, kept by the last 6 of 20 moves; log H: split -35, merge -210", once that is known.
+
+        Args:
+            clusters: that were found.
+            most: that there may be.
+        """
         moves, kept = int(self.moves), int(self.kept)
         if moves == 0:
             return ()
@@ -143,7 +148,10 @@ class Sureness(nn.Module):
             for name, value in (("split", self.split), ("merge", self.merge))
             if math.isfinite(float(value))
         ]
-        found = f"{clusters} cluster{'s' if clusters != 1 else ''} found, kept by the last {kept} of {moves} moves"
+        full = " (cluster.most allows no more)" if clusters == most else ""
+        found = (
+            f"{clusters} cluster{'s' if clusters != 1 else ''} found{full}, kept by the last {kept} of {moves} moves"
+        )
         return (f"{found}; log H: {', '.join(ratios)}" if ratios else found,)
 
 
@@ -316,7 +324,7 @@ class DeepDPM(SoftAssignments):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (*super().notes, *self.sureness.notes(self.clusters))
+        return (*super().notes, *self.sureness.notes(self.clusters, self.config.cluster.most))
 
     def centroid_positions(self) -> Float[Tensor, "k d"]:
         """The means of the clusters in the latent space, on the CPU."""

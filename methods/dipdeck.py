@@ -258,15 +258,14 @@ class DipDECK(JointMethod):
     @property
     def notes(self) -> tuple[str, ...]:
         """How many clusters were found, and how near the next merge is: the largest p-value of two of them."""
-        if not bool(self.table.alive.any()):
+        if self.table.labels is None:
             return super().notes
         p, cluster = float(self.table.p.max()), self.config.cluster
+        begun = min(cluster.start, len(self.table.labels))
         if self.clusters == 1:
-            return (
-                *super().notes,
-                f"all {cluster.start} clusters were merged into one, which tells no groups apart: {REMEDY}",
-            )
-        found = f"found {self.clusters} of {cluster.start} clusters, largest p {p:.2f}"
+            merged = f"all {begun} clusters were merged into one, which tells no groups apart: {REMEDY}"
+            return (*super().notes, merged)
+        found = f"found {self.clusters} of {begun} clusters, largest p {p:.2f}"
         return (*super().notes, f"{found} (merged from {cluster.threshold:g})")
 
 

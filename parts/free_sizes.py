@@ -50,14 +50,16 @@ class FreeSizes(LaterArrays):
             return ()
         shares = settings.prior if isinstance(settings.prior, tuple) else [1 / k] * k
         held = torch.tensor(shares, dtype=torch.float64).sort(descending=True).values
+        if settings.prior == "learned":
+            held *= 1 - settings.prior_freedom  # no expected share falls below
+            kind = f"learned, each expected above {100 * float(held[0]):.1f} %"
+        else:
+            kind = "held to equal shares" if settings.prior is None else "held to a given prior"
         free = torch.zeros_like(held)
         free[: len(self.arrays["shares"])] = self.arrays["shares"]
         shown = ", ".join(f"{100 * share:.0f}" for share in free.tolist()[:SHOWN])
         alone = f"the features alone would give {shown}{', …' if len(free) > SHOWN else ''} % of the images"
-        if settings.prior == "learned":
-            return (f"sizes learned, each held above {100 * (1 - settings.prior_freedom) / k:.1f} %; {alone}",)
-        # Half of the differences: the share of the images that would have to change their cluster.
-        apart = float((held - free).abs().sum() / 2)
-        kind = "equal shares" if settings.prior is None else "a given prior"
+        # The share of the images that clusters which are too small for the prior would have to take from the others.
+        apart = float((held - free).clamp_min(0).sum())
         advice = f": if classes may differ in size, see {ADVISED}" if apart >= HARD else ""
-        return (f"sizes held to {kind}; {alone}, {100 * apart:.0f} % in other clusters{advice}",)
+        return (f"sizes {kind}; {alone}, {100 * apart:.0f} % in other clusters{advice}",)

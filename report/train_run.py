@@ -11,7 +11,7 @@ from configs.load import to_yaml
 from configs.schema import RunConfig
 from data.image_set import ImageSet
 from data.known import Known
-from data.known_file import read_known
+from data.known_file import known_of
 from data.prepare import prepare
 from engine.checkpoint import Checkpoint
 from engine.checkpoints_folder import shared_phases
@@ -92,7 +92,10 @@ def train(request: Request, display: Display) -> Ended:
     processes = launch(asked.runtime)
     images, validation = processes.first_then_all(lambda: load_images(asked, request.data_root))
     config, notes = _config_for(asked, images, request, display)
-    known = read_known(config.known, images, config.clusters, config.seed)
+    skipped: list[str] = []
+    known = known_of(config, images, skipped.append, request.data_root)
+    for note in ([] if known is None else [known.note(len(images))]) + skipped:
+        display.notice(note)
     with alone(folder, processes):
         earlier = processes.once(lambda: earlier_run(path, config, images, known, request.resume, request.overwrite))
         processes.once(lambda: list_left_out(folder, images))
@@ -103,7 +106,7 @@ def train(request: Request, display: Display) -> Ended:
                 config,
                 images,
                 known=known,
-                notes=notes,
+                notes=[*notes, *skipped],
                 validation=validation,
                 processes=processes,
                 save=saver(folder),

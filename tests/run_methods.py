@@ -35,6 +35,11 @@ MORE: dict[str, list[str]] = {
     "temi, points": ["cluster.batch_size=32"],
     "scan, points": ["cluster.batch_size=32", "cluster.resting_optimiser={name: sgd, learning_rate: 0.01}"],
     "idec, points": ["model={name: dense, hidden: [16]}", "pretrain.optimiser={name: sgd}"],
+    "dipdeck, points": [
+        "model={name: dense, hidden: [16]}",
+        "pretrain.optimiser={name: sgd}",
+        "cluster.optimiser={name: sgd, learning_rate: 0.01}",
+    ],
     "turtle": [SGD, "cluster.batch_size=32"],
     "turtle, frozen": [f"pretrain={{objective: frozen, {tiny_network_yaml()}}}", "cluster.batch_size=32"],
     "simclr-spectral": [f"representation.simclr.{SGD}"],

@@ -130,6 +130,7 @@ def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
         ),
         ("index,label\n8,cat\n-1,dog\n", r"'8' \(line 2\), '-1' \(line 3\). An index is a number from 0 to 7"),
         ("first,second,link\nx.png,y.png,maybe\n", "line 2: the link is 'maybe'; it is must or cannot"),
+        ("first,second,link\n0,1,must\n0,,must\n", "line 3: a link is one of two images, first and second"),
         ("first,second,link\nx.png,x.png,must\n", "line 2: x.png is linked with itself"),
         ("first,second,link\nx.png,y.png,must\ny.png,x.png,cannot\n", "line 3: y.png and x.png are linked by must and"),
         (
@@ -141,6 +142,40 @@ def test_pairs_by_file_and_by_index(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read(tmp_path, text)
+
+
+HELD_OUT = ("test/a.png", "test/cats/b.png", "test/new.png")
+
+
+def read_beside_held_out(tmp_path: Path, text: str) -> tuple[KnownLabels | KnownPairs, list[str]]:
+    told: list[str] = []
+    (tmp_path / "known.csv").write_text(text)
+    images = PICTURES.subset(torch.arange(1, N))  # without cats/a.png
+    found = read_known(str(tmp_path / "known.csv"), images, 3, 0, lambda: (*FILES, *HELD_OUT), told.append)
+    assert isinstance(found, KnownLabels | KnownPairs)
+    return found, told
+
+
+@pytest.mark.parametrize("held_out", [*HELD_OUT, "cats/a.png", "cats\\a.png", "/home/pictures/test/a.png", "new.png"])
+def test_lines_of_held_out_images_are_skipped_and_counted(tmp_path: Path, held_out: str) -> None:
+    found, told = read_beside_held_out(tmp_path, f"file,label\nx.png,a\n{held_out},c\ny.png,b\n")
+    assert isinstance(found, KnownLabels)
+    assert (found.images.tolist(), found.names) == ([5, 6], ("a", "b"))
+    assert told == ["1 line of known.csv skipped: of images that are held out"]
+    pairs, told = read_beside_held_out(tmp_path, f"first,second,link\n{held_out},x.png,must\nx.png,y.png,cannot\n")
+    assert isinstance(pairs, KnownPairs)
+    assert (pairs.images.tolist(), pairs.must.tolist(), len(told)) == ([5, 6], [False], 1)
+
+
+def test_no_held_out_image_lends_its_label_to_a_training_image(tmp_path: Path) -> None:
+    """b.png is the end of a training image's name, and of a held-out one's; the whole names tell them apart."""
+    whole, told = read_beside_held_out(tmp_path, "file,label\ncats/b.png,a\nx.png,b\n")
+    assert (whole.images.tolist(), told) == ([0, 5], [])
+    for text in ("file,label\nb.png,a\nx.png,b\n", "file,label\nnothing.png,a\nx.png,b\n"):
+        with pytest.raises(DataError, match=r"not among the 7 training images .*\(line 2\)"):
+            read_beside_held_out(tmp_path, text)
+    with pytest.raises(DataError, match="all images here are held out"):
+        read_beside_held_out(tmp_path, "file,label\ntest/a.png,a\ntest/new.png,b\n")
 
 
 def test_files_of_images_without_names_are_their_positions(tmp_path: Path) -> None:
@@ -155,8 +190,14 @@ def test_a_file_that_is_not_there_is_said_before_images_are_read(tmp_path: Path)
         check_there(str(tmp_path))
 
 
-class Series(dict[int, object]):
-    """As of pandas: a mapping by its index."""
+class Series:
+    """As of pandas: it has the items of a mapping by its index, and is none."""
+
+    def __init__(self, values: dict[int, object]) -> None:
+        self.values = values
+
+    def items(self) -> object:
+        return self.values.items()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +205,7 @@ class Series(dict[int, object]):
     [
         {1: "a", np.int64(3): "b"},
         {1.0: "a", 3: "b", 0: None, 2: float("nan"), 4: ""},
-        Series({1: np.str_("a"), 3: "b"}),
+        Series({1: np.str_("a"), 3: "b", 4: -1, 2: np.int64(-1), 0: -1.0}),
         [None, "a", float("nan"), "b", None],
         np.array(["", "a", "", "b", ""]),
     ],

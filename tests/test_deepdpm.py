@@ -255,8 +255,6 @@ def spots(groups: int, each: int = 60) -> ImageSet:
 
 
 FIVE = spots(5)
-
-
 FEWER = ("cluster.rounds=3", "cluster.start=3")
 
 
@@ -280,6 +278,9 @@ def test_the_number_is_found_from_either_side(start: int) -> None:
     (note,) = method.notes
     assert note.startswith("5 clusters found, kept by the last ")
     assert len(note) <= 80
+    assert method.sureness.notes(5, 5)[0].startswith(
+        "5 clusters found (cluster.most allows no more), kept by the last "
+    )
     assert float(method.sureness.split) < 0 > float(method.sureness.merge)
     assert int(method.sureness.moves) == 8
 
@@ -330,7 +331,7 @@ def test_loss_and_m_step_of_a_round_by_hand() -> None:
 def test_there_must_be_room_for_the_first_clusters_and_for_covariances() -> None:
     with pytest.raises(ModelError, match="cluster.most to 16 or less"):
         GrowingMixture(2048, 100, 10.0)
-    with pytest.raises(ConfigError, match="start is 9 and most is 4"):
+    with pytest.raises(ConfigError, match=r"not valid:\n  cluster: start is 9 and most is 4"):
         config("cluster.start=9", "cluster.most=4")
 
 

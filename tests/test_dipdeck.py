@@ -179,6 +179,7 @@ def test_it_begins_with_no_more_clusters_than_images() -> None:
     method = built(start=30, epochs=1)
     run(method, IMAGES.images[:12])
     assert 1 <= method.clusters <= 12
+    assert any(said in method.notes[0] for said in (f"found {method.clusters} of 12 clusters", "all 12 clusters were"))
 
 
 def test_a_resumed_run_is_the_same() -> None:

@@ -45,6 +45,15 @@ def documented() -> Iterator[tuple[str, str, list[str]]]:
                 yield str(page.relative_to(ROOT)), script, words
 
 
+def test_no_shell_puts_the_home_folder_into_a_setting() -> None:
+    """Unquoted, bash reads `--set layout=~` as `--set layout=/home/me`: `null` says the same to every shell."""
+    changed = re.compile(r"(?<!['\".\w])[A-Za-z_]\w*=~")
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").rglob("*.yaml")]
+    found = [str(page.relative_to(ROOT)) for page in pages if changed.search(page.read_text("utf-8"))]
+    assert not found
+    assert changed.search("`--set layout=~`")
+
+
 def take(script: str, words: list[str]) -> None:
     """Read the command as the program does, up to where it would begin to work."""
     asked = COMMANDS[script].make_context(script, list(words)).params

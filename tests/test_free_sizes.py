@@ -32,10 +32,21 @@ def test_the_note_counts_what_would_have_to_move() -> None:
     assert free.notes(SizePriorSettings(prior=(0.05, 0.9, 0.05)), 3) == (
         "sizes held to a given prior; the features alone would give 90, 5, 5 % of the images, 0 % in other clusters",
     )
-    # A fifth of a third is what no cluster falls below.
+    # A fifth of a third is what no cluster is expected to fall below: 2 · (6.67 - 5) of 100 images are missing.
     assert free.notes(SizePriorSettings(prior="learned", prior_freedom=0.8), 3) == (
-        "sizes learned, each held above 6.7 %; the features alone would give 90, 5, 5 % of the images",
+        "sizes learned, each expected above 6.7 %; the features alone would give 90, 5, 5 % of the images, "
+        "3 % in other clusters",
     )
+
+
+@pytest.mark.parametrize(("freedom", "moved"), [(0.0, 57), (0.4, 30), (0.5, 23), (0.7, 10), (1.0, 0)])
+def test_a_learned_prior_that_moves_a_fifth_is_hard_too(freedom: float, moved: int) -> None:
+    """Two clusters of 5 % lack 2 · (100 (1 - s) / 3 - 5) %; at s = 0 it is as with equal shares."""
+    free = FreeSizes()
+    free.arrays = {"shares": torch.tensor([0.9, 0.05, 0.05], dtype=torch.float64)}
+    (note,) = free.notes(SizePriorSettings(prior="learned", prior_freedom=freedom), 3)
+    assert f" {moved} % in other clusters" in note
+    assert note.endswith("see docs/unequal-sizes.md") == (moved >= 20)
 
 
 def test_many_neighbours_do_not_hide_a_small_class() -> None:

@@ -125,11 +125,16 @@ def test_a_table_of_clusters_with_labels_for_some_is_a_file_of_known_labels(told
     assert call(predict.app, str(told), "--output", str(table)).exit_code == 0
     head, *lines = table.read_text().splitlines()
     labelled = [f"{line},{'even' if i % 2 else 'odd'}" if i < 20 else f"{line}," for i, line in enumerate(lines)]
-    table.write_text("\n".join([f"{head},label", *labelled]) + "\n")
+    held_out = "test[3],0" + "," * head.count(",") + "odd"
+    table.write_text("\n".join([f"{head},label", *labelled, held_out]) + "\n")
     out = tmp_path / "again"
     done = trained(out, "--method", "idec", "--known", str(table), *SETTINGS, "--set", "model.name=conv")
     assert done.exit_code == 0, done.stderr
-    known = read_checkpoint(out / "checkpoint.pt").data["known"]
+    data = read_checkpoint(out / "checkpoint.pt").data
+    for note in ("labels of 20 of 1,415 images known", "1 line of clusters.csv skipped: of images that are held out"):
+        assert note in done.stderr
+        assert note in data["notes"]
+    known = data["known"]
     assert known["images"].tolist() == list(range(20))
     assert known["names"] == ["even", "odd"]
 
@@ -175,7 +180,10 @@ def test_from_python() -> None:
     assert (model.labels_ == other.labels_).all()  # y is not looked at
     assert model.checkpoint_.data["known"]["images"].tolist() == list(range(50))
     assert model.score_table(pixels, labels)["n"] == 150
-    with pytest.raises(ValueError, match="raw-kmeans cannot learn from known labels"):
+    for told_or_wrong, said in ((labels[:50], "was told the labels of all images"), ([[0, 1]] * 50, "labels")):
+        with pytest.raises(ValueError, match=said):
+            model.score_table(pixels[:50], told_or_wrong)
+    with pytest.raises(ValueError, match="raw-kmeans cannot learn from known labels. These can: dec, idec, "):
         DeepClustering("raw-kmeans", known=known).fit(pixels)
     with pytest.raises(ValueError, match=r"known=0.1 draws from the labels of images"):
         DeepClustering("dec", known=0.1).fit(pixels)

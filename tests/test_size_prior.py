@@ -129,7 +129,7 @@ def test_methods_take_a_prior_by_name_or_as_shares(name: str) -> None:
     assert prior("cluster.prior=learned") == "learned"
     assert prior("cluster.prior=[0.25, 0.75]") == (0.25, 0.75)
     for wrong in ("[0.2, 0.3, 0.5]", "[0.5, 0.6]"):
-        with pytest.raises(Exception, match="cluster.prior must hold 2 shares that sum to 1"):
+        with pytest.raises(Exception, match=r"not valid:\n  cluster.prior must hold 2 shares that sum to 1"):
             prior(f"cluster.prior={wrong}")
     with pytest.raises(Exception, match="prior_freedom"):
         prior("cluster.prior_freedom=1.5")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from configs.schema import RunConfig
 from data.image_set import DataError, ImageSet
-from data.known_file import read_known
+from data.known_file import known_of
 from data.prepare import prepare
 from data.sources import names
 from engine.checkpoint import Checkpoint
@@ -72,7 +72,7 @@ class OwnImages:
         """
         try:
             images = self._read(config)
-            return other_data(checkpoint, images, read_known(config.known, images, config.clusters, config.seed))
+            return other_data(checkpoint, images, known_of(config, images, data_root=self._data_root))
         except DataError:
             return []
 
