@@ -105,11 +105,11 @@ def from_torchvision(name: str, settings: FrozenSettings) -> Loaded:
     """
     from torchvision import models
 
-    try:
-        weights = models.get_model_weights(name).DEFAULT
-        network = models.get_model(name, weights=None)
-    except (ValueError, AttributeError, KeyError) as error:
-        raise ModelError(f"torchvision has no network {name!r} that classifies images, such as resnet50.") from error
+    # Others of its networks find objects or read videos, and some of these ask for weights while they are built.
+    if name.lower() not in models.list_models(module=models):
+        raise ModelError(f"torchvision has no network {name!r} that classifies images, such as resnet50.")
+    weights = models.get_model_weights(name).DEFAULT
+    network = models.get_model(name, weights=None, **beside_weights(name.lower(), settings.size or min_size(weights)))
     if settings.weights is not None:
         state = read_weights(Path(settings.weights))
     else:
@@ -126,6 +126,19 @@ def from_torchvision(name: str, settings: FrozenSettings) -> Loaded:
     known = NetworkInput(size, resize, tuple(seen.mean), tuple(seen.std), seen.interpolation.value)
     tag = weights.name if settings.weights is None else ""
     return Loaded(network.eval(), name, sha256, _as_set(known, settings), pretraining_data(tag))
+
+
+def beside_weights(name: str, size: int) -> dict[str, Any]:
+    """What torchvision's builders set where weights are given: they are given later here."""
+    if name in ("googlenet", "inception_v3"):
+        # Their weights were trained on pixels from -1 to 1. New weights, which take long to draw, are not needed.
+        return {"transform_input": True, "init_weights": False}
+    return {"image_size": size} if name.startswith("vit_") else {}
+
+
+def min_size(weights: Any) -> int:
+    """Pixels of a side, of the smallest image that the network of these weights takes."""
+    return int(weights.meta["min_size"][0])
 
 
 def from_open_clip(name: str, settings: FrozenSettings) -> Loaded:
@@ -255,7 +268,9 @@ def _take(network: nn.Module, state: Mapping[str, Tensor], wanted: str) -> None:
         shown = {"missing": missing, "not known": extra, "of another shape": wrong}
         said = "; ".join(f"{len(names)} {what}, such as {names[0]}" for what, names in shown.items() if names)
         raise ModelError(f"the weights do not fit {wanted}: {said}.")
-    network.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+    # Into the network's own, which says of which version its layers are: MNASNet asks for it.
+    own.update({name: state[name] for name in own if name in state})
+    network.load_state_dict(own)
 
 
 def _without_classes(network: nn.Module, wanted: str) -> None:
