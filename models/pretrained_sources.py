@@ -31,10 +31,6 @@ HUB_FILES = (
 """What weights are called in a repository of the hub."""
 
 
-SIZED = ("vit", "deit", "eva", "beit", "swin")
-"""timm's transformers are built for one size; its convolutional networks take any."""
-
-
 @dataclass(frozen=True)
 class Loaded:
     """A network, as its source gives it.
@@ -81,7 +77,8 @@ def from_timm(name: str, settings: FrozenSettings) -> Loaded:
         raise ModelError(f"timm has no network {name!r}.{' Near: ' + ', '.join(near) + '.' if near else ''}")
     file = settings.weights or _from_hub(f"timm:{name}", config.hf_hub_id)
     read_weights(Path(file))  # whose errors name the file
-    sized = {} if settings.size is None or not name.startswith(SIZED) else {"img_size": settings.size}
+    # timm says which networks are built for one size, such as most transformers; the others take any.
+    sized = {"img_size": settings.size} if settings.size is not None and config.fixed_input_size else {}
     try:
         overlay = {"file": str(Path(file).expanduser())}
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0, **sized)

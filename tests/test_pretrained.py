@@ -183,6 +183,18 @@ def test_timm_takes_its_own_size_mean_and_weights(tmp_path: Path) -> None:
         load_network(FrozenSettings(model="timm:resnet10t", weights=str(tmp_path / "w.pth")))
 
 
+def test_a_network_of_timm_is_built_for_the_size_that_is_asked_for(tmp_path: Path) -> None:
+    """One that timm builds for one size, whatever it is called."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    whole = timm.create_model("test_coatnet", pretrained=False, img_size=96).eval()
+    torch.save(whole.state_dict(), tmp_path / "w.pth")
+    network = load_network(FrozenSettings(model="timm:test_coatnet", weights=str(tmp_path / "w.pth"), size=96))
+    with torch.no_grad():
+        expected = whole.forward_head(whole.forward_features(network.facts.input(IMAGES)), pre_logits=True)
+    assert torch.allclose(network(IMAGES), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
