@@ -150,17 +150,17 @@ class TURTLE(SoftAssignments):
     def __init__(self, config: TURTLEConfig, shape: ImageShape) -> None:
         super().__init__(config, shape)
         self.config = config
-        cluster, k = config.cluster, config.clusters
+        cluster, k, lengths_count = config.cluster, config.clusters, self.backbone.lengths_count
         self.coordinates: GradientCoordinates | None = None
         sizes = list(self.backbone.spaces)
         if cluster.gradients is not None:
             axes = HOGAxes(shape, HOGAxesSettings(**cluster.gradients.model_dump()))
             self.coordinates = GradientCoordinates(axes, self.backbone.normalise)
             sizes.append(axes.size)
-        self.labellings = TaskEncoders(cluster.starts, sizes, k)
+        self.labellings = TaskEncoders(cluster.starts, sizes, k, lengths_count)
         rate = cluster.inner.learning_rate
         self.classifiers = nn.ModuleList(InnerClassifiers(cluster.starts, size, k, rate) for size in sizes)
-        self.labelling = TaskEncoders(1, sizes, k)
+        self.labelling = TaskEncoders(1, sizes, k, lengths_count)
         self.free_sizes = FreeSizes()
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
@@ -208,11 +208,11 @@ class TURTLE(SoftAssignments):
         return (FitPhase("gradients", axes, fit, draws=False),)
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The spaces of a batch side by side, each of length 1, on its device."""
+        """The spaces of a batch side by side, on its device."""
         return self._spaces.encode(images)
 
     def embed(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """The spaces side by side, each of length 1, on the CPU."""
+        """The spaces side by side, on the CPU."""
         return self._spaces.embed(images)
 
     @property

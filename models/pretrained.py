@@ -172,7 +172,8 @@ def _load(settings: FrozenSettings, stamps: tuple[tuple[str, int, int], ...]) ->
     file = Path(settings.model).expanduser()
     if file.suffix == ".safetensors":
         raise ModelError(
-            f"{file} holds weights and no architecture: name one, as model=timm:NAME, and give the file as weights."
+            f"a file such as {file} holds weights and no architecture: name one, as model=timm:NAME, and give the file "
+            "as weights."
         )
     if file.suffix not in FILES:
         raise ModelError(

@@ -31,10 +31,6 @@ HUB_FILES = (
 """What weights are called in a repository of the hub."""
 
 
-SIZED = ("vit", "deit", "eva", "beit", "swin")
-"""timm's transformers are built for one size; its convolutional networks take any."""
-
-
 @dataclass(frozen=True)
 class Loaded:
     """A network, as its source gives it.
@@ -81,7 +77,8 @@ def from_timm(name: str, settings: FrozenSettings) -> Loaded:
         raise ModelError(f"timm has no network {name!r}.{' Near: ' + ', '.join(near) + '.' if near else ''}")
     file = settings.weights or _from_hub(f"timm:{name}", config.hf_hub_id)
     read_weights(Path(file))  # whose errors name the file
-    sized = {} if settings.size is None or not name.startswith(SIZED) else {"img_size": settings.size}
+    # timm says which networks are built for one size, such as most transformers; the others take any.
+    sized = {"img_size": settings.size} if settings.size is not None and config.fixed_input_size else {}
     try:
         overlay = {"file": str(Path(file).expanduser())}
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0, **sized)
@@ -105,11 +102,11 @@ def from_torchvision(name: str, settings: FrozenSettings) -> Loaded:
     """
     from torchvision import models
 
-    try:
-        weights = models.get_model_weights(name).DEFAULT
-        network = models.get_model(name, weights=None)
-    except (ValueError, AttributeError, KeyError) as error:
-        raise ModelError(f"torchvision has no network {name!r} that classifies images, such as resnet50.") from error
+    # Others of its networks find objects or read videos, and some of these ask for weights while they are built.
+    if name.lower() not in models.list_models(module=models):
+        raise ModelError(f"torchvision has no network {name!r} that classifies images, such as resnet50.")
+    weights = models.get_model_weights(name).DEFAULT
+    network = models.get_model(name, weights=None, **beside_weights(name.lower(), settings.size or min_size(weights)))
     if settings.weights is not None:
         state = read_weights(Path(settings.weights))
     else:
@@ -126,6 +123,19 @@ def from_torchvision(name: str, settings: FrozenSettings) -> Loaded:
     known = NetworkInput(size, resize, tuple(seen.mean), tuple(seen.std), seen.interpolation.value)
     tag = weights.name if settings.weights is None else ""
     return Loaded(network.eval(), name, sha256, _as_set(known, settings), pretraining_data(tag))
+
+
+def beside_weights(name: str, size: int) -> dict[str, Any]:
+    """What torchvision's builders set where weights are given: they are given later here."""
+    if name in ("googlenet", "inception_v3"):
+        # Their weights were trained on pixels from -1 to 1. New weights, which take long to draw, are not needed.
+        return {"transform_input": True, "init_weights": False}
+    return {"image_size": size} if name.startswith("vit_") else {}
+
+
+def min_size(weights: Any) -> int:
+    """Pixels of a side, of the smallest image that the network of these weights takes."""
+    return int(weights.meta["min_size"][0])
 
 
 def from_open_clip(name: str, settings: FrozenSettings) -> Loaded:
@@ -255,7 +265,9 @@ def _take(network: nn.Module, state: Mapping[str, Tensor], wanted: str) -> None:
         shown = {"missing": missing, "not known": extra, "of another shape": wrong}
         said = "; ".join(f"{len(names)} {what}, such as {names[0]}" for what, names in shown.items() if names)
         raise ModelError(f"the weights do not fit {wanted}: {said}.")
-    network.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+    # Into the network's own, which says of which version its layers are: MNASNet asks for it.
+    own.update({name: state[name] for name in own if name in state})
+    network.load_state_dict(own)
 
 
 def _without_classes(network: nn.Module, wanted: str) -> None:

@@ -43,16 +43,20 @@ class TaskEncoders(nn.Module):
         starts: r.
         sizes: of the spaces, which stand side by side in a feature.
         clusters: k.
+        lengths_count: whether the length of a feature, 1 in the root mean square, says something and is kept.
     """
 
-    def __init__(self, starts: int, sizes: Sequence[int], clusters: int) -> None:
+    def __init__(self, starts: int, sizes: Sequence[int], clusters: int, lengths_count: bool = False) -> None:
         super().__init__()
-        self.sizes = list(sizes)
+        self.sizes, self.lengths_count = list(sizes), lengths_count
         self.encoders = nn.ModuleList(TaskEncoder(starts, size, clusters) for size in sizes)
 
     def spaces(self, z: Float[Tensor, "n d"]) -> list[Float[Tensor, "n _"]]:
-        """The parts of a feature, each scaled so that its numbers are 1 in the root mean square."""
+        """The parts of a feature, scaled so that numbers are 1 in the root mean square: those of each image and part,
+        or, where lengths count, all of them together."""
         parts = torch.split(z, self.sizes, dim=1)
+        if self.lengths_count:
+            return [part * sum(self.sizes) ** 0.5 for part in parts]
         return [functional.normalize(part, dim=1) * size**0.5 for part, size in zip(parts, self.sizes, strict=True)]
 
     def forward(self, spaces: Sequence[Float[Tensor, "n _"]]) -> Float[Tensor, "s r n k"]:

@@ -42,11 +42,13 @@ class Backbone(ImageEncoder):
         space: what tables call the space of its latents.
         averaged: so many pixels of an image its own loss is the mean over; 1 where it is their sum or has none.
         rests: whether it is trained by nobody here: what stands on it is trained alone.
+        lengths_count: whether a latent says something by its length, which is 1 in the root mean square then.
     """
 
     space = "latent"
     averaged: int
     rests = False
+    lengths_count = False
 
     def __init__(self, shape: ImageShape, latent: int) -> None:
         super().__init__()

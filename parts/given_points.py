@@ -59,7 +59,7 @@ class GivenPoints(RestingBackbone):
                 f"pretrain.spaces are {list(settings.spaces)}, {sum(settings.spaces):,} numbers in all, and a point "
                 f"has {self.latent:,}."
             )
-        self.settings = settings
+        self.settings, self.lengths_count = settings, settings.scaling == "sd"
 
     def phases(self, images: Num[Tensor, "n c h w"], compute: Compute) -> Sequence[Phase]:
         """None. The scale is that of the training points."""

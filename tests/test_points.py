@@ -204,6 +204,15 @@ def test_turtle_has_a_labelling_for_every_space() -> None:
     assert fitted.method.space == "feature (6-d)"
 
 
+def test_turtle_sees_how_long_points_are_where_their_distances_count() -> None:
+    """Groups that lie behind one another, as seen from the mean, differ by their lengths alone."""
+    method = run("turtle", blobs(), "pretrain={objective: given, scaling: sd}").method
+    (space,) = method.labelling.spaces(method.embed(blobs().images))  # type: ignore[attr-defined]
+    rows = blobs().images.flatten(1).double()
+    centred = rows - rows.mean(dim=0)
+    assert torch.allclose(space.double(), centred / centred.square().mean().sqrt(), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["idec", "scan", "turtle"])
 def test_it_runs_on_an_accelerator(name: str) -> None:
     pretraining = ["pretrain.min_steps=8", "pretrain.batch_size=50"] if name == "idec" else []

@@ -25,7 +25,7 @@ from models.pretrained import PretrainedNetwork, _load, load_network
 from models.pretrained_data import pretraining_data
 from models.pretrained_input import IMAGENET_MEAN, IMAGENET_SD, NetworkInput
 from models.pretrained_settings import FrozenSettings
-from models.pretrained_sources import Loaded, sha256_of_weights
+from models.pretrained_sources import Loaded, beside_weights, min_size, sha256_of_weights
 from tests.runs import ROOT
 from tests.tiny_network import NAME, SIZE, tiny_weights
 
@@ -120,6 +120,33 @@ def test_a_network_of_torchvision_without_its_classes() -> None:
     assert found.facts.pretrained_on == "data that its name does not tell"  # of a file, whatever the hub's were
 
 
+@pytest.mark.parametrize(("name", "options", "last"), [
+    ("mnasnet0_5", {}, "classifier.1"),  # which is loaded only with the version of its layers
+    ("googlenet", {"transform_input": True, "init_weights": False}, "fc"),  # as torchvision builds it beside weights
+])  # fmt: skip
+def test_networks_of_torchvision_that_are_built_by_rules_of_their_own(
+    name: str, options: dict[str, bool], last: str, tmp_path: Path
+) -> None:
+    from torchvision import models
+
+    network = models.get_model(name, weights=None, **options).eval()
+    torch.save(dict(network.state_dict()), tmp_path / "weights.pt")
+    found = load_network(FrozenSettings(model=f"torchvision:{name}", weights=str(tmp_path / "weights.pt"), size=64))
+    seen: list[Tensor] = []
+    network.get_submodule(last).register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    with torch.no_grad():
+        network(found.facts.input(IMAGES))
+    assert torch.allclose(found(IMAGES), seen[0], atol=1e-5)
+
+
+def test_transformers_of_torchvision_are_built_for_the_size_of_their_weights() -> None:
+    """torchvision trained its largest one on images of 518 pixels a side, and its class begins with 224."""
+    from torchvision import models
+
+    weights = models.get_model_weights("vit_h_14").DEFAULT
+    assert beside_weights("vit_h_14", min_size(weights)) == {"image_size": 518}
+
+
 def test_loading_leaves_the_generator_where_it_was() -> None:
     """A second run in one process finds the network loaded: it must draw what the first one drew."""
     _load.cache_clear()
@@ -156,12 +183,25 @@ def test_timm_takes_its_own_size_mean_and_weights(tmp_path: Path) -> None:
         load_network(FrozenSettings(model="timm:resnet10t", weights=str(tmp_path / "w.pth")))
 
 
+def test_a_network_of_timm_is_built_for_the_size_that_is_asked_for(tmp_path: Path) -> None:
+    """One that timm builds for one size, whatever it is called."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    whole = timm.create_model("test_coatnet", pretrained=False, img_size=96).eval()
+    torch.save(whole.state_dict(), tmp_path / "w.pth")
+    network = load_network(FrozenSettings(model="timm:test_coatnet", weights=str(tmp_path / "w.pth"), size=96))
+    with torch.no_grad():
+        expected = whole.forward_head(whole.forward_features(network.facts.input(IMAGES)), pre_logits=True)
+    assert torch.allclose(network(IMAGES), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"model": "nothing"}, "give timm:NAME, torchvision:NAME"),
         ({"model": "nothing.pt"}, "there is no file nothing.pt"),
         ({"model": "torchvision:resnet51"}, "torchvision has no network 'resnet51'"),
+        ({"model": "torchvision:fcn_resnet50"}, "torchvision has no network 'fcn_resnet50' that classifies images"),
         ({"model": f"torchvision:{NAME}", "weights": "gone.pt"}, "there is no file gone.pt"),
         (
             {"model": "torchvision:resnet18", "weights": str(tiny_weights())},
@@ -293,6 +333,11 @@ def test_it_must_give_one_vector_an_image(shape: tuple[int, ...], fits: bool) ->
         ("lvd142m", "LVD-142M without labels"),
         ("augreg_in21k_ft_in1k", "ImageNet-21k with labels and ImageNet with labels"),
         ("laion2b_s34b_b79k", "LAION-2B image-text pairs"),
+        ("ns_jft_in1k", "JFT-300M and ImageNet with labels"),
+        ("IMAGENET1K_SWAG_E2E_V1", "ImageNet with labels and 3.6 billion images with hashtags"),
+        ("in22k_ijepa", "ImageNet-21k without labels"),
+        ("mim_in22k_ft_in1k", "ImageNet-21k without labels and ImageNet with labels"),
+        ("dfn2b", "DFN image-text pairs"),
         ("", None),
         ("main", None),
     ],
