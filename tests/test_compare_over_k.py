@@ -162,6 +162,12 @@ def test_agreement_is_that_of_every_two() -> None:
     assert found == pytest.approx([adjusted_rand_score(answers[i], answers[j]) for i, j in pairs])
 
 
+def test_runs_that_all_collapse_are_not_stable() -> None:
+    one, other, two = torch.zeros(6), torch.full((6,), 3), torch.tensor([0, 0, 0, 1, 1, 1])
+    assert adjusted_rand_score(one, other) == 1
+    assert agreements_of([one.long(), other.long(), two, 1 - two]) == [0, 0, 0, 0, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("source", "setting", "reason"),
     [

@@ -6,7 +6,8 @@ import torch
 from configs.schema import DataSettings
 from data import sources
 from data.image_set import DataError, ImageSet
-from data.prepare import prepare, protocol_notes, splits_to_score
+from data.names import Names
+from data.prepare import all_names, prepare, protocol_notes, splits_to_score
 
 # Numbers that the images show. 3 and 104 are twice in their split, and 7 is in both.
 SHOWN = {"train": [0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9], "test": [100, 101, 7, 104, 104]}
@@ -137,3 +138,17 @@ def test_which_splits_are_scored() -> None:
     assert splits_to_score("all", "all") == ("all",)
     with pytest.raises(DataError, match="there is no split 'tset'"):
         splits_to_score("tset", "train")
+
+
+def test_the_names_of_all_images_are_those_of_the_whole_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def named(split: str, data_root: Path | None) -> ImageSet:
+        if data_root is not None:
+            raise DataError("no such folder")
+        return ImageSet("toy", split, torch.zeros(3, 1, 1, 1, dtype=torch.uint8), names=Names.rows(split, 3))
+
+    assert list(all_names(toy())) == []  # its images have none
+    monkeypatch.setattr(sources, "SOURCES", {"toy": named})
+    everyone = [f"{split}[{i}]" for split in ("train", "test") for i in range(3)]
+    for settings in (toy(), toy(subset=2), toy(validation=0.4), toy(split="test")):
+        assert list(all_names(settings)) == everyone
+    assert list(all_names(toy(), Path("elsewhere"))) == []

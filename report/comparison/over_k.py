@@ -247,8 +247,19 @@ def _clusters_in(file: Path) -> Labels:
 
 
 def agreements_of(answers: Sequence[Labels]) -> list[float]:
-    """ARI of every two of the answers for the same images."""
-    return [adjusted_rand_index(contingency(one, other)) for one, other in itertools.combinations(answers, 2)]
+    """ARI of every two of the answers for the same images; 0 where both tell nothing apart.
+
+    By convention the ARI of one cluster with one cluster is 1. So runs that all collapse would be the most stable.
+    """
+    return [
+        0.0 if tells_nothing(one) and tells_nothing(other) else adjusted_rand_index(contingency(one, other))
+        for one, other in itertools.combinations(answers, 2)
+    ]
+
+
+def tells_nothing(answer: Labels) -> bool:
+    """Whether all images are in one cluster."""
+    return bool(answer.min() == answer.max())
 
 
 def _mean(rows: Sequence[Row], key: str) -> float | None:
