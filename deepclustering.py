@@ -60,7 +60,7 @@ from data.known_file import read_known  # noqa: E402
 from data.prepare import prepare  # noqa: E402
 from engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from engine.errors import CheckpointError, Interrupted  # noqa: E402
-from engine.fit import REFUSED, fit  # noqa: E402
+from engine.fit import fit, refusals_as  # noqa: E402
 from engine.progress import Display  # noqa: E402
 from engine.randomness import generator_states, restore_generators  # noqa: E402
 from engine.restore import restore  # noqa: E402
@@ -77,7 +77,9 @@ PARAMETERS = {"clusters": "n_clusters", "known": "known", "seed": "seed", "runti
 
 
 def _has_probabilities(model: Any) -> bool:
-    return not hasattr(model, "method_") or model.method_.assign(model._blank).probabilities is not None
+    # Of a point and not of an image: features from a file know no images but their own.
+    z = torch.zeros(1, model.method_.dimensions) if hasattr(model, "method_") else None
+    return z is None or model.method_.assign_embedded(z).probabilities is not None
 
 
 class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -131,6 +133,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         self.device = device
         self.verbose = verbose
 
+    @refusals_as(ValueError)
     def fit(self, X: Any, y: object = None) -> DeepClustering:
         """Train on images. `y` is not looked at: labels to learn from are the parameter `known`.
 
@@ -153,8 +156,6 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
             fitted = fit(config, images, known=self._knowledge(config, images), display=Display(quiet=not self.verbose))
         except Interrupted as error:
             raise KeyboardInterrupt from error
-        except REFUSED as error:
-            raise ValueError(str(error)) from error
         finally:
             restore_generators(before)
         self._take(config, fitted.method, fitted.checkpoint)
@@ -173,12 +174,14 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         assert found is not None
         return found
 
+    @refusals_as(ValueError)
     def transform(self, X: Any) -> np.ndarray:
         """The space in which the method clusters, (n, d), float32."""
         images = self._new(X).images
         z: np.ndarray = self.method_.embed(images).numpy()
         return z
 
+    @refusals_as(ValueError)
     def score_table(self, X: Any, labels: Any = None) -> ScoreTable:
         """The table of `eval.py`: print it, or take a value by its name, such as `["nmi"]`.
 
@@ -210,14 +213,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
     @property
     def _n_features_out(self) -> int:
         """d, for the names of what `transform` gives."""
-        return int(self.method_.embed(self._blank).shape[1])
+        return self.method_.dimensions
 
-    @property
-    def _blank(self) -> torch.Tensor:
-        """One image, to see what the method answers."""
-        points = self.checkpoint_.data.get("points", False)
-        return torch.zeros(1, *self.shape_, dtype=torch.float32 if points else torch.uint8)
-
+    @refusals_as(ValueError)
     def _assign(self, X: Any) -> Assignments:
         images = self._new(X).images
         return self.method_.assign(images)
@@ -295,10 +293,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
     def _new(self, X: Any) -> ImageSet:
         """Images to answer for, of the shape that the method was fitted to."""
         check_is_fitted(self)
-        try:
-            images = self._image_set(X, self.config_, reset=False)
-        except REFUSED as error:
-            raise ValueError(str(error)) from error
+        images = self._image_set(X, self.config_, reset=False)
         if tuple(images.images.shape[1:]) != self.shape_:
             raise ValueError(
                 f"the images have the shape {tuple(images.images.shape[1:])} (channels, height, width); the model was "
@@ -327,9 +322,8 @@ def load(path: str | Path) -> DeepClustering:
     if not checkpoint.loop.done:
         raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
     config, method = restore(checkpoint, str(path))
-    shape = tuple(checkpoint.data["shape"])
     points = bool(checkpoint.data.get("points", False))
-    image_shape = None if points else shape
+    image_shape = None if points else tuple(checkpoint.data["shape"])
     model = DeepClustering(config.method, config.clusters, seed=config.seed, image_shape=image_shape, points=points)
     model._take(config, method, checkpoint)
     model.probabilities_ = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,15 @@ from parts.phases import Phase
 
 REFUSED = (ConfigError, DataError, ModelError, ClusteringError, RepresentationError, UsageError)
 """What is raised before the training for a config or images that cannot be. The message is for the user."""
+
+
+@contextmanager
+def refusals_as(kind: type[Exception]) -> Iterator[None]:
+    """Raise what is in `REFUSED` as `kind`, with its message, for callers who know no other."""
+    try:
+        yield
+    except REFUSED as error:
+        raise kind(str(error)) from error
 
 
 @dataclass(frozen=True)

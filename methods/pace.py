@@ -247,8 +247,12 @@ class PACE(SoftAssignments):
         return (*super().notes, *self.neighbourhood.notes, *sizes)
 
     @property
+    def dimensions(self) -> int:
+        return self.backbone.latent + self.axes.size
+
+    @property
     def space(self) -> str:
-        return f"feature ({self.backbone.latent + self.axes.size}-d)"
+        return f"feature ({self.dimensions}-d)"
 
     def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """The head's probabilities."""
