@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models.autoencoder import ModelError
-from models.hubs import no_weights, reachable
+from models.hubs import no_weights, refusal
 from models.pretrained_data import pretraining_data
 from models.pretrained_input import NetworkInput
 from models.pretrained_settings import FrozenSettings
@@ -111,9 +111,13 @@ def from_torchvision(name: str, settings: FrozenSettings) -> Loaded:
         state = read_weights(Path(settings.weights))
     else:
         cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
-        if not cached.is_file() and not reachable(weights.url):
-            raise ModelError(no_weights(f"torchvision:{name}", weights.url, str(cached.parent)))
-        state = weights.get_state_dict(progress=False, check_hash=True)
+        said = f"torchvision:{name}", weights.url, str(cached.parent)
+        if not cached.is_file() and (why := refusal(weights.url)):
+            raise ModelError(no_weights(*said, why))
+        try:
+            state = weights.get_state_dict(progress=False, check_hash=True)
+        except (OSError, RuntimeError) as error:  # of the network, or of a file that is not the one
+            raise ModelError(no_weights(*said, f"gives no file of them ({error!s:.200})")) from error
     _take(network, state, f"torchvision:{name}")
     sha256 = sha256_of_weights(network)
     _without_classes(network, f"torchvision:{name}")
@@ -197,16 +201,23 @@ def _from_hub(wanted: str, repository: str | None) -> str:
         if isinstance(file, str):
             return file
     url = os.environ.get("HF_ENDPOINT", HUGGING_FACE)
-    if not reachable(url):
-        raise ModelError(no_weights(wanted, url, str(hub.constants.HF_HUB_CACHE)))
+    said = wanted, url, str(hub.constants.HF_HUB_CACHE)
     for name in HUB_FILES:
+        # The hub's library tries again for minutes where it is refused.
+        if why := refusal(f"{url}/{repository}/resolve/main/{name}"):
+            raise ModelError(no_weights(*said, why))
         try:
             return str(hub.hf_hub_download(repository, name))
-        except (hub.errors.EntryNotFoundError, hub.errors.RepositoryNotFoundError):
-            continue
-        except OSError as error:
-            raise ModelError(f"{no_weights(wanted, url, str(hub.constants.HF_HUB_CACHE))} ({error!s:.200})") from error
+        except (hub.errors.EntryNotFoundError, hub.errors.RepositoryNotFoundError, OSError) as error:
+            absent = isinstance(error, hub.errors.EntryNotFoundError | hub.errors.RepositoryNotFoundError)
+            # "Local" is a kind of the first: the library may not ask, or had no answer.
+            if not absent or isinstance(error, hub.errors.LocalEntryNotFoundError):
+                raise ModelError(no_weights(*said, f"gives no file of them ({_first_line(error)})")) from error
     raise ModelError(f"{repository} holds no weights of {wanted} under a usual name: give a file with `weights`.")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{str(error).partition(chr(10))[0]:.200}"
 
 
 WEIGHTS = "Weights are a .safetensors file, or tensors by name that torch.save wrote (.pt, .pth or .bin)."

@@ -261,7 +261,7 @@ def test_weights_in_files_of_other_kinds_are_said(torchscript: Path, tmp_path: P
 
 
 def test_a_hub_that_cannot_be_reached_is_said_with_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(pretrained_sources, "reachable", lambda url: False)
+    monkeypatch.setattr(pretrained_sources, "refusal", lambda url: hubs.SILENT)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(ModelError) as caught:
         load_network(FrozenSettings(model="torchvision:resnet18"))
@@ -278,8 +278,10 @@ def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class Refuses(BaseHTTPRequestHandler):
+    """With the status that is asked for."""
+
     def do_HEAD(self) -> None:
-        self.send_error(404)
+        self.send_error(int(self.path[1:]))
 
     def log_message(self, *args: Any) -> None:
         return
@@ -289,12 +291,14 @@ def test_a_refusal_is_an_answer_and_silence_is_none(monkeypatch: pytest.MonkeyPa
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with HTTPServer(("127.0.0.1", 0), Refuses) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        assert hubs.reachable(f"http://127.0.0.1:{server.server_port}/")
+        said = {404: None, 401: None, 403: "answers with the status 403", 503: "answers with the status 503"}
+        for status, why in said.items():
+            threading.Thread(target=server.handle_request, daemon=True).start()
+            assert hubs.refusal(f"http://127.0.0.1:{server.server_port}/{status}") == why
     monkeypatch.setattr(hubs, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begin = time.monotonic()
-        assert not hubs.reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        assert hubs.refusal(f"http://127.0.0.1:{silent.getsockname()[1]}/") == hubs.SILENT
         assert time.monotonic() - begin < 5
 
 
