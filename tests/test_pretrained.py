@@ -19,9 +19,9 @@ from models import hubs, pretrained_sources
 from models.autoencoder import ModelError
 from models.pretrained import PretrainedNetwork, _load, load_network
 from models.pretrained_data import pretraining_data
-from models.pretrained_input import IMAGENET_MEAN, IMAGENET_SD, NetworkInput
+from models.pretrained_input import CLIP_MEAN, CLIP_SD, IMAGENET_MEAN, IMAGENET_SD, NetworkInput
 from models.pretrained_settings import FrozenSettings
-from models.pretrained_sources import Loaded, beside_weights, min_size, sha256_of_weights
+from models.pretrained_sources import Loaded, beside_weights, clip_input, min_size, sha256_of_weights
 from tests.runs import ROOT
 from tests.tiny_network import NAME, SIZE, tiny_weights
 
@@ -51,15 +51,17 @@ def by_hand(images: Tensor, mean: Any = IMAGENET_MEAN, sd: Any = IMAGENET_SD) ->
     return torch.from_numpy(found).float()
 
 
-def test_images_are_resized_and_cropped_as_pillow_and_torchvision_do() -> None:
+@pytest.mark.parametrize("squash", [False, True])
+def test_images_are_resized_and_cropped_as_pillow_and_torchvision_do(squash: bool) -> None:
     from torchvision.transforms import functional as reference
     from torchvision.transforms.functional import InterpolationMode
 
     image = torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    resized = reference.center_crop(reference.resize(picture, 20, InterpolationMode.BICUBIC), [16, 16])
+    sides = [20, 20] if squash else 20
+    resized = reference.center_crop(reference.resize(picture, sides, InterpolationMode.BICUBIC), [16, 16])
     wanted = reference.normalize(reference.to_tensor(resized), list(IMAGENET_MEAN), list(IMAGENET_SD))
-    found = NetworkInput(size=16, resize=20)(image.unsqueeze(0))[0]
+    found = NetworkInput(size=16, resize=20, squash=squash)(image.unsqueeze(0))[0]
     assert found.shape == (3, 16, 16)
     # Pillow rounds to bytes, twice.
     assert float((found - wanted).abs().max()) < 2.5 / 255 / min(IMAGENET_SD)
@@ -265,6 +267,15 @@ def test_a_hub_that_cannot_be_reached_is_said_with_both_ways(monkeypatch: pytest
     assert "does not answer" in said
     assert str(tmp_path) in said
     assert "representation.frozen.weights=FILE" in said
+
+
+def test_weights_of_open_clip_say_what_they_were_trained_to_see() -> None:
+    open_clip = pytest.importorskip("open_clip")
+    half = (0.5, 0.5, 0.5)
+    siglip = open_clip.get_pretrained_cfg("ViT-B-16-SigLIP", "webli")
+    assert clip_input(224, siglip) == NetworkInput(224, 224, half, half, "bicubic", squash=True)
+    openai = open_clip.get_pretrained_cfg("ViT-B-32", "openai")
+    assert clip_input(224, openai) == clip_input(224, {}) == NetworkInput(224, 224, CLIP_MEAN, CLIP_SD)
 
 
 def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
