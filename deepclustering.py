@@ -79,7 +79,9 @@ PARAMETERS = {"clusters": "n_clusters", "known": "known", "seed": "seed", "runti
 
 
 def _has_probabilities(model: Any) -> bool:
-    return not hasattr(model, "method_") or model.method_.assign(model._blank).probabilities is not None
+    # Of a point and not of an image: features from a file know no images but their own.
+    z = torch.zeros(1, model.method_.dimensions) if hasattr(model, "method_") else None
+    return z is None or model.method_.assign_embedded(z).probabilities is not None
 
 
 class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -176,6 +178,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         assert found is not None
         return found
 
+    @refused_as_value_error()
     def transform(self, X: Any) -> np.ndarray:
         """The space in which the method clusters, (n, d), float32."""
         images = self._new(X).images
@@ -212,14 +215,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
     @property
     def _n_features_out(self) -> int:
         """d, for the names of what `transform` gives."""
-        return int(self.method_.embed(self._blank).shape[1])
+        return self.method_.dimensions
 
-    @property
-    def _blank(self) -> torch.Tensor:
-        """One image, to see what the method answers."""
-        points = self.checkpoint_.data.get("points", False)
-        return torch.zeros(1, *self.shape_, dtype=torch.float32 if points else torch.uint8)
-
+    @refused_as_value_error()
     def _assign(self, X: Any) -> Assignments:
         images = self._new(X).images
         return self.method_.assign(images)
@@ -328,9 +326,8 @@ def load(path: str | Path) -> DeepClustering:
     if not checkpoint.loop.done:
         raise CheckpointError(f"{path} holds a run that is not finished; train.py --resume goes on with it.")
     config, method = restore(checkpoint, str(path))
-    shape = tuple(checkpoint.data["shape"])
     points = bool(checkpoint.data.get("points", False))
-    image_shape = None if points else shape
+    image_shape = None if points else tuple(checkpoint.data["shape"])
     model = DeepClustering(config.method, config.clusters, seed=config.seed, image_shape=image_shape, points=points)
     model._take(config, method, checkpoint)
     model.probabilities_ = None

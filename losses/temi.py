@@ -19,8 +19,8 @@ def pointwise_mutual_information(
 ) -> Float[Tensor, "*r n"]:
     """log sum_c (q_s(c|x) q_t(c|x'))^β / q̃_t(c) of every pair, in nats.
 
-    At β = 1 it is the point-wise mutual information of both images by way of the cluster. β below 1 counts a pair less
-    the surer both are, which keeps clusters from becoming one.
+    At β = 1 it is the point-wise mutual information of both images by way of the cluster. β below 1 raises small
+    products the most, so that a pair gains less by becoming sure. This keeps clusters from becoming one.
 
     Args:
         student: log q_s of an image of every pair; the rows of q_s sum to 1.

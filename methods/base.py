@@ -58,6 +58,11 @@ class Method(Protocol):
         ...
 
     @property
+    def dimensions(self) -> int:
+        """d, of what `embed` gives after the fit; 0 before it where only the fit says so."""
+        ...
+
+    @property
     def space(self) -> str:
         """The name of the space that `embed` returns, for tables: "latent (10-d)"."""
         ...

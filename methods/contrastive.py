@@ -70,7 +70,7 @@ class NeighbourHeads(SoftAssignments, Generic[Heads]):
 
     @property
     def space(self) -> str:
-        return f"feature ({self.backbone.latent}-d)"
+        return f"feature ({self.dimensions}-d)"
 
     def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """The head's probabilities."""

@@ -182,8 +182,12 @@ class JointMethod(nn.Module, ABC):
         return self.run.clusters
 
     @property
+    def dimensions(self) -> int:
+        return self.backbone.latent
+
+    @property
     def space(self) -> str:
-        return f"{self.backbone.space} ({self.backbone.latent}-d)"
+        return f"{self.backbone.space} ({self.dimensions}-d)"
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -237,5 +237,5 @@ class PACE(NeighbourHeads[ClusterHeads]):
         return self._feature.embed(images)
 
     @property
-    def space(self) -> str:
-        return f"feature ({self.backbone.latent + self.axes.size}-d)"
+    def dimensions(self) -> int:
+        return self.backbone.latent + self.axes.size

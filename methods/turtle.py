@@ -220,8 +220,12 @@ class TURTLE(SoftAssignments):
         return (*super().notes, *self.free_sizes.notes(SizePriorSettings(), self.config.clusters))
 
     @property
+    def dimensions(self) -> int:
+        return sum(self.labelling.sizes)
+
+    @property
     def space(self) -> str:
-        return f"feature ({sum(self.labelling.sizes)}-d)"
+        return f"feature ({self.dimensions}-d)"
 
     def soft(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """τ of the chosen start."""

@@ -186,9 +186,12 @@ class TwoStage(nn.Module):
         return self.clusterer.noise_cluster
 
     @property
+    def dimensions(self) -> int:
+        return self.clusterer.centroids.shape[1] if self.clusterer.is_fitted else 0
+
+    @property
     def space(self) -> str:
-        # The dimensions are known once all is fitted.
-        size = f" ({self.clusterer.centroids.shape[1]}-d)" if self.clusterer.is_fitted else ""
+        size = f" ({self.dimensions}-d)" if self.dimensions else ""
         name = self.config.representation.name
         return {
             "raw": "points" if self.shape.is_point else "pixels",

@@ -128,10 +128,10 @@ class PretrainedNetwork:
         except (ModelError, MemoryError):
             raise
         except Exception as error:  # of the code of others, which may raise anything
-            reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
+            reason = str(error).strip().rpartition("\n")[2].rstrip(".") or type(error).__name__
             raise ModelError(
-                f"{self._name} cannot compute features of images of 3 × {size} × {size} pixels: {reason:.200} "
-                f"If it was trained on images of another size, say it with size=N beside the network's name."
+                f"{self._name} cannot compute features of images of 3 × {size} × {size} pixels: {reason:.200}. "
+                "If it takes another size, say it with size=N beside the network's name, or leave size out for its own."
             ) from error
 
     def _on(self, device: torch.device) -> Callable[[Tensor], Tensor]:

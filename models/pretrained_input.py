@@ -13,6 +13,8 @@ from models.autoencoder import ModelError
 
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the three channels, on pixels from 0 to 1."""
+CLIP_MEAN, CLIP_SD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of the images that CLIP was trained on."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class NetworkInput:
         mean: of the three channels.
         sd: of the three channels.
         interpolation: "bicubic" or "bilinear".
+        squash: whether both sides get the length `resize`, so that nothing is cut off but the shape is lost.
     """
 
     size: int
@@ -32,6 +35,7 @@ class NetworkInput:
     mean: tuple[float, ...] = IMAGENET_MEAN
     sd: tuple[float, ...] = IMAGENET_SD
     interpolation: str = "bicubic"
+    squash: bool = False
 
     def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 s s"]:
         """Standardised pixels, on the images' device. A grey image gets three equal channels.
@@ -43,8 +47,9 @@ class NetworkInput:
             raise ModelError(f"a pretrained network takes images of 1 or 3 channels; received {images.shape[1]}.")
         pixels = images.float() / 255
         height, width = images.shape[2:]
-        scale = self.resize / min(height, width)
-        sides = [max(round(side * scale), self.size) for side in (height, width)]
+        shorter = min(height, width)
+        wanted = [self.resize if self.squash else round(side * self.resize / shorter) for side in (height, width)]
+        sides = [max(side, self.size) for side in wanted]
         if sides != [height, width]:
             # With antialiasing, as Pillow resizes, on which these networks were trained.
             mode = self.interpolation if self.interpolation in ("bicubic", "bilinear") else "bicubic"

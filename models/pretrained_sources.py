@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from models.autoencoder import ModelError
-from models.hubs import no_weights, reachable
+from models.hubs import no_weights, refusal
 from models.pretrained_data import pretraining_data
-from models.pretrained_input import NetworkInput
+from models.pretrained_input import CLIP_MEAN, CLIP_SD, NetworkInput
 from models.pretrained_settings import FrozenSettings
 
 HUGGING_FACE = "https://huggingface.co"
@@ -88,8 +88,9 @@ def from_timm(name: str, settings: FrozenSettings) -> Loaded:
     data = timm.data.resolve_model_data_config(network)
     size = settings.size or data["input_size"][-1]
     seen = NetworkInput(
-        size, int(size / data["crop_pct"]), tuple(data["mean"]), tuple(data["std"]), data["interpolation"]
-    )
+        size, int(size / data["crop_pct"]), tuple(data["mean"]), tuple(data["std"]), data["interpolation"],
+        squash=data["crop_mode"] == "squash",
+    )  # fmt: skip
     tag = (config.tag or "") if settings.weights is None or "." in name else ""
     return Loaded(network.eval(), name, sha256_of_weights(network), _as_set(seen, settings), pretraining_data(tag))
 
@@ -111,9 +112,13 @@ def from_torchvision(name: str, settings: FrozenSettings) -> Loaded:
         state = read_weights(Path(settings.weights))
     else:
         cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
-        if not cached.is_file() and not reachable(weights.url):
-            raise ModelError(no_weights(f"torchvision:{name}", weights.url, str(cached.parent)))
-        state = weights.get_state_dict(progress=False, check_hash=True)
+        said = f"torchvision:{name}", weights.url, str(cached.parent)
+        if not cached.is_file() and (why := refusal(weights.url)):
+            raise ModelError(no_weights(*said, why))
+        try:
+            state = weights.get_state_dict(progress=False, check_hash=True)
+        except (OSError, RuntimeError) as error:  # of the network, or of a file that is not the one
+            raise ModelError(no_weights(*said, f"gives no file of them ({error!s:.200})")) from error
     _take(network, state, f"torchvision:{name}")
     sha256 = sha256_of_weights(network)
     _without_classes(network, f"torchvision:{name}")
@@ -158,9 +163,21 @@ def from_open_clip(name: str, settings: FrozenSettings) -> Loaded:
     _take(network, read_weights(Path(file)), f"open_clip:{name}")
     visual = network.visual.eval()
     size = visual.image_size[0] if isinstance(visual.image_size, tuple | list) else visual.image_size
-    seen = NetworkInput(size, size, tuple(visual.image_mean), tuple(visual.image_std))
+    seen = clip_input(size, found)
     # Its text part is trained on pairs as well, and not needed.
     return Loaded(visual, name, sha256_of_weights(visual), _as_set(seen, settings), pretraining_data(tag))
+
+
+def clip_input(size: int, found: Mapping[str, Any]) -> NetworkInput:
+    """What open_clip's weights were trained to see: their tag says it, and not the network that is built for them.
+
+    Args:
+        size: of the network's input.
+        found: what open_clip knows of the tag; empty without one, which stands for the usual input of CLIP.
+    """
+    mean, sd = found.get("mean", CLIP_MEAN), found.get("std", CLIP_SD)
+    squash = found.get("resize_mode") == "squash"
+    return NetworkInput(size, size, tuple(mean), tuple(sd), found.get("interpolation", "bicubic"), squash)
 
 
 @contextmanager
@@ -179,34 +196,47 @@ def _as_set(seen: NetworkInput, settings: FrozenSettings) -> NetworkInput:
     size = settings.size or seen.size
     return NetworkInput(
         size, round(seen.resize * size / seen.size), settings.mean or seen.mean, settings.sd or seen.sd,
-        seen.interpolation,
+        seen.interpolation, seen.squash,
     )  # fmt: skip
 
 
-def _from_hub(wanted: str, repository: str | None) -> str:
+def _from_hub(wanted: str, place: str | None) -> str:
     """The file of weights, from the cache or from the hub.
+
+    Args:
+        wanted: the network, for messages.
+        place: OWNER/NAME of the hub's repository, or OWNER/NAME/FILE.
 
     Raises:
         ModelError: when it is in neither.
     """
     hub = optional("huggingface_hub", wanted)
-    if repository is None:
+    if place is None:
         raise ModelError(f"{wanted} has no weights in the hub: give a file with `weights`.")
-    cached = (hub.try_to_load_from_cache(repository, name) for name in HUB_FILES)
+    owner, name_there, *file_there = place.split("/", 2)
+    repository, files = f"{owner}/{name_there}", file_there or HUB_FILES
+    cached = (hub.try_to_load_from_cache(repository, name) for name in files)
     for file in cached:
         if isinstance(file, str):
             return file
     url = os.environ.get("HF_ENDPOINT", HUGGING_FACE)
-    if not reachable(url):
-        raise ModelError(no_weights(wanted, url, str(hub.constants.HF_HUB_CACHE)))
-    for name in HUB_FILES:
+    said = wanted, url, str(hub.constants.HF_HUB_CACHE)
+    for name in files:
+        # The hub's library tries again for minutes where it is refused.
+        if why := refusal(f"{url}/{repository}/resolve/main/{name}"):
+            raise ModelError(no_weights(*said, why))
         try:
             return str(hub.hf_hub_download(repository, name))
-        except (hub.errors.EntryNotFoundError, hub.errors.RepositoryNotFoundError):
-            continue
-        except OSError as error:
-            raise ModelError(f"{no_weights(wanted, url, str(hub.constants.HF_HUB_CACHE))} ({error!s:.200})") from error
+        except (hub.errors.EntryNotFoundError, hub.errors.RepositoryNotFoundError, OSError) as error:
+            absent = isinstance(error, hub.errors.EntryNotFoundError | hub.errors.RepositoryNotFoundError)
+            # "Local" is a kind of the first: the library may not ask, or had no answer.
+            if not absent or isinstance(error, hub.errors.LocalEntryNotFoundError):
+                raise ModelError(no_weights(*said, f"gives no file of them ({_first_line(error)})")) from error
     raise ModelError(f"{repository} holds no weights of {wanted} under a usual name: give a file with `weights`.")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{str(error).partition(chr(10))[0]:.200}"
 
 
 WEIGHTS = "Weights are a .safetensors file, or tensors by name that torch.save wrote (.pt, .pth or .bin)."

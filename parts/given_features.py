@@ -63,7 +63,7 @@ class GivenFeatures(ImageEncoder):
 
         Raises:
             DataError: when one cannot be read.
-        ModelError: when one does not hold a row for each image, or is not of its size.
+            ModelError: when one does not hold a row for each image, or is not of its size.
         """
         seen = self.seen
         spaces = [self._matched(file, len(images)) for file in self.settings.files]

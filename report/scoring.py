@@ -68,7 +68,7 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
     try:
         fitted = open_run(path, wishes.device)
     except PROBLEMS as error:
-        return Scored([], [str(error)], [], {})
+        return Scored([], [problem(path, error)], [], {})
     rows: list[Row] = []
     problems: list[str] = []
     undrawn: list[str] = []
@@ -99,9 +99,9 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
         except NoSplitError as error:
             # All of a set without test images is its training images.
             if not (wishes.split == "all" and rows):
-                problems.append(str(error))
+                problems.append(problem(path, error))
         except PROBLEMS as error:
-            problems.append(str(error))
+            problems.append(problem(path, error))
     for line in dict.fromkeys(lines):
         say(line)
     if wishes.classify:
@@ -112,6 +112,12 @@ def score_checkpoint(path: Path, wishes: Wishes) -> Scored:
         except PROBLEMS as error:
             problems.append(f"--classify: {error}")
     return Scored(rows, problems, undrawn, fitted.config.model_dump(mode="json"))
+
+
+def problem(path: Path, error: Exception) -> str:
+    """What is wrong, and with which of several checkpoints."""
+    said = str(error)
+    return said if str(path) in said else f"{path}: {said}"
 
 
 def classify_clusters(

@@ -16,6 +16,7 @@ from data.feature_files import read_features
 from data.image_set import DataError, ImageSet
 from data.names import Names
 from data.sources import load
+from deepclustering import DeepClustering
 from engine.fit import Fitted, fit
 from engine.restore import restore
 from evaluation.predictions import EvaluationError
@@ -213,6 +214,19 @@ def test_joint_methods_stand_on_them(digits: ImageSet, tmp_path: Path) -> None:
         write_onnx(tmp_path / "network.onnx", method, digits)
     with pytest.raises(ModelError, match="this method trains its encoder on, and features from a file have none"):
         fit(small_config("dec", settings=[pretrain, "clusters=3"]), named(digits, names))
+
+
+def test_the_estimator_knows_its_answers_and_refuses_other_images(digits: ImageSet, tmp_path: Path) -> None:
+    """Whether there are probabilities, and how many features, is asked of no image: features know their own alone."""
+    np.save(tmp_path / "f.npy", FEATURES)
+    settings = {"representation.features.file": str(tmp_path / "f.npy")}
+    images = digits.images.numpy()
+    model = DeepClustering("features-gmm", 3, settings=settings).fit(images)
+    assert model.predict_proba(images).shape == (60, 3)
+    assert len(model.get_feature_names_out()) == 4
+    for ask in (model.predict, model.predict_proba, model.transform, lambda new: model.score_table(new, [0] * 60)):
+        with pytest.raises(ValueError, match="60 of 60 images are none of those"):
+            ask(255 - images)
 
 
 def test_rows_stand_apart_from_those_that_saw_the_images_alone(digits: ImageSet, tmp_path: Path) -> None:

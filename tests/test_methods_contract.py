@@ -132,6 +132,7 @@ def test_shown_images_have_the_images_shape(name: str, method: Method, digits: I
         assert (centroids is not None) == way_back
     if isinstance(method, EmbeddingMethod):
         z = method.embed(digits.images)
+        assert method.dimensions == z.shape[1]
         assert torch.equal(method.assign_embedded(z).labels, method.assign(digits.images).labels)
         assert all(math.isfinite(value) for value in method.criteria(z).values())
     if isinstance(method, CentroidMethod):

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 import subprocess
 import sys
-import threading
-import time
 import warnings
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +19,9 @@ from models import hubs, pretrained_sources
 from models.autoencoder import ModelError
 from models.pretrained import PretrainedNetwork, _load, load_network
 from models.pretrained_data import pretraining_data
-from models.pretrained_input import IMAGENET_MEAN, IMAGENET_SD, NetworkInput
+from models.pretrained_input import CLIP_MEAN, CLIP_SD, IMAGENET_MEAN, IMAGENET_SD, NetworkInput
 from models.pretrained_settings import FrozenSettings
-from models.pretrained_sources import Loaded, beside_weights, min_size, sha256_of_weights
+from models.pretrained_sources import Loaded, beside_weights, clip_input, min_size, sha256_of_weights
 from tests.runs import ROOT
 from tests.tiny_network import NAME, SIZE, tiny_weights
 
@@ -55,15 +51,17 @@ def by_hand(images: Tensor, mean: Any = IMAGENET_MEAN, sd: Any = IMAGENET_SD) ->
     return torch.from_numpy(found).float()
 
 
-def test_images_are_resized_and_cropped_as_pillow_and_torchvision_do() -> None:
+@pytest.mark.parametrize("squash", [False, True])
+def test_images_are_resized_and_cropped_as_pillow_and_torchvision_do(squash: bool) -> None:
     from torchvision.transforms import functional as reference
     from torchvision.transforms.functional import InterpolationMode
 
     image = torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    resized = reference.center_crop(reference.resize(picture, 20, InterpolationMode.BICUBIC), [16, 16])
+    sides = [20, 20] if squash else 20
+    resized = reference.center_crop(reference.resize(picture, sides, InterpolationMode.BICUBIC), [16, 16])
     wanted = reference.normalize(reference.to_tensor(resized), list(IMAGENET_MEAN), list(IMAGENET_SD))
-    found = NetworkInput(size=16, resize=20)(image.unsqueeze(0))[0]
+    found = NetworkInput(size=16, resize=20, squash=squash)(image.unsqueeze(0))[0]
     assert found.shape == (3, 16, 16)
     # Pillow rounds to bytes, twice.
     assert float((found - wanted).abs().max()) < 2.5 / 255 / min(IMAGENET_SD)
@@ -261,7 +259,7 @@ def test_weights_in_files_of_other_kinds_are_said(torchscript: Path, tmp_path: P
 
 
 def test_a_hub_that_cannot_be_reached_is_said_with_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(pretrained_sources, "reachable", lambda url: False)
+    monkeypatch.setattr(pretrained_sources, "refusal", lambda url: hubs.SILENT)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(ModelError) as caught:
         load_network(FrozenSettings(model="torchvision:resnet18"))
@@ -271,31 +269,19 @@ def test_a_hub_that_cannot_be_reached_is_said_with_both_ways(monkeypatch: pytest
     assert "representation.frozen.weights=FILE" in said
 
 
+def test_weights_of_open_clip_say_what_they_were_trained_to_see() -> None:
+    open_clip = pytest.importorskip("open_clip")
+    half = (0.5, 0.5, 0.5)
+    siglip = open_clip.get_pretrained_cfg("ViT-B-16-SigLIP", "webli")
+    assert clip_input(224, siglip) == NetworkInput(224, 224, half, half, "bicubic", squash=True)
+    openai = open_clip.get_pretrained_cfg("ViT-B-32", "openai")
+    assert clip_input(224, openai) == clip_input(224, {}) == NetworkInput(224, 224, CLIP_MEAN, CLIP_SD)
+
+
 def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ModelError, match=r"optional package timm .*pip install -e \.\[frozen\]"):
         load_network(FrozenSettings(model="timm:anything"))
-
-
-class Refuses(BaseHTTPRequestHandler):
-    def do_HEAD(self) -> None:
-        self.send_error(404)
-
-    def log_message(self, *args: Any) -> None:
-        return
-
-
-def test_a_refusal_is_an_answer_and_silence_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with HTTPServer(("127.0.0.1", 0), Refuses) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        assert hubs.reachable(f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setattr(hubs, "SECONDS", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        begin = time.monotonic()
-        assert not hubs.reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        assert time.monotonic() - begin < 5
 
 
 def test_batches_are_halved_where_memory_is_too_small() -> None:
