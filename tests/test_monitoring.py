@@ -35,7 +35,7 @@ def image_set(labels: bool = True) -> ImageSet:
 class Plain(nn.Module):
     """A method that uses dropout and every global generator, to be caught when an observer disturbs it."""
 
-    space = "made"
+    space, dimensions = "made", 2
     clusters = 3
     notes = ()
 

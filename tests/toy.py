@@ -42,7 +42,7 @@ class ToyObjective(Objective):
 class Toy(nn.Module):
     """Phases: "pretrain" (gradient), "initialise" (fit), "cluster" (gradient with refreshes)."""
 
-    space = "toy"
+    space, dimensions = "toy", 4
     clusters = 3
     notes = ()
 
