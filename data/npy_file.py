@@ -90,7 +90,7 @@ def array_of(path: Path) -> Array:
         if "pickle" in str(error) or "Python objects" in str(error):
             raise DataError(
                 f"{path} cannot be read: it holds Python objects, which only unpickling would read, and that can run "
-                f"any program. Save images of one shape with numpy.stack. {FORM}"
+                f"any program. Save arrays of one shape with numpy.stack. {FORM}"
             ) from error
         raise DataError(f"{path} cannot be read ({reason(error, path)}). {FORM}") from error
     if not isinstance(array, np.ndarray):
