@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.batched import BATCH_SIZE
+from models.batched import rows_at_once
 
 
 def estimate_statistics(
@@ -38,7 +38,7 @@ def estimate_statistics(
         norm.momentum = None  # torch's way to ask for the plain mean over batches
         norm.train()
     with torch.no_grad():
-        for batch in torch.tensor_split(rows, -(-len(rows) // BATCH_SIZE)):
+        for batch in torch.tensor_split(rows, -(-len(rows) // rows_at_once(rows))):
             function(batch.to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -8,12 +8,18 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-# Large enough to use all cores, small enough for the widest activations of a 96×96 image.
 BATCH_SIZE = 1000
-
-
+"""Rows at once: enough to use all cores."""
+PIXELS = 96 * 96
+"""Of an image whose widest activations leave room for so many at once. Of larger ones there are fewer."""
 HELD = 2**28
 """Bytes of results that stay on the device before they are copied to the CPU, which makes the host wait."""
+
+
+def rows_at_once(rows: Shaped[Tensor, "n ..."]) -> int:
+    """How many of these rows a function is given at once: `BATCH_SIZE` points or small images."""
+    pixels = rows.shape[2] * rows.shape[3] if rows.dim() == 4 else 1
+    return max(min(BATCH_SIZE, BATCH_SIZE * PIXELS // pixels), 1)
 
 
 def map_batches(
@@ -25,7 +31,7 @@ def map_batches(
             return _in_place(function, rows)
         done: list[Tensor] = []
         held: list[Tensor] = []
-        for batch in torch.split(rows, BATCH_SIZE):
+        for batch in torch.split(rows, rows_at_once(rows)):
             held.append(function(batch.to(device)).float())
             if len(held) * held[-1].nbytes >= HELD:
                 done.append(torch.cat(held).cpu())
@@ -41,7 +47,7 @@ def _in_place(function: Callable[[Tensor], Tensor], rows: Shaped[Tensor, "n ..."
     """
     results: Tensor | None = None
     start = 0
-    for batch in torch.split(rows, BATCH_SIZE):
+    for batch in torch.split(rows, rows_at_once(rows)):
         result = function(batch).float()
         if results is None:
             results = result.new_empty(len(rows), *result.shape[1:])
