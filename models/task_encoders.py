@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from einops import einsum
@@ -68,3 +69,14 @@ class TaskEncoders(nn.Module):
         """Become one of another's starts; there is one here."""
         for own, its in zip(self.parameters(), other.parameters(), strict=True):
             own.copy_(its[start : start + 1])
+
+    def get_extra_state(self) -> dict[str, bool]:
+        return {"lengths_count": self.lengths_count}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.lengths_count = state["lengths_count"]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Older states come from labellings that saw no lengths.
+        state_dict.setdefault(f"{prefix}_extra_state", {"lengths_count": False})
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -211,6 +211,12 @@ def test_turtle_sees_how_long_points_are_where_their_distances_count() -> None:
     rows = blobs().images.flatten(1).double()
     centred = rows - rows.mean(dim=0)
     assert torch.allclose(space.double(), centred / centred.square().mean().sqrt(), atol=1e-5)
+    state = {
+        name: value for name, value in method.state_dict().items() if "extra_state" not in name or "label" not in name
+    }
+    method.load_state_dict(state)  # as older versions wrote it: they saw directions alone
+    (space,) = method.labelling.spaces(method.embed(blobs().images))  # type: ignore[attr-defined]
+    assert torch.allclose(space.square().mean(dim=1), torch.ones(len(space)), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["idec", "scan", "turtle"])
