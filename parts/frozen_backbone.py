@@ -100,10 +100,11 @@ class FrozenBackbone(FrozenFeatures):
     def embed(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The features of any images, on the CPU. Only those that are not known yet are computed."""
         (seen,) = self._seen
-        found = seen.recall(images, torch.full((len(images), self.latent), torch.nan))
-        new = found.isnan().any(dim=1)
+        rows = seen.rows(images)
+        new = rows < 0
         if new.all():
             return map_batches(self.encode, images, self.device)
+        found = seen.arrays["places"][rows]
         if new.any():
             found[new] = map_batches(self.encode, images[new], self.device)
         return found

@@ -104,12 +104,11 @@ class GivenFeatures(ImageEncoder):
         return found.features
 
     def encode(self, images: Num[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        size = self.seen.arrays["places"].shape[1]
-        found = self.seen.recall(images, torch.full((len(images), size), torch.nan))
-        unknown = int(found.isnan().any(dim=1).sum())
+        rows = self.seen.rows(images)
+        unknown = int((rows < 0).sum())
         if unknown:
             raise ModelError(
                 f"{unknown:,} of {len(images):,} images are none of those that the run was given features of, and "
                 "features of other images cannot be computed. Score the images of the run."
             )
-        return found.to(images.device)
+        return self.seen.arrays["places"][rows].to(images.device)

@@ -6,7 +6,8 @@ its last bits on the images that are encoded with it, so that a point alone does
 
 from __future__ import annotations
 
-from jaxtyping import Float, Num
+import torch
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from data.fingerprints import fingerprints
@@ -29,22 +30,23 @@ class SeenImages(LaterArrays):
         self.arrays = {"fingerprints": fingerprints(images), "places": places.float()}
         self._rows = {}
 
-    def recall(self, images: Num[Tensor, "m c h w"], places: Float[Tensor, "m e"]) -> Float[Tensor, "m e"]:
-        """The remembered place of every image that was seen, and for the others those in `places`."""
+    def rows(self, images: Num[Tensor, "m c h w"]) -> Int64[Tensor, " m"]:
+        """Where every image stands among those that were seen; -1 where it was not."""
         if not self.is_fitted:
-            return places
+            return torch.full((len(images),), -1)
         if not self._rows:
             self._rows = {key.numpy().tobytes(): row for row, key in enumerate(self.arrays["fingerprints"])}
-        known = [
-            (position, self._rows[key])
-            for position, key in enumerate(row.numpy().tobytes() for row in fingerprints(images))
-            if key in self._rows
-        ]
-        if not known:
+        found = [self._rows.get(row.numpy().tobytes(), -1) for row in fingerprints(images)]
+        return torch.tensor(found, dtype=torch.int64)
+
+    def recall(self, images: Num[Tensor, "m c h w"], places: Float[Tensor, "m e"]) -> Float[Tensor, "m e"]:
+        """The remembered place of every image that was seen, and for the others those in `places`."""
+        rows = self.rows(images)
+        known = rows >= 0
+        if not known.any():
             return places
-        positions, rows = (list(numbers) for numbers in zip(*known, strict=True))
         recalled = places.clone()
-        recalled[positions] = self.arrays["places"][rows]
+        recalled[known] = self.arrays["places"][rows[known]]
         return recalled
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
